@@ -1,0 +1,1 @@
+"""Reference use of membrane_xai: HER2 scoring networks and their explanations."""

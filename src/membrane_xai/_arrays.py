@@ -1,0 +1,167 @@
+"""The only door to array libraries: namespaces, devices, dtypes and the checks every metric shares.
+
+Whatever is not an array of a known library is read by :func:`numpy.asarray`. The first argument of
+a metric decides library and device; NumPy arrays among the others follow it there.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_array_api_obj,
+    is_dask_array,
+    is_numpy_array,
+)
+
+from membrane_xai.errors import InvalidInputError
+
+__all__ = [
+    "as_array",
+    "broadcast_batch",
+    "check_maps",
+    "check_unit_interval",
+    "compute_dtype",
+    "device",
+    "follow",
+    "from_numpy",
+    "is_dask_array",
+    "is_map_list",
+    "is_numpy_array",
+    "namespace",
+    "squeeze_channel",
+    "to_numpy",
+    "wide_dtype",
+]
+
+Array = Any
+"""An array of any library that follows the array API standard."""
+
+_KINDS = ("bool", "integral", "real floating")
+
+
+def namespace(x: Array) -> Any:
+    """Return the array-API namespace of `x`."""
+    return array_namespace(x)
+
+
+def as_array(x: Any) -> Array:
+    """Return `x` if it is an array of a known library, else read it with NumPy."""
+    return x if is_array_api_obj(x) else np.asarray(x)
+
+
+def follow(anchor: Array, x: Array, name: str) -> Array:
+    """Bring a NumPy array to the library and device of `anchor`; others must be there."""
+    xp = namespace(anchor)
+    if is_numpy_array(x):
+        return x if is_numpy_array(anchor) else from_numpy(anchor, x)
+    if namespace(x) is not xp:
+        raise InvalidInputError(
+            f"{name} is an array of {namespace(x).__name__}, but the first argument is one of "
+            f"{xp.__name__}; pass both from one library, or {name} as a NumPy array"
+        )
+    return x
+
+
+def from_numpy(anchor: Array, x: np.ndarray[Any, Any], dtype: Any = None) -> Array:
+    """Copy a NumPy array to the library and device of `anchor`."""
+    if is_numpy_array(anchor):
+        return x if dtype is None else x.astype(dtype, copy=False)
+    writable = x if x.flags.writeable else x.copy()  # torch warns about sharing read-only memory
+    return namespace(anchor).asarray(writable, dtype=dtype, device=device(anchor))
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Copy an array to NumPy, off its device and out of any gradient graph."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    elif hasattr(x, "get"):  # CuPy
+        x = x.get()
+    return np.asarray(x)
+
+
+def wide_dtype(x: Array) -> Any:
+    """Return float64 where the device of `x` has it (JAX may not), else float32."""
+    xp = namespace(x)
+    known = xp.__array_namespace_info__().dtypes(kind="real floating", device=device(x))
+    return known.get("float64", known["float32"])
+
+
+def compute_dtype(*arrays: Array) -> Any:
+    """Return the dtype for products of `arrays`: float32 unless one of them needs more.
+
+    float16, bfloat16, bool and integers of up to 16 bits are exact in float32.
+    """
+    narrow = all(_fits_float32(x) for x in arrays)
+    return namespace(arrays[0]).float32 if narrow else wide_dtype(arrays[0])
+
+
+def _fits_float32(x: Array) -> bool:
+    xp = namespace(x)
+    return bool(
+        xp.isdtype(x.dtype, "bool")
+        or x.dtype in (xp.float32, xp.int8, xp.uint8, xp.int16)
+        or (xp.isdtype(x.dtype, "real floating") and xp.finfo(x.dtype).bits < 32)
+    )
+
+
+def is_map_list(x: Any) -> bool:
+    """Tell a list of maps, perhaps of unequal sizes, from nested lists of numbers."""
+    return isinstance(x, list | tuple) and len(x) > 0 and all(is_array_api_obj(item) for item in x)
+
+
+def check_maps(x: Array, name: str) -> None:
+    """Raise unless `x` has a real dtype, two axes or more, and at least one element."""
+    xp = namespace(x)
+    if not xp.isdtype(x.dtype, _KINDS) if not is_numpy_array(x) else x.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"{name} has dtype {x.dtype}; it takes bool, integer or real floating arrays"
+        )
+    if x.ndim < 2:
+        raise InvalidInputError(
+            f"{name} has shape {tuple(x.shape)}; it takes (h, w), (N, h, w) or (N, 1, h, w)"
+        )
+    if 0 in x.shape:
+        raise InvalidInputError(f"{name} is empty: its shape is {tuple(x.shape)}")
+
+
+def squeeze_channel(x: Array, name: str) -> Array:
+    """Return `x` as (h, w) or (N, h, w), without the channel axis of (N, 1, h, w)."""
+    if x.ndim == 4 and x.shape[1] == 1:
+        return x[:, 0, :, :]
+    if x.ndim > 3:
+        raise InvalidInputError(
+            f"{name} has shape {tuple(x.shape)}; it takes (h, w), (N, h, w) or (N, 1, h, w): "
+            f"reduce channels to one first, and use xarray for more batch dimensions"
+        )
+    return x
+
+
+def check_unit_interval(x: Array, name: str) -> None:
+    """Raise if any finite value of `x` lies outside [0, 1]."""
+    xp = namespace(x)
+    if xp.isdtype(x.dtype, "bool"):
+        return
+    low, high = float(xp.min(x)), float(xp.max(x))
+    if np.isnan(low):  # NaN hides the range of the other values
+        x = xp.where(xp.isnan(x), xp.zeros_like(x), x)
+        low, high = float(xp.min(x)), float(xp.max(x))
+    if (low < 0 and low != -np.inf) or (high > 1 and high != np.inf):
+        hint = "; divide a 0/255 image by 255" if high == 255 else ""
+        raise InvalidInputError(
+            f"{name} has values from {low:g} to {high:g}; "
+            f"it takes bool or fractions in [0, 1]{hint}"
+        )
+
+
+def broadcast_batch(shapes: Sequence[tuple[int, ...]], names: Sequence[str]) -> tuple[int, ...]:
+    """Return the common batch shape, or raise naming every argument's."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        got = ", ".join(f"{name} {shape}" for name, shape in zip(names, shapes, strict=True))
+        raise InvalidInputError(
+            f"batch shapes differ: {got}; they must be equal, or absent for a map shared by all"
+        ) from None

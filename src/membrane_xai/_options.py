@@ -1,0 +1,72 @@
+"""Checks of options that are not arrays: errors name the option, its value and what it takes."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["check_choice", "check_distance", "check_fraction", "check_grid", "check_k", "is_count"]
+
+
+def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        allowed = ", ".join(repr(choice) for choice in choices)
+        raise InvalidInputError(f"{name} is {value!r}; it takes one of {allowed}")
+
+
+def check_fraction(value: Any, name: str) -> None:
+    """Raise unless `value` is a number in [0, 1]."""
+    number = _as_float(value)
+    if number is None or not 0 <= number <= 1:
+        raise InvalidInputError(f"{name} is {value!r}; it takes numbers in [0, 1]")
+
+
+def check_distance(value: Any, name: str) -> None:
+    """Raise unless `value` is a finite number from 0."""
+    number = _as_float(value)
+    if number is None or not 0 <= number < math.inf:
+        raise InvalidInputError(f"{name} is {value!r}; it takes a distance in pixels, from 0")
+
+
+def check_grid(value: Any) -> tuple[int, int]:
+    """Return `value` as two positive integers, or raise."""
+    try:
+        rows, columns = (operator.index(side) for side in value)
+    except (TypeError, ValueError):
+        rows = columns = 0
+    if min(rows, columns) < 1:
+        raise InvalidInputError(
+            f"grid is {value!r}; it takes two positive integers (rows, columns)"
+        )
+    return rows, columns
+
+
+def check_k(value: Any) -> None:
+    """Raise unless `value` is a positive int or a float in (0, 1)."""
+    number = _as_float(value)
+    if number is None or not (number >= 1 if is_count(value) else 0 < number < 1):
+        raise InvalidInputError(
+            f"k is {value!r}; it takes a number of pixels (int, from 1) or a fraction in (0, 1)"
+        )
+
+
+def is_count(value: Any) -> bool:
+    """Tell an integer of any library from other numbers."""
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, bool)
+
+
+def _as_float(value: Any) -> float | None:
+    """Return a Python or NumPy number as float; None for bool, text, arrays and the rest."""
+    if isinstance(value, bool | str | bytes) or (hasattr(value, "ndim") and value.ndim > 0):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
