@@ -8,13 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import (
-    array_namespace,
-    device,
-    is_array_api_obj,
-    is_dask_array,
-    is_numpy_array,
-)
+from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array
 
 from membrane_xai.errors import InvalidInputError
 
@@ -41,10 +35,17 @@ Array = Any
 
 _KINDS = ("bool", "integral", "real floating")
 
+_NUMPY = array_namespace(np.empty(0))
+
 
 def namespace(x: Array) -> Any:
     """Return the array-API namespace of `x`."""
-    return array_namespace(x)
+    return _NUMPY if type(x) is np.ndarray else array_namespace(x)  # asked once per operation
+
+
+def is_numpy_array(x: Any) -> bool:
+    """Tell NumPy arrays and scalars from arrays of other libraries."""
+    return isinstance(x, np.ndarray | np.generic)
 
 
 def as_array(x: Any) -> Array:
@@ -84,6 +85,8 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 
 def wide_dtype(x: Array) -> Any:
     """Return float64 where the device of `x` has it (JAX may not), else float32."""
+    if type(x) is np.ndarray:
+        return np.dtype(np.float64)
     xp = namespace(x)
     known = xp.__array_namespace_info__().dtypes(kind="real floating", device=device(x))
     return known.get("float64", known["float32"])

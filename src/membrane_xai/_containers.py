@@ -29,9 +29,9 @@ __all__ = ["columns", "is_dataarray", "over_maps"]
 
 Core = Callable[..., Array]
 
-# NumPy makes one pass over memory per operation: blocks that stay in a core's cache make it one in
-# all. Other libraries fuse or parallelise; there a block only bounds the memory of temporaries.
-_NUMPY_BLOCK_BYTES = 1 << 19
+# NumPy makes one pass per operation: a block that stays in cache is read from memory only once. Other
+# libraries fuse or parallelise; there a block only bounds the memory of temporaries.
+_NUMPY_BLOCK_BYTES = 1 << 23
 _BLOCK_BYTES = 1 << 28
 
 

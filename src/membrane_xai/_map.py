@@ -16,6 +16,7 @@ from membrane_xai._mass import (
     status_codes,
     target,
     threshold_set,
+    total,
 )
 from membrane_xai._resample import upsample, upsampled_max
 
@@ -93,7 +94,8 @@ def curve_core(
 ) -> Array:
     size = shape_of(mask)
     found = activation(cam, negative, mask, region)
-    found = found._replace(values=upsample(found.values, size))
+    up = upsample(found.values, size)
+    found = found._replace(values=up, total=total(up))
     goal = target(mask, region, size, found.values)
     codes = status_codes(found, goal, *mass(found, goal))
     _, mask_area = areas(goal)

@@ -1,5 +1,6 @@
 """Activation mass inside a mask and in all: the two sums behind MAP, kept apart until the end."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from membrane_xai import _status
@@ -43,6 +44,8 @@ class Activation(NamedTuple):
     """bool (n,): whether the CAM has no NaN and no infinity; others are all zero in `values`."""
     low: Array
     """The least value of the CAM as given, NaN if it has one, shape (n,)."""
+    total: Array
+    """Sum of `values`, shape (n,)."""
 
 
 class Target(NamedTuple):
@@ -63,7 +66,10 @@ def check_negative(negative: str) -> None:
 
 def total(x: Array) -> Array:
     """Sum an (n, h, w) block over its maps."""
-    return _dot(x, namespace(x).ones_like(x[:1, :, :]))
+    xp = namespace(x)
+    stretches = _in_stretches(x)
+    one = xp.ones(stretches.shape[-1:], dtype=x.dtype, device=device(x))
+    return xp.sum(xp.matmul(stretches, one), axis=-1, dtype=wide_dtype(x))
 
 
 def divide(numerator: Array, denominator: Array) -> Array:
@@ -89,18 +95,20 @@ def activation(cam: Array, negative: str, *others: Array | None) -> Activation:
     finite = xp.isfinite(low)
     sums = total(values)
     # A sum may be infinite, or lose digits near zero, though every value is finite.
-    if not bool(xp.all((sums > 1e-25) & (sums < 1e300))):
-        values, finite = _rescue(values, finite)
-    return Activation(values, finite, low)
+    safe = (sums > 1e-25) & (sums < 1e300)
+    if not bool(xp.all(safe)):
+        values, finite = _rescue(values, finite, safe)
+        sums = total(values)
+    return Activation(values, finite, low, sums)
 
 
-def _rescue(values: Array, finite: Array) -> tuple[Array, Array]:
-    """Blank CAMs with invalid values, scale the others to a maximum of one: MAP stays."""
+def _rescue(values: Array, finite: Array, safe: Array) -> tuple[Array, Array]:
+    """Blank CAMs with invalid values and scale those that are not safe to a maximum of one."""
     xp = namespace(values)
     high = xp.max(values, axis=(-2, -1))
     finite = finite & xp.isfinite(high)
     keep = finite[:, None, None]
-    scale = xp.where(finite & (high > 0), high, xp.ones_like(high))[:, None, None]
+    scale = xp.where(finite & ~safe & (high > 0), high, xp.ones_like(high))[:, None, None]
     return xp.where(keep, values, xp.zeros_like(values)) / scale, finite
 
 
@@ -109,7 +117,8 @@ def threshold_set(found: Activation, size: tuple[int, int], threshold: float) ->
     xp = namespace(found.values)
     up = upsample(found.values, size)
     top = xp.max(up, axis=(-2, -1), keepdims=True)
-    return found._replace(values=xp.astype((up >= threshold * top) & (top > 0), up.dtype))
+    values = xp.astype((up >= threshold * top) & (top > 0), up.dtype)
+    return found._replace(values=values, total=total(values))
 
 
 def target(mask: Array, region: Array | None, grid: tuple[int, int], like: Array) -> Target:
@@ -152,7 +161,7 @@ def mass(found: Activation, goal: Target) -> tuple[Array, Array]:
     values = found.values
     if goal.inside.dtype != values.dtype:
         values = xp.astype(values, goal.inside.dtype)
-    whole = total(values) if goal.region is None else _dot(values, goal.region)
+    whole = found.total if goal.region is None else _dot(values, goal.region)
     return xp.minimum(_dot(values, goal.inside), whole), whole  # rounding must not pass 1
 
 
@@ -184,14 +193,15 @@ def areas(goal: Target) -> tuple[Array, Array]:
 def _dot(x: Array, y: Array) -> Array:
     """Sum x*y over the last two axes: short float32 stretches, then the widest type."""
     xp = namespace(x)
-    wide = wide_dtype(x)
-    shape = _stretches(x.shape[-2], x.shape[-1])
-    parts = xp.vecdot(
-        xp.reshape(x, (x.shape[0], *shape)), xp.reshape(y, (y.shape[0], *shape)), axis=-1
-    )
-    return xp.sum(parts, axis=-1, dtype=wide)
+    parts = xp.vecdot(_in_stretches(x), _in_stretches(y), axis=-1)
+    return xp.sum(parts, axis=-1, dtype=wide_dtype(x))
 
 
+def _in_stretches(x: Array) -> Array:
+    return namespace(x).reshape(x, (x.shape[0], *_stretches(x.shape[-2], x.shape[-1])))
+
+
+@lru_cache(maxsize=256)
 def _stretches(rows: int, columns: int) -> tuple[int, int]:
     """Split h*w elements into equal stretches of whole rows, the longest within the limit."""
     joined = max(

@@ -1,0 +1,61 @@
+"""The definitions written out pixel by pixel: slow, independent of the library, easy to read."""
+
+import itertools
+
+import numpy as np
+
+
+def upsample(cam, size):
+    """Bilinear interpolation with half-pixel centres, one output pixel at a time."""
+    out = np.empty(size)
+    h, w = cam.shape
+    for i, j in itertools.product(range(size[0]), range(size[1])):
+        y = min(max((i + 0.5) * h / size[0] - 0.5, 0.0), h - 1.0)
+        x = min(max((j + 0.5) * w / size[1] - 0.5, 0.0), w - 1.0)
+        y0, x0 = int(y), int(x)
+        y1, x1 = min(y0 + 1, h - 1), min(x0 + 1, w - 1)
+        top = cam[y0, x0] * (1 - (x - x0)) + cam[y0, x1] * (x - x0)
+        bottom = cam[y1, x0] * (1 - (x - x0)) + cam[y1, x1] * (x - x0)
+        out[i, j] = top * (1 - (y - y0)) + bottom * (y - y0)
+    return out
+
+
+def map_score(cam, mask, region=None, threshold=None):
+    """MAP of the upsampled CAM."""
+    region = np.ones(mask.shape) if region is None else region
+    up = upsample(np.maximum(cam, 0), mask.shape)
+    if threshold is not None:
+        up = up >= threshold * up.max()
+    return (up * region * mask).sum() / (up * region).sum()
+
+
+def ceiling(mask, grid, region=None):
+    """Best MAP over all CAMs that light a single pixel."""
+    scores = []
+    for j in range(grid[0] * grid[1]):
+        cam = np.zeros(grid)
+        cam.flat[j] = 1
+        up = upsample(cam, mask.shape)
+        if (up if region is None else up * region).sum() > 0:
+            scores.append(map_score(cam, mask, region))
+    return max(scores)
+
+
+def top_share(values, weights, k):
+    """Expected sum of weights over the top k, by trying every order of the tied pixels' places."""
+    order = np.argsort(-values, kind="stable")
+    level = values[order[k - 1]]
+    above = np.flatnonzero(values > level)
+    tied = np.flatnonzero(values == level)
+    choices = list(itertools.combinations(tied, k - above.size))
+    return weights[above].sum() + np.mean([weights[list(choice)].sum() for choice in choices])
+
+
+def mean_over_pairs(similarity, maps, weights=None):
+    """Weighted mean similarity over all pairs."""
+    weights = np.ones(len(maps)) if weights is None else weights
+    total = norm = 0.0
+    for i, j in itertools.combinations(range(len(maps)), 2):
+        total += weights[i] * weights[j] * similarity(maps[i], maps[j])
+        norm += weights[i] * weights[j]
+    return total / norm
