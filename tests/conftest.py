@@ -29,7 +29,10 @@ def _numpy() -> Iterator[Backend]:
 def _torch() -> Iterator[Backend]:
     torch = pytest.importorskip("torch")
     yield Backend(
-        "torch", lambda x: torch.tensor(x), lambda x: x.numpy(), lambda x: isinstance(x, torch.Tensor)
+        "torch",
+        lambda x: torch.tensor(x),
+        lambda x: x.numpy(),
+        lambda x: isinstance(x, torch.Tensor),
     )
 
 
@@ -58,8 +61,9 @@ def _jax() -> Iterator[Backend]:
 
 def _strict() -> Iterator[Backend]:
     xp = pytest.importorskip("array_api_strict")
+    own = type(xp.asarray(0))
     with xp.ArrayAPIStrictFlags(api_version="2024.12"):
-        yield Backend("array-api-strict", xp.asarray, np.asarray, lambda x: isinstance(x, xp.Array))
+        yield Backend("array-api-strict", xp.asarray, np.asarray, lambda x: isinstance(x, own))
 
 
 def _dask() -> Iterator[Backend]:

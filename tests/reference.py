@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 
 
 def upsample(cam, size):
@@ -59,3 +60,17 @@ def mean_over_pairs(similarity, maps, weights=None):
         total += weights[i] * weights[j] * similarity(maps[i], maps[j])
         norm += weights[i] * weights[j]
     return total / norm
+
+
+def quantus_scores(metric, cam, mask, **options):
+    """Score a batch with one of Quantus's localisation metrics, as its users do."""
+    quantus = pytest.importorskip("quantus")
+    scored = getattr(quantus, metric)(disable_warnings=True, normalise=False, **options)
+    return scored(
+        model=None,
+        x_batch=np.zeros((len(cam), 1, *mask.shape[1:]), np.float32),
+        y_batch=np.zeros(len(cam), int),
+        a_batch=cam[:, None],
+        s_batch=mask[:, None],
+        device="cpu",
+    )

@@ -8,11 +8,11 @@ from .alignment import map_score as map_score
 from .alignment import pool_mask as pool_mask
 
 __version__: str
-from .ranking import pixel_auc as pixel_auc
-from .ranking import pointing_game as pointing_game
-from .ranking import rank_accuracy as rank_accuracy
-from .ranking import topk_intersection as topk_intersection
 from .consistency import ConsistencyResult as ConsistencyResult
 from .consistency import consistency as consistency
 from .consistency import ec_score as ec_score
 from .consistency import pairwise_similarity as pairwise_similarity
+from .ranking import pixel_auc as pixel_auc
+from .ranking import pointing_game as pointing_game
+from .ranking import rank_accuracy as rank_accuracy
+from .ranking import topk_intersection as topk_intersection

@@ -29,7 +29,7 @@ __all__ = ["columns", "is_dataarray", "over_maps"]
 
 Core = Callable[..., Array]
 
-# NumPy makes one pass per operation: a block that stays in cache is read from memory only once. Other
+# NumPy makes one pass per operation: a block that stays in cache is read from memory once. Other
 # libraries fuse or parallelise; there a block only bounds the memory of temporaries.
 _NUMPY_BLOCK_BYTES = 1 << 23
 _BLOCK_BYTES = 1 << 28
@@ -173,7 +173,7 @@ def _over_dask(
 ) -> Array:
     import dask.array as da
 
-    given = [x for x in maps if x is not None]
+    given = [_whole_maps(x) for x in maps if x is not None]
     signature = ",".join(f"(h{i},w{i})" for i in range(len(given))) + "->(f)"
 
     def on_chunks(*chunks: Array) -> Array:
@@ -188,8 +188,13 @@ def _over_dask(
         *given,
         output_dtypes=np.float64,
         output_sizes={"f": n_columns},
-        allow_rechunk=True,
+        allow_rechunk=True,  # of batch axes that are chunked differently
     )
+
+
+def _whole_maps(x: Array) -> Array:
+    """Put each map into one chunk; the batch axes keep theirs."""
+    return x.rechunk({x.ndim - 2: -1, x.ndim - 1: -1}) if is_dask_array(x) else x
 
 
 def _over_blocks(core: Core, names: Sequence[str], maps: Sequence[Array | None]) -> Array:

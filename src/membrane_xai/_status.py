@@ -56,7 +56,7 @@ def as_words(codes: Any, words: Sequence[str] = REASONS) -> Any:
     if hasattr(codes, "dims"):  # xarray
         return codes.copy(data=_lookup(codes.data, np.array(words)))
     found = _lookup(codes, np.array(words))
-    return found if found.ndim else str(found)
+    return str(found) if isinstance(found, np.str_) else found
 
 
 def _lookup(codes: Any, words: np.ndarray[Any, Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from membrane_xai import _status
-from membrane_xai._arrays import as_array, is_map_list, to_numpy
+from membrane_xai._arrays import as_array, is_map_list, namespace, to_numpy
 from membrane_xai._containers import columns, is_dataarray, over_maps
 from membrane_xai._map import (
     alignment_core,
@@ -423,19 +423,19 @@ def pool_mask(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Pooled
     result = over_maps(core, ("mask", "region"), (mask, region), 2 * h * w)
     share = _as_maps(result, mask, slice(0, h * w), (h, w))
     weight = _as_maps(result, mask, slice(h * w, None), (h, w))
-    if region is None and not is_map_list(mask):
-        weight = weight[(0,) * (weight.ndim - 2)]
+    while region is None and not is_map_list(mask) and weight.ndim > 2:
+        weight = weight[0, ...]  # the same for every mask
     return PooledMask(share, weight)
 
 
 def _as_maps(result: Any, mask: Any, part: slice, grid: tuple[int, int]) -> Any:
     """Fold columns back into rows and columns, under the names of the mask's dims."""
     if is_dataarray(result):
-        folded = result.data[..., part].reshape((*result.shape[:-1], *grid))
+        folded = _as_maps(result.data, mask, part, grid)
         dims = [*result.dims[:-1], *mask.dims[-2:]]
         coords = {name: c for name, c in result.coords.items() if "column" not in c.dims}
         return result.__class__(folded, dims=dims, coords=coords)
-    return result[..., part].reshape((*result.shape[:-1], *grid))
+    return namespace(result).reshape(result[..., part], (*result.shape[:-1], *grid))
 
 
 def _grid_of(cam: Any) -> tuple[int, ...]:

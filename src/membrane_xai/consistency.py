@@ -319,7 +319,8 @@ def _weights(weights: Any, count: int) -> np.ndarray[Any, Any]:
         raise InvalidInputError(f"weights is {weights!r}; it takes finite numbers, none negative")
     if not values.any():
         raise InvalidInputError("weights is all zero; at least one map must count")
-    return np.divide(values, values.max())
+    scaled: np.ndarray[Any, Any] = values / values.max()
+    return scaled
 
 
 def _reference(reference: Any, maps: Any, count: int) -> int | Array | None:

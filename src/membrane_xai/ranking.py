@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from membrane_xai import _status
-from membrane_xai._arrays import Array, compute_dtype, from_numpy, namespace, to_numpy, wide_dtype
+from membrane_xai._arrays import Array, from_numpy, namespace, to_numpy, wide_dtype
 from membrane_xai._containers import columns, over_maps
 from membrane_xai._mass import areas, divide, target
 from membrane_xai._options import check_distance, check_k, is_count
@@ -226,7 +226,7 @@ def _ranked(cam: Array, mask: Array, region: Array | None) -> _Ranked:
     """Upsample and flatten a block; invalid samples are blanked and marked."""
     xp = namespace(cam)
     size = (int(mask.shape[-2]), int(mask.shape[-1]))
-    values = xp.astype(cam, compute_dtype(cam))
+    values = xp.astype(cam, wide_dtype(cam))  # rounding in U must not make or break ties
     finite = xp.all(xp.isfinite(values), axis=(-2, -1))
     values = xp.where(finite[:, None, None], values, xp.zeros_like(values))
     _check_binary(region)
