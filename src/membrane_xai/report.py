@@ -1,0 +1,202 @@
+"""Table in, CSV and JSON with provenance out."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from membrane_xai._files import write_text
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["array_hash", "provenance", "write_csv", "write_json"]
+
+Row = Mapping[str, Any]
+
+
+def write_csv(path: str | Path, rows: Sequence[Row]) -> Path:
+    """Write rows as CSV: one column per key, undefined scores as empty cells.
+
+    Parameters
+    ----------
+    path : path
+        Where to; its folder is made, and a file there is replaced whole or not at all.
+    rows : sequence of mapping
+        At least one, all with the same keys.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        No rows, or rows of different keys.
+
+    Examples
+    --------
+    >>> from membrane_xai.report import write_csv
+    >>> path = write_csv(getfixture("tmp_path") / "scores.csv", [{"map": 0.5, "ec": float("nan")}])
+    >>> print(path.read_text())
+    map,ec
+    0.5,
+    """
+    names = _common_keys(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: "" if _is_nan(row[name]) else row[name] for name in names} for row in rows
+    )
+    write_text(Path(path), text.getvalue())
+    return Path(path)
+
+
+def write_json(path: str | Path, rows: Sequence[Row], provenance: Mapping[str, Any]) -> Path:
+    """Write rows and what they were made from as JSON; undefined scores are null.
+
+    Parameters
+    ----------
+    path : path
+        Where to; its folder is made, and a file there is replaced whole or not at all.
+    rows : sequence of mapping
+        At least one, all with the same keys.
+    provenance : mapping
+        As :func:`provenance` returns it.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        No rows, or rows of different keys.
+
+    Examples
+    --------
+    >>> from membrane_xai.report import write_json
+    >>> path = write_json(getfixture("tmp_path") / "scores.json", [{"map": float("nan")}], {})
+    >>> print(path.read_text())
+    {
+      "provenance": {},
+      "rows": [
+        {
+          "map": null
+        }
+      ]
+    }
+    """
+    _common_keys(rows)
+    document = {"provenance": provenance, "rows": rows}
+    text = json.dumps(_plain(document), indent=2, allow_nan=False)
+    write_text(Path(path), text + "\n")
+    return Path(path)
+
+
+def provenance(
+    parameters: Mapping[str, Any], *, packages: Sequence[str] = (), inputs: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Describe how numbers came about: parameters, versions, and hashes of the inputs.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Everything that was chosen.
+    packages : sequence of str
+        Distributions whose versions matter, beside membrane-xai, NumPy and SciPy; those that are
+        not installed are null.
+    inputs : mapping of str to array
+        Arrays to identify by :func:`array_hash`.
+
+    Returns
+    -------
+    dict
+        Plain values, ready for :func:`write_json`.
+
+    Examples
+    --------
+    >>> from membrane_xai.report import provenance
+    >>> record = provenance({"mpp": 0.5}, packages=["no-such-package"])
+    >>> record["parameters"], record["versions"]["no-such-package"]
+    ({'mpp': 0.5}, None)
+    """
+    names = ("membrane-xai", "numpy", "scipy", *packages)
+    return {
+        "parameters": dict(parameters),
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in names}},
+        "platform": platform.platform(),
+        "inputs": {name: array_hash(array) for name, array in inputs.items()},
+    }
+
+
+def array_hash(array: Any) -> str:
+    """Return the SHA-256 of an array's shape, dtype and values, whatever its memory order.
+
+    Parameters
+    ----------
+    array : array
+        Anything NumPy can read.
+
+    Returns
+    -------
+    str
+        ``"sha256:"`` and 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.report import array_hash
+    >>> image = np.arange(6).reshape(2, 3)
+    >>> array_hash(image) == array_hash(np.asfortranarray(image))
+    True
+    >>> array_hash(image) == array_hash(image.astype(float))
+    False
+    """
+    values = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{values.shape} {values.dtype.str} ".encode())
+    digest.update(values.data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _common_keys(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        raise InvalidInputError("rows is empty; it takes at least one row")
+    names = list(rows[0])
+    for i, row in enumerate(rows):
+        if list(row) != names:
+            raise InvalidInputError(f"rows[{i}] has keys {list(row)}; the first row has {names}")
+    return names
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _plain(value: Any) -> Any:
+    """Replace what JSON has no word for: NaN and infinity by null, arrays and tuples by lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
