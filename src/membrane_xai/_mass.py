@@ -1,11 +1,14 @@
 """Activation mass inside a mask and in all: the two sums behind MAP, kept apart until the end."""
 
+import math
+import operator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from membrane_xai import _status
 from membrane_xai._arrays import (
     Array,
+    apply_where,
     check_unit_interval,
     compute_dtype,
     device,
@@ -74,10 +77,13 @@ def total(x: Array) -> Array:
 
 def divide(numerator: Array, denominator: Array) -> Array:
     """Divide where the denominator is positive; NaN elsewhere."""
-    xp = namespace(numerator)
-    valid = denominator > 0
-    quotient = numerator / xp.where(valid, denominator, xp.ones_like(denominator))
-    return xp.where(valid, quotient, xp.full_like(quotient, xp.nan))
+    return apply_where(
+        denominator > 0,
+        (numerator, denominator),
+        operator.truediv,
+        fill_value=math.nan,
+        xp=namespace(numerator),
+    )
 
 
 def activation(cam: Array, negative: str, *others: Array | None) -> Activation:

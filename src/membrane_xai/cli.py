@@ -1,7 +1,8 @@
 """The command ``membrane-xai``.
 
-Sub-commands are plug-ins found by entry point, so that the core offers a demo with a neural network
-without importing one. A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``.
+Sub-commands are plug-ins found by entry point, so that the core offers a demo with a neural
+network without importing one. A command is a module with ``add_arguments(parser)`` and
+``run(args) -> int``.
 """
 
 import argparse

@@ -63,8 +63,8 @@ def extract_membrane_mask(
 
     A pixel is membrane if its DAB density (smoothed over 0.3 micrometres) reaches `dab_threshold`,
     if it stands out of everything broader than 3.5 micrometres by half of that (white top-hat), and
-    if the piece it belongs to covers at least 2 square micrometres. The threshold is absolute: a patch
-    without stain gives an empty mask, where a threshold fitted to the image would invent one.
+    if the piece it belongs to covers at least 2 square micrometres. The threshold is absolute: a
+    patch without stain gives an empty mask, where a threshold fitted to the image would invent one.
 
     Parameters
     ----------

@@ -114,7 +114,8 @@ def optical_density(rgb: Any, background: Any = "auto") -> NDArray[np.float32]:
     image = _as_uint8_scale(rgb)
     white = _background(rgb, background)
     density = np.log10(white) - np.log10(np.maximum(image, 1))
-    return np.maximum(density, 0).astype(np.float32)
+    clipped: NDArray[np.float32] = np.maximum(density, 0).astype(np.float32)
+    return clipped
 
 
 def separate_stains(rgb: Any, *, stain_matrix: Any = "hdab", background: Any = "auto") -> Any:
