@@ -83,6 +83,14 @@ def test_no_room_to_measure_in():
     assert np.isnan(single.relative)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
+def test_a_mask_alike_everywhere_leaves_no_room_whatever_the_rounding(share, rng):
+    for size in [(13, 11), (29, 31), (57, 50)]:
+        result = alignment(rng.random((5, 4)), np.full(size, share))
+        assert result.map == pytest.approx(share)
+        assert np.isnan(result.relative)
+
+
 @given(grid_and_mask())
 def test_ceiling_is_the_best_of_all_one_hot_cams(case):
     grid, mask = case

@@ -193,6 +193,21 @@ def test_the_largest_and_the_smallest_floats():
         assert map_score(np.array([[tiny, tiny, 2 * tiny]], dtype), mask) == pytest.approx(1 / 4)
 
 
+def test_subnormal_cams_lose_no_digits():
+    mask = np.array([[0.25, 0.25]])
+    for dtype in (np.float32, np.float64):
+        least = np.finfo(dtype).smallest_subnormal
+        assert map_score(np.full((1, 2), least, dtype), mask.astype(dtype)) == 0.25
+
+
+def test_rounding_never_lifts_a_score_above_one(rng):
+    for side in range(2, 60):
+        cam = rng.random((20, side, side))
+        scores = map_score(cam, np.ones((side, side), bool))
+        assert (scores <= 1).all()
+        assert (scores > 1 - 1e-14).all()
+
+
 def test_integer_and_bool_cams(rng):
     cam = rng.integers(0, 256, (2, 5, 5), dtype=np.uint8)
     mask = rng.random((2, 5, 5)) < 0.5

@@ -111,6 +111,18 @@ def test_counted_by_hand_with_a_region():
     assert pointing_game(cam, mask) == 0
 
 
+def test_a_fraction_of_the_pixels_need_not_be_a_whole_number():
+    # The top 1.5 of 3 pixels: the first, and half of the second.
+    cam, mask = np.array([[3.0, 2.0, 1.0]]), np.array([[False, True, False]])
+    assert topk_intersection(cam, mask, k=0.5) == pytest.approx(0.5 / 1.5)
+
+
+def test_pointing_at_a_fractional_mask_hits_from_one_half():
+    cam = np.array([[0.0, 1.0]])
+    assert pointing_game(cam, np.array([[1.0, 0.5]])) == 1
+    assert pointing_game(cam, np.array([[1.0, 0.49]])) == 0
+
+
 def test_a_perfect_ranking_is_one_and_its_reverse_is_zero(rng):
     mask = rng.random((12, 12)) < 0.3
     for metric in (rank_accuracy, pixel_auc, pointing_game):

@@ -35,7 +35,7 @@ def audit_figure(
     Parameters
     ----------
     rgb : array of shape (H, W, 3)
-        The image.
+        The image; uint8, or floating in [0, 1].
     dab : array of shape (H, W)
         DAB density in base-10 optical density, shown from 0 to 0.8.
     mask : array of shape (H, W)
@@ -123,14 +123,22 @@ def _draw_inputs(figure: "Figure", axes: Any, rgb: Any, dab: Any, mask: Any, mpp
     _draw_scale_bar(axes[0], rgb.shape, mpp)
     shown = axes[1].imshow(dab, cmap=_DAB_MAP, vmin=0, vmax=_DAB_LIMIT)
     axes[1].set_title("DAB density")
-    figure.colorbar(shown, ax=axes[1], shrink=0.8, label="optical density (base 10)", extend="max")
+    figure.colorbar(
+        shown,
+        ax=axes[1],
+        location="bottom",
+        shrink=0.8,
+        label="optical density, base 10",
+        extend="max",
+    )
     axes[2].imshow(mask, cmap="gray", vmin=0, vmax=1)
     axes[2].set_title(f"Membrane mask: {mask.mean():.1%} of the image")
 
 
 def _draw_cam(ax: "Axes", rgb: Any, mask: Any, cam: Any) -> None:
     height, width = mask.shape
-    ax.imshow(rgb.mean(axis=-1), cmap="gray", vmin=0, vmax=255)
+    white = 255 if rgb.dtype == np.uint8 else 1
+    ax.imshow(rgb.mean(axis=-1), cmap="gray", vmin=0, vmax=white)
     frame = (-0.5, width - 0.5, height - 0.5, -0.5)
     ax.imshow(
         np.maximum(cam, 0), cmap=_CAM_MAP, alpha=0.6, extent=frame, interpolation="bilinear", vmin=0

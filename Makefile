@@ -1,0 +1,60 @@
+# Needs git, python3 (3.11 or newer) and make. Every target installs what it needs into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= demo-output
+
+.PHONY: demo test check lint types contracts docs bench minimum clean
+
+demo: .venv/installed-demo
+	$(BIN)/membrane-xai demo --out $(OUT)
+
+test: .venv/installed-all
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+check: lint types contracts test docs
+
+lint: .venv/installed-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-all
+	$(BIN)/mypy
+
+contracts: .venv/installed-all
+	$(BIN)/lint-imports
+
+docs: .venv/installed-all
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+bench: .venv/installed-all
+	$(BIN)/python benchmarks/run.py
+
+# The core alone, on the lowest versions that pyproject.toml allows.
+minimum: .venv-minimum/installed
+	.venv-minimum/bin/python -m pytest -p no:cacheprovider $(MINIMUM_TESTS)
+
+MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_ranking.py \
+	tests/test_consistency.py tests/test_containers.py tests/test_bad_input.py \
+	tests/test_stain.py tests/test_masks.py
+
+clean:
+	rm -rf .venv .venv-minimum docs/_build demo-output .coverage htmlcov
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed-demo: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[her2,weights,report]'
+	touch $@
+
+.venv/installed-all: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	touch $@ .venv/installed-demo
+
+.venv-minimum/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-minimum
+	.venv-minimum/bin/python -m pip install --quiet uv
+	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python \
+		--resolution lowest-direct --editable . 'pytest>=8.3' 'hypothesis>=6.112' 'pytest-cov>=5.0'
+	touch $@
