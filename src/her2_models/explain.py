@@ -1,6 +1,6 @@
 """Images in, CAMs out, by the methods of pytorch-grad-cam, on the grid where they arise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,6 @@ try:
     import pytorch_grad_cam
     from pytorch_grad_cam import score_cam
     from pytorch_grad_cam.base_cam import BaseCAM
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 except ImportError as error:
     raise MissingDependencyError(
         f'explanations need {error.name}: pip install "membrane-xai[her2]"'
@@ -65,7 +64,7 @@ def native_cam(
     method : str
         Name of a class of pytorch-grad-cam, such as "GradCAM", "LayerCAM" or "ScoreCAM".
     target : int
-        Index of the class to explain.
+        Index of the class to explain, from 0.
 
     Returns
     -------
@@ -75,14 +74,14 @@ def native_cam(
     Raises
     ------
     InvalidInputError
-        pytorch-grad-cam has no such method.
+        pytorch-grad-cam has no such method, or the network no such class.
     """
     methods = cam_methods()
     if method not in methods:
         allowed = ", ".join(sorted(methods))
         raise InvalidInputError(f"method is {method!r}; it takes one of {allowed}")
     native = type(f"Native{method}", (_NativeGrid, methods[method]), {})
-    targets = [ClassifierOutputTarget(target)] * len(inputs)
+    targets = [_score_of(target)] * len(inputs)
     with _quiet_score_cam(), native(backbone.network, [backbone.target_layer]) as cam:
         maps = cam(inputs, targets)
     return np.asarray(maps, dtype=float)
@@ -90,6 +89,8 @@ def native_cam(
 
 def cam_methods() -> dict[str, type[Any]]:
     """Return the CAM methods of the pytorch-grad-cam that is installed, by name.
+
+    Without FullGrad, whose map does not arise on the grid of a layer.
 
     Returns
     -------
@@ -102,12 +103,26 @@ def cam_methods() -> dict[str, type[Any]]:
     True
     """
     found = vars(pytorch_grad_cam).items()
-    return {n: c for n, c in found if isinstance(c, type) and issubclass(c, BaseCAM)}
+    classes = {n: c for n, c in found if isinstance(c, type) and issubclass(c, BaseCAM)}
+    classes.pop("FullGrad", None)
+    return classes
+
+
+def _score_of(target: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    def score(output: torch.Tensor) -> torch.Tensor:
+        # pytorch-grad-cam's context manager would swallow the IndexError of a class out of range.
+        if not 0 <= target < len(output):
+            last = len(output) - 1
+            raise InvalidInputError(f"target is {target!r}; the network has classes 0 to {last}")
+        return output[target]
+
+    return score
 
 
 class _NativeGrid:
     """Mixed in before a method of pytorch-grad-cam: leave the map on the grid of its layer."""
 
+    detach: bool
     target_layers: list[torch.nn.Module]
     activations_and_grads: Any
     get_cam_image: Any
@@ -115,8 +130,12 @@ class _NativeGrid:
     def compute_cam_per_layer(
         self, input_tensor: torch.Tensor, targets: list[Any], eigen_smooth: bool
     ) -> list[NDArray[np.float32]]:
-        activations = [a.cpu().numpy() for a in self.activations_and_grads.activations]
-        gradients = [g.cpu().numpy() for g in self.activations_and_grads.gradients] or [None]
+        activations: list[Any] = list(self.activations_and_grads.activations)
+        gradients: list[Any] = list(self.activations_and_grads.gradients) or [None]
+        if self.detach:  # methods with second derivatives need tensors
+            activations, gradients = (
+                [x if x is None else x.cpu().numpy() for x in xs] for xs in (activations, gradients)
+            )
         cam = self.get_cam_image(
             input_tensor, self.target_layers[0], targets, activations[0], gradients[0], eigen_smooth
         )

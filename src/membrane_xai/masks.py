@@ -109,7 +109,8 @@ def extract_membrane_mask(
     _check_positive(dab_threshold, "dab_threshold", "base-10 optical density")
     if mpp > 1.5:
         raise InvalidInputError(f"mpp is {mpp!r}; membranes cannot be seen above 1.5 um per pixel")
-    white = stain.estimate_background(rgb) if isinstance(background, str) else background
+    auto = isinstance(background, str) and background == "auto"
+    white = stain.estimate_background(rgb) if auto else background
     dab = stain.separate_stains(rgb, stain_matrix=stain_matrix, background=white).dab
     return MembraneMask(
         mask=_thin_and_stained(dab, mpp, dab_threshold),

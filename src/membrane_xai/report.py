@@ -186,7 +186,7 @@ def _common_keys(rows: Sequence[Row]) -> list[str]:
 
 
 def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def _plain(value: Any) -> Any:

@@ -90,7 +90,7 @@ def optical_density(rgb: Any, background: Any = "auto") -> NDArray[np.float32]:
     rgb : array of shape (H, W, 3)
         uint8, or floating in [0, 1].
     background : "auto" or three numbers
-        I0 on the scale of uint8, in [1, 255]; "auto" is :func:`estimate_background`.
+        I0 on the scale of uint8, in [1, 255]; "auto" is :func:`membrane_xai.estimate_background`.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def optical_density(rgb: Any, background: Any = "auto") -> NDArray[np.float32]:
     Raises
     ------
     InvalidInputError
-        As :func:`estimate_background`; also for a background out of range.
+        As :func:`membrane_xai.estimate_background`; also for a background out of range.
 
     Examples
     --------
@@ -169,14 +169,14 @@ def separate_stains(rgb: Any, *, stain_matrix: Any = "hdab", background: Any = "
 def combine_stains(
     stains: StainDensities, *, stain_matrix: Any = "hdab", background: Any
 ) -> NDArray[np.uint8]:
-    """Mix stain densities back to an image: the inverse of :func:`separate_stains`.
+    """Mix stain densities back to an image: the inverse of :func:`membrane_xai.separate_stains`.
 
     Parameters
     ----------
     stains : StainDensities
         Densities (H, W) in base-10 optical density.
     stain_matrix
-        As in :func:`separate_stains`.
+        As in :func:`membrane_xai.separate_stains`.
     background : three numbers
         Glass, on the scale of uint8.
 
@@ -188,7 +188,7 @@ def combine_stains(
     Raises
     ------
     InvalidInputError
-        For a matrix or a background that :func:`separate_stains` does not take either.
+        For a matrix or a background that :func:`membrane_xai.separate_stains` does not take either.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def stain_vectors(stain_matrix: Any = "hdab") -> Floats:
     Parameters
     ----------
     stain_matrix : "hdab" or array of shape (2, 3)
-        As in :func:`separate_stains`.
+        As in :func:`membrane_xai.separate_stains`.
 
     Returns
     -------
@@ -235,7 +235,10 @@ def stain_vectors(stain_matrix: Any = "hdab") -> Floats:
                 f"stain_matrix is {stain_matrix!r}; it takes 'hdab' or an array of shape (2, 3)"
             )
         return stain_vectors(HDAB)
-    vectors = np.array(stain_matrix, dtype=float)
+    try:
+        vectors = np.array(stain_matrix, dtype=float)
+    except (TypeError, ValueError):
+        vectors = np.empty(0)
     if vectors.shape != (2, 3) or not np.isfinite(vectors).all():
         raise InvalidInputError(
             f"stain_matrix has shape {vectors.shape}; it takes (2, 3) finite numbers: "
