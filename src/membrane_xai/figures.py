@@ -18,6 +18,7 @@ __all__ = ["audit_figure", "write_png"]
 _CAM_MAP = "viridis"  # readable with any colour vision, and in grey
 _DAB_MAP = "cividis"
 _DAB_LIMIT = 0.8  # optical density shown as the brightest colour
+_BAR_LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # micrometres
 
 
 def audit_figure(
@@ -148,7 +149,8 @@ def _draw_cam(ax: "Axes", rgb: Any, mask: Any, cam: Any) -> None:
 
 
 def _draw_scale_bar(ax: "Axes", shape: tuple[int, ...], mpp: float) -> None:
-    length = 50 if shape[1] * mpp > 150 else 10
+    third = shape[1] * mpp / 3
+    length = max((n for n in _BAR_LENGTHS if n <= third), default=_BAR_LENGTHS[0])
     x, y = 0.04 * shape[1], 0.95 * shape[0]
     ax.plot([x, x + length / mpp], [y, y], color="black", linewidth=3, solid_capstyle="butt")
     ax.text(x, y - 0.02 * shape[0], f"{length} µm", va="bottom", fontsize=9)
