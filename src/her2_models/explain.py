@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from her2_models.models import Backbone
@@ -14,6 +13,7 @@ from membrane_xai.errors import InvalidInputError, MissingDependencyError
 
 try:
     import pytorch_grad_cam
+    import torch
     from pytorch_grad_cam import score_cam
     from pytorch_grad_cam.base_cam import BaseCAM
 except ImportError as error:
@@ -21,7 +21,7 @@ except ImportError as error:
         f'explanations need {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
-__all__ = ["NORMALISATION", "cam_methods", "native_cam", "predict"]
+__all__ = ["NORMALISATION", "cam_method", "cam_methods", "native_cam", "predict"]
 
 NORMALISATION = "negative values set to 0, not scaled"
 """What :func:`native_cam` does to the weighted sum of activations."""
@@ -76,15 +76,42 @@ def native_cam(
     InvalidInputError
         pytorch-grad-cam has no such method, or the network no such class.
     """
-    methods = cam_methods()
-    if method not in methods:
-        allowed = ", ".join(sorted(methods))
-        raise InvalidInputError(f"method is {method!r}; it takes one of {allowed}")
-    native = type(f"Native{method}", (_NativeGrid, methods[method]), {})
+    native = type(f"Native{method}", (_NativeGrid, cam_method(method)), {})
     targets = [_score_of(target)] * len(inputs)
     with _quiet_score_cam(), native(backbone.network, [backbone.target_layer]) as cam:
         maps = cam(inputs, targets)
     return np.asarray(maps, dtype=float)
+
+
+def cam_method(method: str) -> type[Any]:
+    """Return a CAM method of pytorch-grad-cam by name.
+
+    Parameters
+    ----------
+    method : str
+        As in :func:`native_cam`.
+
+    Returns
+    -------
+    type
+        A subclass of ``pytorch_grad_cam.base_cam.BaseCAM``.
+
+    Raises
+    ------
+    InvalidInputError
+        pytorch-grad-cam has no such method.
+
+    Examples
+    --------
+    >>> from her2_models.explain import cam_method
+    >>> cam_method("GradCAM").__name__
+    'GradCAM'
+    """
+    methods = cam_methods()
+    if method not in methods:
+        allowed = ", ".join(sorted(methods))
+        raise InvalidInputError(f"method is {method!r}; it takes one of {allowed}")
+    return methods[method]
 
 
 def cam_methods() -> dict[str, type[Any]]:

@@ -68,7 +68,7 @@ def _add(commands: Any, point: EntryPoint) -> None:
     summary, _, rest = (module.__doc__ or "").partition("\n")
     command = commands.add_parser(
         point.name,
-        help=summary.rstrip(".").lower(),
+        help=summary[:1].lower() + summary[1:].rstrip("."),
         description=f"{summary}\n{rest}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
