@@ -1,3 +1,4 @@
+from . import annotations as annotations
 from . import datasets as datasets
 from . import errors as errors
 from . import figures as figures
@@ -12,6 +13,12 @@ from .alignment import map_ceiling as map_ceiling
 from .alignment import map_curve as map_curve
 from .alignment import map_score as map_score
 from .alignment import pool_mask as pool_mask
+from .annotations import Annotation as Annotation
+from .annotations import consensus as consensus
+from .annotations import rasterize as rasterize
+from .annotations import read_annotations as read_annotations
+from .annotations import vectorize as vectorize
+from .annotations import write_geojson as write_geojson
 from .consistency import ConsistencyResult as ConsistencyResult
 from .consistency import consistency as consistency
 from .consistency import ec_score as ec_score
@@ -23,6 +30,7 @@ from .ranking import pointing_game as pointing_game
 from .ranking import rank_accuracy as rank_accuracy
 from .ranking import topk_intersection as topk_intersection
 from .stain import estimate_background as estimate_background
+from .stain import estimate_stain_matrix as estimate_stain_matrix
 from .stain import separate_stains as separate_stains
 
 __version__: str

@@ -15,16 +15,8 @@ from numpy.typing import NDArray
 
 from membrane_xai import stain
 from membrane_xai._arrays import Array, as_array, check_maps, compute_dtype, from_numpy, namespace
-from membrane_xai._options import check_grid
-from membrane_xai._perturbation import (
-    Bools,
-    Perturbation,
-    Rgb,
-    apply_checked,
-    check_number,
-    everywhere,
-    to_uint8,
-)
+from membrane_xai._options import check_grid, check_number
+from membrane_xai._perturbation import Bools, Perturbation, Rgb, apply_checked, everywhere, to_uint8
 
 __all__ = ["horizontal_flip", "rotation", "translation", "vertical_flip", "zero_outside", "zoom"]
 

@@ -2,12 +2,23 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["check_choice", "check_distance", "check_fraction", "check_grid", "check_k", "is_count"]
+__all__ = [
+    "check_choice",
+    "check_distance",
+    "check_fraction",
+    "check_grid",
+    "check_k",
+    "check_mpp",
+    "check_number",
+    "check_seed",
+    "is_count",
+    "is_real",
+]
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
@@ -70,3 +81,29 @@ def _as_float(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
+
+
+def check_number(value: Any, name: str, takes: str, accept: Callable[[float], bool]) -> float:
+    """Return `value` as float if it is a finite number that `accept` accepts, or raise."""
+    number = _as_float(value)
+    if number is None or not (math.isfinite(number) and accept(number)):
+        raise InvalidInputError(f"{name} is {value!r}; it takes {takes}")
+    return number
+
+
+def check_mpp(mpp: Any) -> float:
+    """Return `mpp` as float if it is a positive number, or raise."""
+    return check_number(mpp, "mpp", "a positive number, micrometres per pixel", lambda x: x > 0)
+
+
+def is_real(value: Any) -> bool:
+    """Tell a finite number from everything else."""
+    number = _as_float(value)
+    return number is not None and math.isfinite(number)
+
+
+def check_seed(seed: Any) -> int:
+    """Return `seed` as int, or raise: without one no result could be repeated."""
+    if not is_count(seed) or seed < 0:
+        raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0")
+    return int(seed)

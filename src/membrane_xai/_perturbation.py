@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._options import check_grid, is_count
+from membrane_xai._options import check_grid
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -16,8 +16,6 @@ __all__ = [
     "Perturbation",
     "Rgb",
     "apply_checked",
-    "check_number",
-    "check_seed",
     "everywhere",
     "photometric",
     "to_uint8",
@@ -99,21 +97,6 @@ def to_uint8(values: NDArray[np.floating[Any]]) -> Rgb:
     """Round and clip to 0 ... 255."""
     rounded: Rgb = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return rounded
-
-
-def check_number(value: Any, name: str, takes: str, accept: Callable[[float], bool]) -> float:
-    """Return `value` as float if it is a finite number that `accept` accepts, or raise."""
-    known = isinstance(value, int | float | np.integer | np.floating)
-    if not known or isinstance(value, bool) or not (np.isfinite(value) and accept(float(value))):
-        raise InvalidInputError(f"{name} is {value!r}; it takes {takes}")
-    return float(value)
-
-
-def check_seed(seed: Any) -> int:
-    """Return `seed` as int, or raise: without one no result could be repeated."""
-    if not is_count(seed) or seed < 0:
-        raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0")
-    return int(seed)
 
 
 def _unchanged(cam: Any) -> Any:

@@ -9,15 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai import stain
-from membrane_xai._options import is_count
-from membrane_xai._perturbation import (
-    Perturbation,
-    Rgb,
-    check_number,
-    check_seed,
-    photometric,
-    to_uint8,
-)
+from membrane_xai._options import check_mpp, check_number, check_seed, is_count
+from membrane_xai._perturbation import Perturbation, Rgb, photometric, to_uint8
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -208,7 +201,7 @@ def blur(sigma: float, *, mpp: float) -> Perturbation:
     array([250, 249, 239, 202, 170, 202, 239, 249, 250], dtype=uint8)
     """
     sigma = check_number(sigma, "sigma", "a positive number, micrometres", lambda x: x > 0)
-    mpp = check_number(mpp, "mpp", "a positive number, micrometres per pixel", lambda x: x > 0)
+    mpp = check_mpp(mpp)
     return photometric(
         f"blur (sigma {sigma:g} um)",
         partial(_blur, sigma=sigma / mpp),

@@ -1,12 +1,11 @@
 """Where the pixels of a mask lie on a slide."""
 
-import math
 from typing import Any, NamedTuple
 
-from membrane_xai._options import is_count
+from membrane_xai._options import is_count, is_real
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Window", "check_window", "is_real"]
+__all__ = ["Window", "check_window"]
 
 
 class Window(NamedTuple):
@@ -34,13 +33,3 @@ def check_window(shape: Any, offset: Any, downsample: Any) -> Window:
     return Window(
         (int(rows), int(columns)), (float(corner[0]), float(corner[1])), float(downsample)
     )
-
-
-def is_real(value: Any) -> bool:
-    """Tell a finite number from everything else."""
-    if isinstance(value, bool | str | bytes):
-        return False
-    try:
-        return math.isfinite(value)
-    except (TypeError, ValueError):
-        return False

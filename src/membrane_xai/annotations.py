@@ -21,9 +21,9 @@ from membrane_xai._areas import as_annotations, in_window, of_classes, polygons_
 from membrane_xai._arrays import as_array, check_maps, check_unit_interval, to_numpy
 from membrane_xai._features import features_of, mask_objects
 from membrane_xai._files import atomic_path
-from membrane_xai._options import check_choice, check_distance, check_fraction
+from membrane_xai._options import check_choice, check_distance, check_fraction, is_real
 from membrane_xai._scanline import centre_counts, pixel_areas, polygon_edges
-from membrane_xai._window import check_window, is_real
+from membrane_xai._window import check_window
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [

@@ -18,7 +18,8 @@ from membrane_xai._geometric import (
     zero_outside,
     zoom,
 )
-from membrane_xai._perturbation import Bools, Perturbation, check_seed, everywhere
+from membrane_xai._options import check_seed
+from membrane_xai._perturbation import Bools, Perturbation, everywhere
 from membrane_xai._photometric import (
     blur,
     illumination,

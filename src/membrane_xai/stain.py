@@ -1,31 +1,41 @@
 """RGB in, stain densities out: background, optical density (base 10), H-DAB separation."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError
+from membrane_xai._density import Floats, as_image, channel_density, unmix, with_residual
+from membrane_xai._stain_vectors import find_vectors
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
 __all__ = [
     "HDAB",
     "StainDensities",
     "combine_stains",
     "estimate_background",
+    "estimate_stain_matrix",
     "optical_density",
     "separate_stains",
     "stain_vectors",
+    "to_hed_units",
 ]
-
-Floats = NDArray[np.float64]
 
 HDAB: Floats = np.array([[0.651, 0.701, 0.290], [0.269, 0.568, 0.778]])
 """Optical density of hematoxylin and DAB in red, green and blue: Ruifrok's vectors as in QuPath."""
 HDAB.flags.writeable = False
 
+_BLOCK = 4  # pixels: averaged over, noise and the bright rims of sharpened edges do not count
 _GLASS_SHARE = 0.01
-_MIN_GLASS = 128.0
-_MAX_TINT = 0.85
+_GLASS_RANGE = 0.03  # of its brightness, how much glass varies
+_MIN_GLASS = 80.0
+_STRONGEST_TINT = 0.5  # darkest channel of glass over its brightest
+_NEUTRAL = 0.85
+_ALL = 0.98
+
+_HED_UNIT = np.log(10) / -np.log(1e-6)
 
 
 class StainDensities(NamedTuple):
@@ -39,10 +49,13 @@ class StainDensities(NamedTuple):
 def estimate_background(rgb: Any) -> Floats:
     """Estimate what the scanner records for clear glass, channel by channel.
 
-    The median of the brightest 1 % of the pixels, so grey and tinted glass is found as it is. Where
-    these pixels are darker than 128 or more strongly coloured than glass (darkest channel below
-    0.85 of the brightest), there is no glass in view: the brightest channel, at least 128, then
-    stands for all three, so that the stain in view does not pass for the background.
+    The median colour of the brightest 1 % of the view (means of 4x4 pixels, and whatever is as
+    bright within 3 %), so grey glass down to 80 and tinted glass down to a ratio of 0.5 between
+    channels is found as it is. Two views have no glass to find: one that is darker or more strongly
+    coloured, and one of a single colour that is not grey (0.85). There the brightest channel, at
+    least 80, stands for all three, so that the stain in view does not pass for the background. In a
+    view of tissue without any glass the palest tissue is taken, and densities come out low by its
+    own; give `background` from elsewhere on the slide then.
 
     Parameters
     ----------
@@ -73,13 +86,23 @@ def estimate_background(rgb: Any) -> Floats:
     >>> estimate_background(np.full((8, 8, 3), (190, 150, 100), np.uint8))
     array([190., 190., 190.])
     """
-    flat = _as_uint8_scale(rgb).reshape(-1, 3)
-    brightness = flat.sum(axis=1)
-    cut = np.quantile(brightness, 1 - _GLASS_SHARE)
-    glass: Floats = np.median(flat[brightness >= cut], axis=0).astype(float)
-    if glass.min() >= _MAX_TINT * glass.max() and glass.max() >= _MIN_GLASS:
+    blocks = _block_means(as_image(rgb)).reshape(-1, 3)
+    brightness = blocks.sum(axis=1)
+    bright = brightness >= (1 - _GLASS_RANGE) * np.quantile(brightness, 1 - _GLASS_SHARE)
+    glass: Floats = np.median(blocks[bright], axis=0).astype(float)
+    single_colour = bright.mean() > _ALL
+    tint = glass.min() / max(glass.max(), 1)
+    if glass.max() >= _MIN_GLASS and tint >= (_NEUTRAL if single_colour else _STRONGEST_TINT):
         return glass
     return np.full(3, max(glass.max(), _MIN_GLASS))
+
+
+def _block_means(image: NDArray[Any]) -> Floats:
+    side = min(_BLOCK, *image.shape[:2])
+    rows, columns = (length // side * side for length in image.shape[:2])
+    view = image[:rows, :columns].reshape(rows // side, side, columns // side, side, 3)
+    means: Floats = view.mean(axis=(1, 3), dtype=np.float32)
+    return means
 
 
 def optical_density(rgb: Any, background: Any = "auto") -> NDArray[np.float32]:
@@ -111,18 +134,18 @@ def optical_density(rgb: Any, background: Any = "auto") -> NDArray[np.float32]:
     >>> optical_density(pixel, background=(200, 200, 200)).round(2)
     array([[[1. , 0. , 2.3]]], dtype=float32)
     """
-    image = _as_uint8_scale(rgb)
+    image = as_image(rgb)
     white = _background(rgb, background)
-    density = np.log10(white) - np.log10(np.maximum(image, 1))
-    clipped: NDArray[np.float32] = np.maximum(density, 0).astype(np.float32)
-    return clipped
+    return np.stack([channel_density(image[..., c], white[c]) for c in range(3)], axis=-1)
 
 
 def separate_stains(rgb: Any, *, stain_matrix: Any = "hdab", background: Any = "auto") -> Any:
     """Separate hematoxylin and DAB by colour deconvolution.
 
     Optical densities add up (Beer-Lambert), so each pixel's three are a mixture of the stain
-    vectors; it is solved exactly with a third, residual vector at right angles to both [1]_.
+    vectors; it is solved exactly with a third, residual vector at right angles to both [1]_. Dark
+    DAB saturates the blue channel, whose density is then a lower bound only: where blue is below
+    2 % of the background, red and green alone give the two stains, and DAB is the larger solution.
 
     Parameters
     ----------
@@ -160,16 +183,92 @@ def separate_stains(rgb: Any, *, stain_matrix: Any = "hdab", background: Any = "
     >>> round(float(found.dab[0, 0]), 2), abs(round(float(found.hematoxylin[0, 0]), 2))
     (0.5, 0.0)
     """
-    density = optical_density(rgb, background)
-    mixing = _with_residual(stain_vectors(stain_matrix))
-    amounts = density @ np.linalg.inv(mixing).astype(np.float32)
-    return StainDensities(amounts[..., 0], amounts[..., 1], amounts[..., 2])
+    vectors = stain_vectors(stain_matrix)
+    return StainDensities(*unmix(as_image(rgb), _background(rgb, background), vectors))
+
+
+def estimate_stain_matrix(images: Any, *, background: Any = "auto") -> Floats:
+    """Estimate the colours of hematoxylin and DAB from one image or from a set of one staining run.
+
+    Stained pixels (optical density of length 0.25 or more) span a fan in their main plane; its ends
+    (1st and 99th percentile of the angle) are the pure stains [1]_. The end that absorbs blue more
+    than red is DAB, so the order is always hematoxylin, DAB. A stain that is absent keeps its
+    reference vector, with a warning.
+
+    Parameters
+    ----------
+    images : array of shape (H, W, 3) or sequence of them
+        uint8, or floating in [0, 1]; blank, tiny and single-colour ones do no harm.
+    background : "auto" or three numbers
+        As in :func:`membrane_xai.stain.optical_density`; "auto" estimates it for each image.
+
+    Returns
+    -------
+    ndarray of shape (2, 3)
+        Unit vectors, ready as `stain_matrix` of :func:`membrane_xai.separate_stains`.
+
+    Warns
+    -----
+    MembraneXAIWarning
+        A stain has too few pixels, is within 12 degrees of the other, or farther than 25 degrees
+        from its reference; its reference vector is returned.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`membrane_xai.estimate_background`; also for an empty sequence.
+
+    References
+    ----------
+    .. [1] Macenko et al., "A method for normalizing histology slides for quantitative analysis",
+       ISBI 2009, 1107-1110.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import estimate_stain_matrix
+    >>> from membrane_xai.datasets import ihc_sample
+    >>> estimate_stain_matrix(ihc_sample().rgb).round(2)
+    array([[0.77, 0.56, 0.31],
+           [0.26, 0.53, 0.81]])
+
+    A blank image has no stain to look at; it keeps the reference and warns.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     matrix = estimate_stain_matrix(np.full((9, 9, 3), 240, np.uint8))
+    >>> str(caught[0].message)
+    'no hematoxylin and no DAB found in 1 image; the reference vector is used'
+    """
+    several = _as_images(images)
+    densities = [optical_density(image, background).reshape(-1, 3) for image in several]
+    found = find_vectors(densities, stain_vectors(HDAB))
+    if found.absent:
+        count = f"{len(several)} image" + "s" * (len(several) > 1)
+        warnings.warn(
+            f"no {' and no '.join(found.absent)} found in {count}; the reference vector is used",
+            MembraneXAIWarning,
+            stacklevel=2,
+        )
+    return found.vectors
+
+
+def _as_images(images: Any) -> Sequence[Any]:
+    if not isinstance(images, list | tuple):
+        array = np.asarray(images)
+        images = [array] if array.ndim == 3 else list(array) if array.ndim == 4 else []
+    if not images:
+        raise InvalidInputError("images is empty; it takes (H, W, 3) images, one or a sequence")
+    listed: Sequence[Any] = images
+    return listed
 
 
 def combine_stains(
     stains: StainDensities, *, stain_matrix: Any = "hdab", background: Any
 ) -> NDArray[np.uint8]:
     """Mix stain densities back to an image: the inverse of :func:`membrane_xai.separate_stains`.
+
+    Pixels whose blue is below 2 % of the background come back darker: see there.
 
     Parameters
     ----------
@@ -198,10 +297,35 @@ def combine_stains(
     >>> combine_stains(StainDensities(none, none, none), background=(240, 241, 242))
     array([[[240, 241, 242]]], dtype=uint8)
     """
-    mixing = _with_residual(stain_vectors(stain_matrix))
+    mixing = with_residual(stain_vectors(stain_matrix))
     density = np.stack(stains, axis=-1) @ mixing
-    light = _background(None, background) * 10.0**-density
+    light = given_background(background) * 10.0**-density
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
+
+
+def to_hed_units(density: Any) -> Any:
+    """Convert base-10 optical density to the units of ``skimage.color.rgb2hed``.
+
+    scikit-image divides the natural logarithm of light by ``log(1e-6)``, so its stain amounts are
+    base-10 optical densities divided by 6. Numbers agree for the same stain matrix and white glass.
+
+    Parameters
+    ----------
+    density : float or array
+        Base-10 optical density.
+
+    Returns
+    -------
+    float or array
+        ``density / 6``.
+
+    Examples
+    --------
+    >>> from membrane_xai.stain import to_hed_units
+    >>> round(float(to_hed_units(0.6)), 3)
+    0.1
+    """
+    return density * _HED_UNIT
 
 
 def stain_vectors(stain_matrix: Any = "hdab") -> Floats:
@@ -253,35 +377,18 @@ def stain_vectors(stain_matrix: Any = "hdab") -> Floats:
     return unit
 
 
-def _with_residual(vectors: Floats) -> Floats:
-    residual = np.cross(*vectors)
-    return np.vstack([vectors, residual / np.linalg.norm(residual)])
-
-
 def _background(rgb: Any, background: Any) -> Floats:
     if isinstance(background, str) and background == "auto":
         return estimate_background(rgb)
+    return given_background(background, "'auto' or three numbers")
+
+
+def given_background(background: Any, takes: str = "three numbers") -> Floats:
+    """Return `background` as an array of three numbers in [1, 255], or raise."""
     try:
         white = np.array(background, dtype=float)
     except (TypeError, ValueError):
         white = np.empty(0)
     if white.shape != (3,) or not ((white >= 1) & (white <= 255)).all():
-        raise InvalidInputError(
-            f"background is {background!r}; it takes 'auto' or three numbers in [1, 255]"
-        )
+        raise InvalidInputError(f"background is {background!r}; it takes {takes} in [1, 255]")
     return white
-
-
-def _as_uint8_scale(rgb: Any) -> NDArray[np.float32]:
-    """Check an image and return it as float32 on the scale of uint8."""
-    image = np.asarray(rgb)
-    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise InvalidInputError(f"rgb has shape {image.shape}; it takes (H, W, 3), not empty")
-    if image.dtype == np.uint8:
-        return image.astype(np.float32)
-    if image.dtype.kind != "f":
-        raise InvalidInputError(f"rgb has dtype {image.dtype}; it takes uint8 or floats in [0, 1]")
-    low, high = float(image.min()), float(image.max())
-    if not (low >= 0 and high <= 1):
-        raise InvalidInputError(f"rgb has values from {low:g} to {high:g}; floats lie in [0, 1]")
-    return image.astype(np.float32) * np.float32(255)

@@ -1,0 +1,100 @@
+"""Where DAB lies on thin structures: the decision for each pixel of one tile."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Tile", "find_candidates", "keep_pieces", "margin"]
+
+Plane = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Micrometres. What a square of _BROAD fits into is no membrane: strong ones between two cells are
+# about 2 wide and 4 where three meet, the smallest nuclei 6.
+_BLUR = 0.3
+_BROAD = 6.0
+_REACH = 1.2  # the brightest line within this distance decides how wide a membrane is drawn
+_LEAST_EXTENT = 4.0
+# Optical density. A membrane stands out of its surroundings by an amount that grows with them.
+_CONTRAST = 0.08
+_CONTRAST_SHARE = 0.3
+_CERTAIN = 0.15  # some pixel of each piece stands out by as much
+_HALF = 0.5  # of the height of the line: membranes are drawn at their full width at half maximum
+_BROWN = 0.4  # least share of DAB in hematoxylin and DAB together
+_FAINT = 0.02  # optical density that keeps this share from being decided by noise
+
+
+class Tile(NamedTuple):
+    """What was found in a tile; each pixel depends on others within :func:`margin` only."""
+
+    candidate: Mask
+    certain: Mask
+    """Candidates that stand out far."""
+    smooth: Plane
+    """DAB density, smoothed."""
+
+
+def find_candidates(dab: Plane, hematoxylin: Plane, mpp: float, threshold: float) -> Tile:
+    """Find stained thin structures from the densities of both stains, shape (H, W)."""
+    from scipy import ndimage
+
+    sigma = max(_BLUR / mpp, 0.5)
+    smooth = ndimage.gaussian_filter(dab, sigma, mode="nearest", truncate=3)
+    side = _odd(_BROAD / mpp)
+    needed = ndimage.grey_opening(smooth, size=(side, side), mode="reflect")
+    height = smooth - needed
+    needed *= _CONTRAST_SHARE
+    needed += _CONTRAST
+    candidate = smooth >= threshold
+    candidate &= height >= needed
+    candidate &= _is_brown(smooth, hematoxylin, sigma)
+    candidate &= height >= _half_peak(height, _odd(2 * _REACH / mpp))
+    needed += _CERTAIN - _CONTRAST
+    return Tile(candidate, candidate & (height >= needed), smooth)
+
+
+def margin(mpp: float) -> int:
+    """Return how many pixels beyond a tile decide on its pixels."""
+    blur = int(3 * max(_BLUR / mpp, 0.5) + 0.5)
+    return blur + _odd(_BROAD / mpp) + _odd(2 * _REACH / mpp)
+
+
+def keep_pieces(candidate: Mask, certain: Mask, mpp: float) -> Mask:
+    """Drop pieces of the whole image that are short, or certain nowhere."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(candidate, structure=np.ones((3, 3)))
+    keep = np.zeros(count + 1, bool)
+    keep[labels[certain]] = True
+    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        extent = math.hypot(rows.stop - rows.start, columns.stop - columns.start) * mpp
+        keep[label] &= extent >= _LEAST_EXTENT
+    kept: Mask = keep[labels]
+    return kept
+
+
+def _odd(pixels: float) -> int:
+    return 2 * max(1, round(pixels / 2)) + 1
+
+
+def _is_brown(smooth: Plane, hematoxylin: Plane, sigma: float) -> Mask:
+    from scipy import ndimage
+
+    blue = ndimage.gaussian_filter(hematoxylin, sigma, mode="nearest", truncate=3)
+    np.maximum(blue, 0, out=blue)
+    blue += _FAINT
+    blue *= _BROWN / (1 - _BROWN)
+    brown: Mask = smooth >= blue
+    return brown
+
+
+def _half_peak(height: Plane, side: int) -> Plane:
+    """Return half of the largest height near each pixel; averaging rounds the square window."""
+    from scipy import ndimage
+
+    peak: Plane = ndimage.maximum_filter(height, size=side, mode="nearest")
+    peak = ndimage.uniform_filter(peak, size=side, mode="nearest")
+    peak *= _HALF
+    return peak
