@@ -1,8 +1,8 @@
 """The command ``membrane-xai``.
 
-Sub-commands are plug-ins found by entry point, so that the core offers a demo with a neural
-network without importing one. A command is a module with ``add_arguments(parser)`` and
-``run(args) -> int``.
+Sub-commands are the library's own and plug-ins found by entry point, so that the core offers a demo
+with a neural network without importing one. A command is a module with ``add_arguments(parser)``
+and ``run(args) -> int``.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from membrane_xai.errors import MembraneXAIError, MissingDependencyError
 __all__ = ["main"]
 
 GROUP = "membrane_xai.commands"
+_OWN = (EntryPoint("mask", "membrane_xai._mask_command", GROUP),)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for point in sorted(entry_points(group=GROUP)):
+    for point in sorted([*_OWN, *entry_points(group=GROUP)]):
         _add(commands, point)
     return parser
 

@@ -1,0 +1,97 @@
+"""Pixel sizes out of what image files say of themselves, in micrometres."""
+
+import math
+import re
+import warnings
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
+
+__all__ = ["PixelSize", "from_density", "from_ome", "from_text", "settle"]
+
+# Resolutions are also written by programs that know none: 72, 96 or 300 dots per inch. Microscope
+# images lie within these limits, and those do not.
+_PLAUSIBLE = (0.05, 2.0)
+_CONFLICT = 0.05
+_ANISOTROPY = 0.02
+
+_MICROMETRES = {
+    "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0,
+    "\N{MICRO SIGN}m": 1.0, "\N{GREEK SMALL LETTER MU}m": 1.0, "um": 1.0, "micron": 1.0,
+}  # fmt: skip
+
+
+class PixelSize(NamedTuple):
+    """Sides of a pixel in micrometres."""
+
+    x: float
+    y: float
+
+
+def from_ome(xml: str) -> PixelSize | None:
+    """Return the physical size in the first ``Pixels`` of OME-XML; None without one."""
+    try:
+        pixels = ET.fromstring(xml).find(".//{*}Pixels")  # noqa: S314  # expat limits expansion
+    except ET.ParseError:
+        return None
+    if pixels is None:
+        return None
+    sides = []
+    for axis in "XY":
+        unit = pixels.get(f"PhysicalSize{axis}Unit", "um")
+        length = _number(pixels.get(f"PhysicalSize{axis}")) * _MICROMETRES.get(unit, math.nan)
+        sides.append(length)
+    return _if_known(sides[0], sides[1])
+
+
+def from_density(x: float, y: float, length: float) -> PixelSize | None:
+    """Return the size for `x` and `y` pixels on `length` micrometres; None unless plausible."""
+    if min(x, y) <= 0:
+        return None
+    size = _if_known(length / x, length / y)
+    low, high = _PLAUSIBLE
+    return size if size and low <= min(size) and max(size) <= high else None
+
+
+def from_text(description: str) -> PixelSize | None:
+    """Return what Aperio's scanners write into the description: ``|MPP = 0.2498``."""
+    found = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", description)
+    size = _number(found[1]) if found else math.nan
+    return _if_known(size, size)
+
+
+def settle(mpp: float | None, found: PixelSize | None, source: str) -> float | None:
+    """Return the size to go by: `mpp` if given, else the one found.
+
+    Raises if the one found is not square and no other was given; warns if both are there and
+    disagree.
+    """
+    if found is None:
+        return mpp
+    mean = math.sqrt(found.x * found.y)
+    if mpp is not None:
+        if abs(mean / mpp - 1) > _CONFLICT:
+            warnings.warn(
+                f"{source}: mpp={mpp:g} was given and is used; the file says {mean:.4g}",
+                MembraneXAIWarning,
+                stacklevel=3,
+            )
+        return mpp
+    if abs(found.x / found.y - 1) > _ANISOTROPY:
+        raise InvalidInputError(
+            f"{source}: pixels are {found.x:.4g} by {found.y:.4g} um; they have to be square "
+            f"within 2 %: resample the image, or give mpp if the file is wrong"
+        )
+    return mean
+
+
+def _if_known(x: float, y: float) -> PixelSize | None:
+    return PixelSize(x, y) if 0 < x < math.inf and 0 < y < math.inf else None
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
