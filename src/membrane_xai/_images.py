@@ -3,7 +3,7 @@
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,20 +37,28 @@ def read_pixels(path: Path, max_pixels: int) -> Pixels:
     """Read a PNG, JPEG, BMP, TIFF or OME-TIFF file; its size is checked before it is decoded."""
     if not is_tiff(path):
         return _by_pillow(path, max_pixels, _FORMATS)
+    with closing(TiffReader(path)) as reader:
+        width, height = reader.dimensions
+        check_count(width, height, max_pixels, path)
+        try:
+            rgb = reader.read_region(0, 0, width, height)
+        except MissingDependencyError as missing:
+            rgb = _by_pillows_decoders(path, reader, missing)
+        return Pixels(rgb, reader.pixel_size)
+
+
+def _by_pillows_decoders(
+    path: Path, reader: TiffReader, missing: MissingDependencyError
+) -> NDArray[np.uint8]:
+    """Decode a TIFF of one page by what Pillow brings; raise what is missing if it cannot."""
+    width, height = reader.dimensions
     try:
-        reader = TiffReader(path)
-        try:
-            width, height = reader.dimensions
-            check_count(width, height, max_pixels, path)
-            return Pixels(reader.read_region(0, 0, width, height), reader.pixel_size)
-        finally:
-            reader.close()
-    except MissingDependencyError as missing:
-        # Pillow brings decoders of its own for the plain TIFF of one page, no OME
-        try:
-            return _by_pillow(path, max_pixels, ("TIFF",))
-        except InvalidInputError:
-            raise missing from None
+        rgb, _ = _by_pillow(path, width * height, ("TIFF",))
+    except InvalidInputError:
+        raise missing from None
+    if rgb.shape != (height, width, 3):
+        raise missing
+    return rgb
 
 
 def is_tiff(path: Path) -> bool:
