@@ -146,7 +146,7 @@ def _label(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], dict[str, NDArray[Any]]]:
     """Return territories, nuclei and the cell table; ids from 1, tumour cells first."""
     grid, n = tissue.grid, len(tissue.sites)
-    regions = np.where(tissue.kind[tissue.owner] == TUMOUR, tissue.owner + 1, nuclei.rim)
+    regions = np.where(tissue.nests, tissue.owner + 1, nuclei.rim)
     regions, labels = grid.pick(regions.astype(np.int32)), grid.pick(nuclei.label)
     pixels = np.bincount(regions.ravel(), minlength=n + 1)[1:]
     seen = (pixels > 0) & (tumour | (tissue.kind != TUMOUR))

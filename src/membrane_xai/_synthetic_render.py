@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._synthetic_field import Floats, Grid, SmoothField
 from membrane_xai._synthetic_staining import Staining, border
-from membrane_xai._synthetic_tissue import GLASS, TUMOUR, Nuclei, Tissue
+from membrane_xai._synthetic_tissue import TUMOUR, Nuclei, Tissue
 
 __all__ = ["Densities", "add_artefacts", "draw_membrane", "draw_stains"]
 
@@ -44,7 +44,7 @@ def draw_membrane(
     dab = np.zeros(grid.fine_shape, np.float32)
     dab.ravel()[band.pixel] = cover * staining.density[band.cell]
     grain = 1 + 0.16 * SmoothField(rng, grid, 0.45).on_grid()
-    grain += 0.14 * SmoothField(rng, grid, 4.0).on_grid()
+    grain += 0.2 * SmoothField(rng, grid, 4.0).on_grid()
     dab *= np.clip(grain, 0.5, 1.6)
     return dab, (grid.mean(covered) >= 0.5) | grid.any(line)
 
@@ -92,9 +92,8 @@ def _hematoxylin(
     rng: np.random.Generator, tissue: Tissue, nuclei: Nuclei, coarse: Floats, fine: Floats
 ) -> Floats:
     strength = np.float32(rng.uniform(0.16, 0.3))
-    tumour = tissue.kind[tissue.owner] == TUMOUR
     cytoplasm = np.float32(strength * rng.uniform(0.12, 0.3))
-    field = np.where(tumour, cytoplasm * (1 + 0.25 * coarse + 0.2 * fine), np.float32(0))
+    field = np.where(tissue.nests, cytoplasm * (1 + 0.25 * coarse + 0.2 * fine), np.float32(0))
     field += tissue.stroma * _fibres(rng, tissue, fine) * strength
     chromatin = 1 + 0.12 * fine + 0.15 * coarse
     inside = nuclei.label > 0
@@ -107,10 +106,10 @@ def _hematoxylin(
 
 def _fibres(rng: np.random.Generator, tissue: Tissue, fine: Floats) -> Floats:
     """Wavy bundles along the contour lines of a smooth field, relative to a nucleus' density."""
-    phase = tissue.fibre.on_grid() * np.float32(2 * np.pi * rng.uniform(2.0, 4.0))
-    phase += 1.5 * SmoothField(rng, tissue.grid, 12.0).on_grid()
-    fade = 0.5 + 0.3 * SmoothField(rng, tissue.grid, 18.0).on_grid()
-    fibre = 0.22 + 0.2 * np.clip(fade, 0, 1) * np.cos(phase) + 0.05 * fine
+    phase = tissue.fibre.on_grid() * np.float32(2 * np.pi * rng.uniform(2.0, 3.5))
+    phase += 2.5 * SmoothField(rng, tissue.grid, 9.0).on_grid()
+    fade = 0.25 + 0.3 * SmoothField(rng, tissue.grid, 12.0).on_grid()
+    fibre = 0.22 + 0.3 * np.clip(fade, 0, 1) * np.cos(phase) + 0.07 * fine
     return np.maximum(fibre, 0.03) * np.float32(rng.uniform(0.5, 1.2))
 
 
@@ -138,14 +137,14 @@ def _haze(
     fine: Floats,
 ) -> Floats:
     """DAB of the cytoplasm, of membrane above and below the plane, and unspecific."""
-    base, share = rng.uniform(0.0, 0.08), rng.uniform(0.04, 0.3)
+    base, share = 0.12 * rng.beta(1, 3), rng.uniform(0.04, 0.3)
     cell = base * rng.uniform(0.5, 1.5, len(tissue.sites))
     cell += share * staining.density * rng.uniform(0.5, 1.5, len(cell))
-    cell[tissue.kind != TUMOUR] = 0
+    cell[-1] = 0
     field = cell.astype(np.float32)[tissue.owner]
-    field *= np.clip(1 + 0.25 * coarse + 0.2 * fine, 0, None)
+    field *= np.clip(1 + 0.15 * coarse + 0.2 * fine, 0, None)
     unspecific = np.clip(0.015 + 0.02 * SmoothField(rng, tissue.grid, 25.0).on_grid(), 0, None)
-    field += unspecific * (tissue.kind[tissue.owner] != GLASS) * np.maximum(tissue.stroma, 0.5)
+    field += unspecific * np.maximum(tissue.stroma, 0.6 * tissue.nests)
     field *= np.where(nuclei.label > 0, np.float32(rng.uniform(0.15, 0.5)), np.float32(1))
     field += np.float32(rng.uniform(0.1, 0.3)) * _blurred(membrane, tissue.grid, rng.uniform(1, 2))
     return field

@@ -107,7 +107,7 @@ class Border(NamedTuple):
 
 def border(tissue: Tissue, reach: float) -> Border:
     """Find the pixels of tumour cells within `reach` micrometres of their border."""
-    near = (tissue.to_border < reach) & (tissue.kind[tissue.owner] == TUMOUR)
+    near = (tissue.to_border < reach) & tissue.nests
     pixel = np.flatnonzero(near)
     cell, other = tissue.owner.ravel()[pixel], tissue.neighbour.ravel()[pixel]
     position = np.stack(np.unravel_index(pixel, tissue.grid.fine_shape), axis=1) + 0.5

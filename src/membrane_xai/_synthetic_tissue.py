@@ -13,11 +13,13 @@ GLASS, STROMA, TUMOUR = 0, 1, 2
 
 # Lengths in micrometres. Two deformations bend the straight borders of the Voronoi cells: one
 # stretches neighbouring cells alike, one makes each outline irregular.
-_BENDS = ((45.0, 5.0), (7.0, 0.45))
+_BENDS = ((55.0, 8.0), (7.0, 0.5))
 _NEST = 55.0
 _GAP = 30.0
 _FIBRE = 30.0
-_JITTER = 0.2  # of the spacing: from a hexagonal lattice to relaxed Voronoi cells
+_GRAIN = 0.06  # how much a field with fibres rises per micrometre across them
+_ROUNDING = 2.5  # of the outline of nests
+_JITTER = 0.22  # of the spacing: from a hexagonal lattice to relaxed Voronoi cells
 _THINNED = 0.06  # share of lattice points left out: the cells around grow larger
 _REACH = 1.25  # of the spacing: how far from its site a cell can extend
 _RIM = 1.0  # cytoplasm around the nucleus of a stromal cell
@@ -26,26 +28,53 @@ _PER_DIAMETER = 0.95  # lattice spacing over diameter of the circle of a hexagon
 
 @dataclass(frozen=True, slots=True)
 class Tissue:
-    """A tessellation of the field; pixel arrays are fine, cells are numbered from 0."""
+    """A tessellation of the nests; pixel arrays are fine, cells are numbered from 0."""
 
     grid: Grid
     sites: NDArray[np.float64]
-    """(n, 2) where each cell is, in micrometres."""
+    """(n, 2) where each cell is, in micrometres. The last is no cell but all outside of nests."""
     kind: NDArray[np.int8]
     """(n,) GLASS, STROMA or TUMOUR."""
     nest: NDArray[np.float64]
     """(n,) how deep in a nest: smooth over neighbouring cells."""
     diameter: float
     owner: NDArray[np.int32]
-    """Cell that a pixel belongs to."""
+    """Tumour cell that a pixel belongs to; n - 1 outside nests."""
     neighbour: NDArray[np.int32]
-    """Cell on the other side of the closest border."""
+    """Tumour cell on the other side of the closest border, or n - 1."""
     to_border: Floats
     """Distance to it, in micrometres."""
     stroma: Floats
     """Share of the pixel that stroma covers, in [0, 1]."""
-    fibre: SmoothField
-    """Stroma's fibres follow the contour lines of this field."""
+    fibre: "Fibres"
+
+    @property
+    def nests(self) -> NDArray[np.bool_]:
+        """Pixels of tumour cells."""
+        return np.asarray(self.owner < len(self.sites) - 1)
+
+
+class Fibres:
+    """A field whose contour lines are the wavy fibres of the stroma."""
+
+    def __init__(self, rng: np.random.Generator, grid: Grid) -> None:
+        angle = rng.uniform(0, np.pi)
+        self._slope = _GRAIN * np.array([np.sin(angle), np.cos(angle)])
+        self._waves = SmoothField(rng, grid, _FIBRE)
+        self._grid = grid
+
+    def on_grid(self) -> Floats:
+        """Return the field at the fine pixels."""
+        rows, columns = (np.float32(slope) for slope in self._slope)
+        return self._waves.on_grid() + rows * self._grid.rows + columns * self._grid.columns
+
+    def direction(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the angle of the fibre at points (n, 2), from the columns' axis."""
+        rise = [
+            self._waves.at(points + step) - self._waves.at(points - step) + 2 * slope
+            for step, slope in zip(np.eye(2), self._slope, strict=True)
+        ]
+        return np.asarray(np.arctan2(-rise[1], rise[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +102,25 @@ def lay_out(
     ]
     sites = _unbend(lattice, bends)
     nest_field, edge_field = SmoothField(rng, grid, _NEST), SmoothField(rng, grid, _NEST / 3)
-    gap_field, fibre = SmoothField(rng, grid, _GAP), SmoothField(rng, grid, _FIBRE)
+    gap_field = SmoothField(rng, grid, _GAP)
     nest, gap = nest_field.at(sites) + 0.35 * edge_field.at(sites), gap_field.at(sites)
     inside = ((sites >= 0) & (sites < grid.extent)).all(axis=1)
-    gap_limit = np.quantile(gap[inside], 1 - rng.uniform(0.04, 0.14)) if inside.any() else np.inf
+    gap_limit = np.quantile(gap[inside], 1 - rng.uniform(0.03, 0.12)) if inside.any() else np.inf
     kind = _kinds(nest, gap, inside, gap_limit, tumour_share)
-    owner, neighbour, to_border = _tessellate(grid, lattice, sites, bends, spacing)
-    stroma = np.clip((gap_limit - gap_field.on_grid()) / 0.25, 0, 1)
-    stroma[kind[owner] != STROMA] = 0
+    owner, neighbour, to_border = _tessellate(grid, lattice, sites, kind == TUMOUR, bends, spacing)
+    stroma = np.clip((gap_limit - gap_field.on_grid()) / 0.25, 0, 1).astype(np.float32)
+    stroma[owner < len(sites)] = 0
     return Tissue(
-        grid, sites, kind, nest, diameter, owner, neighbour, to_border, stroma, fibre
+        grid,
+        np.vstack([sites, np.full((1, 2), -1e6)]),
+        np.append(kind, np.int8(GLASS)),
+        np.append(nest, 0.0),
+        diameter,
+        owner,
+        neighbour,
+        to_border,
+        stroma,
+        Fibres(rng, grid),
     )
 
 
@@ -97,17 +135,17 @@ def paint_nuclei(rng: np.random.Generator, tissue: Tissue, *, no_nucleus: float 
     present = rng.random(n) > np.choose(kinds, [no_nucleus, 0.45, 0.1])
     present &= tissue.kind != GLASS
     centres = tissue.sites + rng.normal(0, 0.08 * tissue.diameter, (n, 2))
-    angles = np.where(kinds == 1, _along_fibres(tissue, centres), rng.uniform(0, np.pi, n))
+    angles = np.where(kinds == 1, tissue.fibre.direction(centres), rng.uniform(0, np.pi, n))
     angles += rng.normal(0, 0.3, n)
     lobes = rng.normal(0, [[0.05, 0.03]], (n, 2))
     phases = rng.uniform(0, 2 * np.pi, (n, 2))
-    home = tissue.kind[tissue.owner]
+    stroma = tissue.stroma > 0.5
     for k in np.flatnonzero(present):
         window = grid.window(centres[k], axes[k].max() + 2 * _RIM)
         if window is None:
             continue
         shape = _radius(grid, window, centres[k], angles[k], axes[k], lobes[k], phases[k])
-        allowed = _allowed(tissue, k, window, home[window]) & (label[window] == 0)
+        allowed = _allowed(tissue, k, window, stroma[window]) & (label[window] == 0)
         within = allowed & (shape < 1)
         label[window][within] = k + 1
         radius[window][within] = shape[within]
@@ -158,22 +196,26 @@ def _tessellate(
     grid: Grid,
     lattice: NDArray[np.float64],
     sites: NDArray[np.float64],
+    tumour: NDArray[np.bool_],
     bends: list[list[tuple[SmoothField, float]]],
     spacing: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
-    """Return the closest and second closest site of each pixel and the distance to their border."""
+    """Return owner, neighbour and distance to their border; len(sites) stands for the outside."""
     rows, columns = (
         start + sum(np.float32(bend[axis][1]) * bend[axis][0].on_grid() for bend in bends)
         for axis, start in enumerate((grid.rows, grid.columns))
     )
-    best, second = (np.full(grid.fine_shape, np.inf, np.float32) for _ in range(2))
-    owner, neighbour = (np.zeros(grid.fine_shape, np.int32) for _ in range(2))
+    best, second, outside = (np.full(grid.fine_shape, 1e6, np.float32) for _ in range(3))
+    owner, neighbour = (np.full(grid.fine_shape, len(sites), np.int32) for _ in range(2))
     points = lattice.astype(np.float32)
     for k, (row, column) in enumerate(points):
         window = grid.window(sites[k], _REACH * spacing)
         if window is None:
             continue
         square = (rows[window] - row) ** 2 + (columns[window] - column) ** 2
+        if not tumour[k]:
+            np.minimum(outside[window], square, out=outside[window])
+            continue
         closest = square < best[window]
         runner_up = np.where(closest, best[window], square)
         replaced = runner_up < second[window]
@@ -181,27 +223,41 @@ def _tessellate(
         np.copyto(second[window], runner_up, where=replaced)
         np.copyto(best[window], square, where=closest)
         np.copyto(owner[window], k, where=closest)
-    return owner, neighbour, _border_distance(best, second, points, owner, neighbour, grid.pitch)
+    to_border = _to_bisector(best, second, points, owner, neighbour)
+    to_edge = _to_edge(best, outside, spacing, grid.pitch)
+    free = to_edge < to_border
+    np.copyto(to_border, to_edge, where=free)
+    neighbour[free] = owner[to_edge <= 0] = len(sites)
+    slope = np.hypot(*np.gradient(to_border, np.float32(grid.pitch)))
+    return owner, neighbour, to_border / np.clip(slope, 0.6, 1.7)
 
 
-def _border_distance(
+def _to_bisector(
     best: Floats,
     second: Floats,
     points: Floats,
     owner: NDArray[np.int32],
     neighbour: NDArray[np.int32],
-    pitch: float,
 ) -> Floats:
-    """Distance to the bisector, divided by its slope because the space is bent."""
-    apart = points[owner]
-    apart -= points[neighbour]
-    length = 2 * np.hypot(apart[..., 0], apart[..., 1])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        bent = np.where(length > 0, (second - best) / length, np.float32(1e3))
-    bent[~np.isfinite(bent)] = 1e3
-    slope = np.hypot(*np.gradient(bent, np.float32(pitch)))
-    distance: Floats = bent / np.clip(slope, 0.6, 1.7)
+    """Distance to the line half way between owner and neighbour, in the bent space."""
+    nowhere = np.float32(1e6)
+    row, column = np.append(points, [[nowhere, nowhere]], axis=0).astype(np.float32).T
+    apart = np.hypot(row[owner] - row[neighbour], column[owner] - column[neighbour])
+    distance: Floats = (second - best) / np.maximum(2 * apart, np.float32(1))
+    distance[neighbour == len(points)] = nowhere
     return distance
+
+
+def _to_edge(best: Floats, outside: Floats, spacing: float, pitch: float) -> Floats:
+    """Distance to the rounded outline of the nest, negative outside."""
+    from scipy import ndimage
+
+    depth = (np.sqrt(outside) - np.sqrt(best)) / 2
+    np.clip(depth, -spacing, spacing, out=depth)
+    side = 2 * round(_ROUNDING / pitch / 2) + 1
+    for _ in range(3):
+        depth = ndimage.uniform_filter(depth, side, mode="nearest")
+    return depth
 
 
 def _axes(
@@ -209,18 +265,12 @@ def _axes(
 ) -> NDArray[np.float64]:
     """Half axes of the nuclei: of tumour cells, spindles and lymphocytes."""
     n = len(kinds)
-    mean = np.clip(0.27 * diameter * np.exp(rng.normal(0, 0.12, n)), 3.0, 5.2)
+    mean = np.clip(0.3 * diameter * np.exp(rng.normal(0, 0.12, n)), 3.0, 5.0)
     aspect = np.exp(np.abs(rng.normal(0, 0.2, n)))
     tumour = np.stack([mean * np.sqrt(aspect), mean / np.sqrt(aspect)], axis=1)
     spindle = np.stack([rng.uniform(4, 7.5, n), rng.uniform(1.2, 2.2, n)], axis=1)
     lymphocyte = rng.uniform(2.6, 3.3, (n, 1)) * rng.uniform(0.9, 1.1, (n, 2))
     return np.asarray(np.choose(kinds[:, None], [tumour, spindle, lymphocyte]))
-
-
-def _along_fibres(tissue: Tissue, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    step = np.eye(2)
-    across = [tissue.fibre.at(points + s) - tissue.fibre.at(points - s) for s in step]
-    return np.asarray(np.arctan2(-across[0], across[1]))
 
 
 def _radius(
@@ -245,11 +295,11 @@ def _radius(
 
 
 def _allowed(
-    tissue: Tissue, k: int, window: tuple[slice, slice], home: NDArray[np.int8]
+    tissue: Tissue, k: int, window: tuple[slice, slice], stroma: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Where the nucleus of cell k may lie: in its cell off the membrane, or in the stroma."""
     if tissue.kind[k] == TUMOUR:
         return np.asarray(
             (tissue.owner[window] == k) & (tissue.to_border[window] > 0.1 * tissue.diameter)
         )
-    return np.asarray(home == STROMA)
+    return stroma
