@@ -12,14 +12,15 @@ from membrane_xai.stain import stain_vectors
 __all__ = ["draw_background", "draw_vectors", "jpeg", "record"]
 
 # What the stains of scanned slides differ by, on average, from the tabled vectors.
-_SHIFT = np.array([[0.03, -0.07, 0.07], [-0.01, -0.06, 0.03]])
+_SHIFT = np.array([[0.03, -0.07, 0.07], [0.0, -0.08, 0.04]])
+_STRAY = 0.015  # share of all light that lenses scatter over the field: dark is never black
 _SHOT = 1.6  # standard deviation of the noise at white, in grey levels
 _READ = 0.6
 
 
 def draw_vectors(rng: np.random.Generator, variation: float) -> NDArray[np.float64]:
     """Turn the H-DAB vectors a little, as other reagents and scanners do: (2, 3) unit vectors."""
-    turned = stain_vectors("hdab") + variation * (_SHIFT + rng.normal(0, 0.035, (2, 3)))
+    turned = stain_vectors("hdab") + variation * (_SHIFT + rng.normal(0, 0.03, (2, 3)))
     return stain_vectors(np.maximum(turned, 0.02))
 
 
@@ -42,7 +43,7 @@ def record(
 ) -> NDArray[np.uint8]:
     """Pass light through the section (Beer-Lambert), blur it, and count it.
 
-    `blur` is the standard deviation of the optics in micrometres, `vignette` the share of light
+    `blur` is the standard deviation of the optics in micrometres (0: no stray light either), `vignette` the share of light
     lost in the corners, `noise` a factor on the noise of a usual camera.
     """
     light = np.stack([_channel(grid, densities, v, blur) for v in vectors.T], axis=-1)
@@ -76,6 +77,7 @@ def _channel(grid: Grid, densities: Densities, weights: Floats, blur: float) -> 
     np.exp(light, out=light)
     if blur > 0:
         light = ndimage.gaussian_filter(light, blur / grid.pitch, truncate=3, mode="nearest")
+        light = (1 - _STRAY) * light + np.float32(_STRAY) * light.mean()
     return grid.mean(light)
 
 

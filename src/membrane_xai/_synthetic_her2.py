@@ -99,7 +99,7 @@ def draw(
     layout, staining_rng, texture, optics, counts = (
         np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(5)
     )
-    drawn = layout.uniform(12, 17)
+    drawn = layout.uniform(12, 16)
     diameter = float(drawn if cell_diameter is None else cell_diameter)
     tissue = lay_out(layout, grid, diameter=diameter, tumour_share=tumour_share)
     nuclei = paint_nuclei(layout, tissue)

@@ -43,9 +43,10 @@ def draw_membrane(
     line.ravel()[band.pixel[crossed]] = True
     dab = np.zeros(grid.fine_shape, np.float32)
     dab.ravel()[band.pixel] = cover * staining.density[band.cell]
-    grain = 1 + 0.16 * SmoothField(rng, grid, 0.45).on_grid()
-    grain += 0.2 * SmoothField(rng, grid, 4.0).on_grid()
-    dab *= np.clip(grain, 0.5, 1.6)
+    grain = 1 + 0.14 * SmoothField(rng, grid, 0.5).on_grid()
+    grain += 0.1 * SmoothField(rng, grid, 1.5).on_grid()
+    grain += 0.16 * SmoothField(rng, grid, 4.0).on_grid()
+    dab *= np.clip(grain, 0.5, 1.45)
     return dab, (grid.mean(covered) >= 0.5) | grid.any(line)
 
 
@@ -91,7 +92,7 @@ def add_artefacts(rng: np.random.Generator, grid: Grid, densities: Densities, ra
 def _hematoxylin(
     rng: np.random.Generator, tissue: Tissue, nuclei: Nuclei, coarse: Floats, fine: Floats
 ) -> Floats:
-    strength = np.float32(rng.uniform(0.16, 0.3))
+    strength = np.float32(rng.uniform(0.13, 0.28))
     cytoplasm = np.float32(strength * rng.uniform(0.12, 0.3))
     field = np.where(tissue.nests, cytoplasm * (1 + 0.25 * coarse + 0.2 * fine), np.float32(0))
     field += tissue.stroma * _fibres(rng, tissue, fine) * strength
@@ -106,10 +107,13 @@ def _hematoxylin(
 
 def _fibres(rng: np.random.Generator, tissue: Tissue, fine: Floats) -> Floats:
     """Wavy bundles along the contour lines of a smooth field, relative to a nucleus' density."""
-    phase = tissue.fibre.on_grid() * np.float32(2 * np.pi * rng.uniform(2.0, 3.5))
-    phase += 2.5 * SmoothField(rng, tissue.grid, 9.0).on_grid()
-    fade = 0.25 + 0.3 * SmoothField(rng, tissue.grid, 12.0).on_grid()
-    fibre = 0.22 + 0.3 * np.clip(fade, 0, 1) * np.cos(phase) + 0.07 * fine
+    # Irregular bundles: a random profile across the fibres instead of a wave.
+    profile = rng.normal(0, 1, 4096)
+    phase = tissue.fibre.on_grid() * np.float32(rng.uniform(5.0, 9.0))
+    phase += 0.9 * SmoothField(rng, tissue.grid, 8.0).on_grid()
+    bundle = np.interp(phase, np.arange(-1024, 3072), profile).astype(np.float32)
+    fade = 0.35 + 0.3 * SmoothField(rng, tissue.grid, 12.0).on_grid()
+    fibre = 0.22 + 0.2 * np.clip(fade, 0, 1) * bundle + 0.07 * fine
     return np.maximum(fibre, 0.03) * np.float32(rng.uniform(0.5, 1.2))
 
 
@@ -146,7 +150,7 @@ def _haze(
     unspecific = np.clip(0.015 + 0.02 * SmoothField(rng, tissue.grid, 25.0).on_grid(), 0, None)
     field += unspecific * np.maximum(tissue.stroma, 0.6 * tissue.nests)
     field *= np.where(nuclei.label > 0, np.float32(rng.uniform(0.15, 0.5)), np.float32(1))
-    field += np.float32(rng.uniform(0.1, 0.3)) * _blurred(membrane, tissue.grid, rng.uniform(1, 2))
+    field += np.float32(rng.uniform(0.06, 0.25)) * _blurred(membrane, tissue.grid, rng.uniform(1, 2))
     return field
 
 

@@ -33,8 +33,8 @@ PHENOTYPES = {
     "weak complete": Phenotype((1.0, 1.0), (0.32, 0.49), 0.8),
     "moderate incomplete": Phenotype((0.3, 0.7), (0.51, 0.75), 1.0),
     "moderate complete": Phenotype((1.0, 1.0), (0.52, 0.78), 1.0),
-    "intense incomplete": Phenotype((0.4, 0.75), (0.85, 1.3), 1.7),
-    "intense complete": Phenotype((1.0, 1.0), (0.9, 1.8), 2.1),
+    "intense incomplete": Phenotype((0.4, 0.75), (0.82, 1.2), 1.7),
+    "intense complete": Phenotype((1.0, 1.0), (0.85, 1.6), 2.1),
 }
 
 # Ranges that the shares of the phenotypes are drawn from, before they are scaled to sum to 1.

@@ -13,7 +13,7 @@ GLASS, STROMA, TUMOUR = 0, 1, 2
 
 # Lengths in micrometres. Two deformations bend the straight borders of the Voronoi cells: one
 # stretches neighbouring cells alike, one makes each outline irregular.
-_BENDS = ((55.0, 8.0), (7.0, 0.5))
+_BENDS = ((50.0, 6.0), (7.0, 0.5))
 _NEST = 55.0
 _GAP = 30.0
 _FIBRE = 30.0

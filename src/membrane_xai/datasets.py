@@ -108,7 +108,7 @@ def synthetic_her2(
     tumour_share : float
         Share of the cell positions that nests fill, 0.05 to 1.
     cell_diameter : float, optional
-        Mean diameter of tumour cells in micrometres, 10 to 20; drawn from 12 to 17 by default.
+        Mean diameter of tumour cells in micrometres, 10 to 20; drawn from 12 to 16 by default.
     stain_variation : float
         Scales how far the stain vectors stray from :data:`membrane_xai.stain.HDAB`, 0 to 2.
     background : three numbers, optional
@@ -149,8 +149,8 @@ def synthetic_her2(
     weak complete          .32-.49          0-4     5-30
     moderate incomplete    .51-.75                  5-30
     moderate complete      .52-.78                  10-60    0-30
-    intense incomplete     .85-1.3                           0-20
-    intense complete       .90-1.8                  0-4      20-100
+    intense incomplete     .82-1.2                           0-20
+    intense complete       .85-1.6                  0-4      20-100
     =====================  =======  ======  ======  =======  ======
 
     A membrane shared by two such cells is 0.6 (faint) to 2.1 micrometres (intense) wide. What the
