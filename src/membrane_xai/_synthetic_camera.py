@@ -1,6 +1,7 @@
 """What a scanner records of stain densities: light, blur, noise, 8 bits, JPEG."""
 
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +10,22 @@ from membrane_xai._synthetic_field import Floats, Grid
 from membrane_xai._synthetic_render import Densities
 from membrane_xai.stain import stain_vectors
 
-__all__ = ["draw_background", "draw_vectors", "jpeg", "record"]
+__all__ = ["Light", "draw_background", "draw_vectors", "jpeg", "record"]
 
 # What the stains of scanned slides differ by, on average, from the tabled vectors.
 _SHIFT = np.array([[0.03, -0.07, 0.07], [0.0, -0.08, 0.04]])
 _STRAY = 0.015  # share of all light that lenses scatter over the field: dark is never black
 _SHOT = 1.6  # standard deviation of the noise at white, in grey levels
 _READ = 0.6
+
+
+class Light(NamedTuple):
+    """What turns densities into colours."""
+
+    vectors: NDArray[np.float64]
+    """(2, 3) unit vectors of hematoxylin and DAB in red, green and blue."""
+    background: NDArray[np.float64]
+    """(3,) glass, on the scale of uint8."""
 
 
 def draw_vectors(rng: np.random.Generator, variation: float) -> NDArray[np.float64]:
@@ -34,20 +44,20 @@ def record(
     rng: np.random.Generator,
     grid: Grid,
     densities: Densities,
+    stains: Light,
     *,
-    vectors: NDArray[np.float64],
-    background: NDArray[np.float64],
     blur: float,
     vignette: float,
     noise: float,
 ) -> NDArray[np.uint8]:
     """Pass light through the section (Beer-Lambert), blur it, and count it.
 
-    `blur` is the standard deviation of the optics in micrometres (0: no stray light either), `vignette` the share of light
-    lost in the corners, `noise` a factor on the noise of a usual camera.
+    `blur` is the standard deviation of the optics in micrometres (at 0 there is no stray
+    light either), `vignette` the share of light lost in the corners, `noise` a factor on the noise
+    of a usual camera.
     """
-    light = np.stack([_channel(grid, densities, v, blur) for v in vectors.T], axis=-1)
-    light *= background.astype(np.float32)
+    light = np.stack([_channel(grid, densities, v, blur) for v in stains.vectors.T], axis=-1)
+    light *= stains.background.astype(np.float32)
     if vignette > 0:
         light *= _falloff(grid, vignette)[..., None]
     if noise > 0:

@@ -54,9 +54,7 @@ class Grid:
         """Centres of the fine columns, a row vector."""
         return self._centres(1)[None, :]
 
-    def window(
-        self, centre: NDArray[np.floating[Any]], reach: float
-    ) -> tuple[slice, slice] | None:
+    def window(self, centre: NDArray[np.floating[Any]], reach: float) -> tuple[slice, slice] | None:
         """Return the fine pixels within a square of half side `reach`; None outside the image."""
         low = np.floor((centre - reach) / self.pitch).astype(int)
         high = np.ceil((centre + reach) / self.pitch).astype(int)

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._synthetic_camera import draw_background, draw_vectors, jpeg, record
+from membrane_xai._synthetic_camera import (
+    Light,
+    draw_background,
+    draw_vectors,
+    jpeg,
+    record,
+)
 from membrane_xai._synthetic_field import Grid
 from membrane_xai._synthetic_render import (
     Densities,
@@ -15,12 +21,13 @@ from membrane_xai._synthetic_render import (
     draw_membrane,
     draw_stains,
 )
-from membrane_xai._synthetic_staining import breast_score, stain
+from membrane_xai._synthetic_staining import stain
 from membrane_xai._synthetic_tissue import TUMOUR, Nuclei, Tissue, lay_out, paint_nuclei
 from membrane_xai.stain import StainDensities
 
-__all__ = ["SyntheticHER2", "draw"]
+__all__ = ["Parameters", "SyntheticHER2", "draw"]
 
+_DIAMETERS = (12.0, 16.0)  # micrometres
 _MIN_AREA = 20.0  # square micrometres of a tumour cell in view, for it to be in the table
 
 
@@ -78,67 +85,71 @@ class SyntheticHER2:
     parameters: Mapping[str, Any]
 
 
+class Parameters(NamedTuple):
+    """Arguments of :func:`membrane_xai.datasets.synthetic_her2`, documented there."""
+
+    tumour_share: float
+    cell_diameter: float | None
+    stain_variation: float
+    haze: float
+    blur: float
+    vignette: float
+    noise: float
+    artefacts: float
+    jpeg_quality: int | None
+
+
 def draw(
-    score: str,
-    grid: Grid,
-    seed: int,
-    *,
-    tumour_share: float,
-    cell_diameter: float | None,
-    stain_variation: float,
-    background: NDArray[np.float64] | None,
-    haze: float,
-    blur: float,
-    vignette: float,
-    noise: float,
-    artefacts: float,
-    jpeg_quality: int | None,
+    score: str, grid: Grid, seed: int, options: Parameters, background: NDArray[np.float64] | None
 ) -> SyntheticHER2:
     """Draw :func:`membrane_xai.datasets.synthetic_her2` from checked arguments."""
     # A stream per stage: what one of them draws does not change the others.
-    layout, staining_rng, texture, optics, counts = (
+    layout, stained, texture, optics, noise = (
         np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(5)
     )
-    drawn = layout.uniform(12, 16)
-    diameter = float(drawn if cell_diameter is None else cell_diameter)
-    tissue = lay_out(layout, grid, diameter=diameter, tumour_share=tumour_share)
+    drawn = layout.uniform(*_DIAMETERS)
+    diameter = drawn if options.cell_diameter is None else options.cell_diameter
+    options = options._replace(cell_diameter=diameter)
+    tissue = lay_out(layout, grid, diameter=diameter, tumour_share=options.tumour_share)
     nuclei = paint_nuclei(layout, tissue)
     area = np.bincount(tissue.owner.ravel(), minlength=len(tissue.sites)) * grid.pitch**2
     tumour = (tissue.kind == TUMOUR) & (area >= _MIN_AREA)
-    staining, shown = stain(staining_rng, tissue, score, tumour)
+    staining, shown = stain(stained, tissue, score, tumour)
     membrane, mask = draw_membrane(texture, tissue, staining)
-    densities = draw_stains(texture, tissue, nuclei, staining, membrane, haze=haze)
-    add_artefacts(texture, grid, densities, artefacts)
-    vectors, glass = draw_vectors(optics, stain_variation), draw_background(optics)
-    if background is not None:
-        glass = background
-    optical = {"blur": blur, "vignette": vignette, "noise": noise}
-    rgb = record(counts, grid, densities, vectors=vectors, background=glass, **optical)
+    densities = draw_stains(texture, tissue, nuclei, staining, membrane, haze=options.haze)
+    add_artefacts(texture, grid, densities, options.artefacts)
+    vectors, glass = draw_vectors(optics, options.stain_variation), draw_background(optics)
+    light = Light(vectors, glass if background is None else background)
     territories, labels, cells = _label(tissue, nuclei, tumour, shown)
     return SyntheticHER2(
-        rgb=rgb if jpeg_quality is None else jpeg(rgb, jpeg_quality),
+        rgb=_photograph(noise, grid, densities, light, options),
         membrane=mask,
         nuclei=labels,
         territories=territories,
         cells=cells,
         stains=_pixel_stains(grid, densities),
-        score=breast_score(
-            cells["completeness"][cells["tumour"]], cells["intensity"][cells["tumour"]]
-        ),
-        background=glass,
-        stain_matrix=vectors,
+        score=score,
+        background=light.background,
+        stain_matrix=light.vectors,
         mpp=grid.mpp,
         seed=seed,
-        parameters=optical
-        | {
-            "tumour_share": tumour_share,
-            "cell_diameter": diameter,
-            "stain_variation": stain_variation,
-            "haze": haze,
-            "artefacts": artefacts,
-            "jpeg_quality": jpeg_quality,
-        },
+        parameters=options._asdict(),
     )
+
+
+def _photograph(
+    rng: np.random.Generator, grid: Grid, densities: Densities, light: Light, options: Parameters
+) -> NDArray[np.uint8]:
+    rgb = record(
+        rng,
+        grid,
+        densities,
+        light,
+        blur=options.blur,
+        vignette=options.vignette,
+        noise=options.noise,
+    )
+    return rgb if options.jpeg_quality is None else jpeg(rgb, options.jpeg_quality)
 
 
 def _label(
@@ -157,16 +168,20 @@ def _label(
         np.bincount(regions.ravel(), at.ravel(), minlength=n + 1)[cells + 1] / pixels[cells]
         for at in np.indices(grid.shape)
     )
-    return ids[regions], ids[labels], {
-        "id": ids[cells + 1],
-        "row": rows,
-        "col": columns,
-        "tumour": tumour[cells],
-        "completeness": shown["completeness"][cells],
-        "intensity": shown["intensity"][cells],
-        "dab": shown["density"][cells],
-        "width_um": shown["width"][cells],
-    }
+    return (
+        ids[regions],
+        ids[labels],
+        {
+            "id": ids[cells + 1],
+            "row": rows,
+            "col": columns,
+            "tumour": tumour[cells],
+            "completeness": shown["completeness"][cells],
+            "intensity": shown["intensity"][cells],
+            "dab": shown["density"][cells],
+            "width_um": shown["width"][cells],
+        },
+    )
 
 
 def _pixel_stains(grid: Grid, densities: Densities) -> StainDensities:

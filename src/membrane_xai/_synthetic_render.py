@@ -82,7 +82,8 @@ def add_artefacts(rng: np.random.Generator, grid: Grid, densities: Densities, ra
     for _ in range(rng.poisson(0.1 * expected)):
         angle, sigma = rng.uniform(0, np.pi), rng.uniform(4, 8)
         centre = rng.random(2) * grid.extent
-        across = (grid.rows - centre[0]) * np.cos(angle) + (grid.columns - centre[1]) * np.sin(angle)
+        down, right = grid.rows - centre[0], grid.columns - centre[1]
+        across = down * np.cos(angle) + right * np.sin(angle)
         across += 6 * SmoothField(rng, grid, 35.0).on_grid()
         fold = 1 + np.exp(-0.5 * (across / sigma) ** 4).astype(np.float32)
         densities.hematoxylin[:] *= fold
@@ -114,7 +115,7 @@ def _fibres(rng: np.random.Generator, tissue: Tissue, fine: Floats) -> Floats:
     bundle = np.interp(phase, np.arange(-1024, 3072), profile).astype(np.float32)
     fade = 0.35 + 0.3 * SmoothField(rng, tissue.grid, 12.0).on_grid()
     fibre = 0.22 + 0.2 * np.clip(fade, 0, 1) * bundle + 0.07 * fine
-    return np.maximum(fibre, 0.03) * np.float32(rng.uniform(0.5, 1.2))
+    return np.asarray(np.maximum(fibre, 0.03) * rng.uniform(0.5, 1.2), np.float32)
 
 
 def _add_nucleoli(
@@ -150,7 +151,9 @@ def _haze(
     unspecific = np.clip(0.015 + 0.02 * SmoothField(rng, tissue.grid, 25.0).on_grid(), 0, None)
     field += unspecific * np.maximum(tissue.stroma, 0.6 * tissue.nests)
     field *= np.where(nuclei.label > 0, np.float32(rng.uniform(0.15, 0.5)), np.float32(1))
-    field += np.float32(rng.uniform(0.06, 0.25)) * _blurred(membrane, tissue.grid, rng.uniform(1, 2))
+    field += np.float32(rng.uniform(0.06, 0.25)) * _blurred(
+        membrane, tissue.grid, rng.uniform(1, 2)
+    )
     return field
 
 

@@ -39,7 +39,7 @@ PHENOTYPES = {
 
 # Ranges that the shares of the phenotypes are drawn from, before they are scaled to sum to 1.
 MIX = {
-    "0": {"negative": (0.97, 1.0), "faint incomplete": (0.0, 0.03)},
+    "0": {"negative": (0.94, 1.0), "faint incomplete": (0.0, 0.06)},
     "1+": {"negative": (0.2, 0.8), "faint incomplete": (0.2, 0.8), "weak complete": (0.0, 0.04)},
     "2+": {
         "negative": (0.1, 0.4),
@@ -112,8 +112,14 @@ def border(tissue: Tissue, reach: float) -> Border:
     cell, other = tissue.owner.ravel()[pixel], tissue.neighbour.ravel()[pixel]
     position = np.stack(np.unravel_index(pixel, tissue.grid.fine_shape), axis=1) + 0.5
     position *= tissue.grid.pitch
-    directions = (_direction(position - tissue.sites[each]) for each in (cell, other))
-    return Border(pixel, cell, other, *directions, tissue.to_border.ravel()[pixel])
+    return Border(
+        pixel,
+        cell,
+        other,
+        _direction(position - tissue.sites[cell]),
+        _direction(position - tissue.sites[other]),
+        tissue.to_border.ravel()[pixel],
+    )
 
 
 def stain(
@@ -125,9 +131,8 @@ def stain(
     around each cell of the tessellation, (n,) each.
     """
     line = border(tissue, tissue.grid.pitch)
-    place = tissue.nest + 0.8 * SmoothField(rng, tissue.grid, 40.0).at(tissue.sites)
-    for _ in range(_TRIES):
-        staining = _draw(rng, tissue, score, place)
+    for _ in range(_TRIES if counted.any() else 0):
+        staining = _draw(rng, tissue, score)
         table = _appearance(tissue, staining, line)
         if breast_score(table["completeness"][counted], table["intensity"][counted]) == score:
             return staining, table
@@ -151,10 +156,10 @@ def breast_score(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
     return "1+" if (intensity > 0).mean() > 0.1 else "0"
 
 
-def _draw(
-    rng: np.random.Generator, tissue: Tissue, score: str, place: NDArray[np.float64]
-) -> Staining:
-    n = len(place)
+def _draw(rng: np.random.Generator, tissue: Tissue, score: str) -> Staining:
+    n = len(tissue.sites)
+    # Staining varies over the field, and between the middle and the edge of nests.
+    place = rng.normal() * tissue.nest + SmoothField(rng, tissue.grid, 40.0).at(tissue.sites)
     names = list(MIX[score])
     share = np.array([rng.uniform(*MIX[score][name]) for name in names])
     tumour = np.flatnonzero(tissue.kind == TUMOUR)

@@ -66,7 +66,10 @@ class Fibres:
     def on_grid(self) -> Floats:
         """Return the field at the fine pixels."""
         rows, columns = (np.float32(slope) for slope in self._slope)
-        return self._waves.on_grid() + rows * self._grid.rows + columns * self._grid.columns
+        field: Floats = (
+            self._waves.on_grid() + rows * self._grid.rows + columns * self._grid.columns
+        )
+        return field
 
     def direction(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the angle of the fibre at points (n, 2), from the columns' axis."""
@@ -97,14 +100,12 @@ def lay_out(
     """Lay nests, stroma and gaps out on a bent tessellation."""
     spacing = diameter * _PER_DIAMETER
     lattice = _lattice(rng, grid, spacing)
-    bends = [
-        [(SmoothField(rng, grid, scale), size) for _ in range(2)] for scale, size in _BENDS
-    ]
+    bends = [[(SmoothField(rng, grid, scale), size) for _ in range(2)] for scale, size in _BENDS]
     sites = _unbend(lattice, bends)
     nest_field, edge_field = SmoothField(rng, grid, _NEST), SmoothField(rng, grid, _NEST / 3)
     gap_field = SmoothField(rng, grid, _GAP)
     nest, gap = nest_field.at(sites) + 0.35 * edge_field.at(sites), gap_field.at(sites)
-    inside = ((sites >= 0) & (sites < grid.extent)).all(axis=1)
+    inside = np.asarray(((sites >= 0) & (sites < grid.extent)).all(axis=1))
     gap_limit = np.quantile(gap[inside], 1 - rng.uniform(0.03, 0.12)) if inside.any() else np.inf
     kind = _kinds(nest, gap, inside, gap_limit, tumour_share)
     owner, neighbour, to_border = _tessellate(grid, lattice, sites, kind == TUMOUR, bends, spacing)
@@ -140,7 +141,7 @@ def paint_nuclei(rng: np.random.Generator, tissue: Tissue, *, no_nucleus: float 
     lobes = rng.normal(0, [[0.05, 0.03]], (n, 2))
     phases = rng.uniform(0, 2 * np.pi, (n, 2))
     stroma = tissue.stroma > 0.5
-    for k in np.flatnonzero(present):
+    for k in np.flatnonzero(present).tolist():
         window = grid.window(centres[k], axes[k].max() + 2 * _RIM)
         if window is None:
             continue
@@ -151,7 +152,7 @@ def paint_nuclei(rng: np.random.Generator, tissue: Tissue, *, no_nucleus: float 
         radius[window][within] = shape[within]
         if tissue.kind[k] == STROMA:
             around = allowed & (shape < 1 + _RIM / axes[k].min()) & (rim[window] == 0)
-            rim[window][around] = k + 1
+            rim[window][around | within] = k + 1
     strength = np.choose(kinds, [1.0, 1.25, 1.7]) * np.exp(rng.normal(0, 0.18, n))
     return Nuclei(label, rim, radius, strength)
 
@@ -227,9 +228,10 @@ def _tessellate(
     to_edge = _to_edge(best, outside, spacing, grid.pitch)
     free = to_edge < to_border
     np.copyto(to_border, to_edge, where=free)
-    neighbour[free] = owner[to_edge <= 0] = len(sites)
+    neighbour[free] = len(sites)
+    owner[to_edge <= 0] = len(sites)
     slope = np.hypot(*np.gradient(to_border, np.float32(grid.pitch)))
-    return owner, neighbour, to_border / np.clip(slope, 0.6, 1.7)
+    return owner, neighbour, to_border / np.clip(slope, 0.6, 1.7).astype(np.float32)
 
 
 def _to_bisector(
@@ -252,11 +254,11 @@ def _to_edge(best: Floats, outside: Floats, spacing: float, pitch: float) -> Flo
     """Distance to the rounded outline of the nest, negative outside."""
     from scipy import ndimage
 
-    depth = (np.sqrt(outside) - np.sqrt(best)) / 2
+    depth: Floats = (np.sqrt(outside) - np.sqrt(best)) / 2
     np.clip(depth, -spacing, spacing, out=depth)
     side = 2 * round(_ROUNDING / pitch / 2) + 1
     for _ in range(3):
-        depth = ndimage.uniform_filter(depth, side, mode="nearest")
+        ndimage.uniform_filter(depth, side, output=depth, mode="nearest")
     return depth
 
 

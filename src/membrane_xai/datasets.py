@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._options import check_choice, is_count
 from membrane_xai._synthetic_field import Grid
-from membrane_xai._synthetic_her2 import SyntheticHER2, draw
+from membrane_xai._synthetic_her2 import Parameters, SyntheticHER2, draw
 from membrane_xai._synthetic_staining import SCORES
 from membrane_xai.errors import InvalidInputError
 
@@ -144,8 +144,8 @@ def synthetic_her2(
     =====================  =======  ======  ======  =======  ======
     phenotype              DAB      0       1+      2+       3+
     =====================  =======  ======  ======  =======  ======
-    negative               0        97-100  20-80   10-40    0-30
-    faint incomplete       .25-.48  0-3     20-80   10-30    0-10
+    negative               0        94-100  20-80   10-40    0-30
+    faint incomplete       .25-.48  0-6     20-80   10-30    0-10
     weak complete          .32-.49          0-4     5-30
     moderate incomplete    .51-.75                  5-30
     moderate complete      .52-.78                  10-60    0-30
@@ -172,32 +172,34 @@ def synthetic_her2(
     >>> bool(synthetic_her2("0", size=256, seed=1).membrane.mean() < 0.01)
     True
     """
-    options = {
-        "tumour_share": tumour_share,
-        "cell_diameter": cell_diameter,
-        "stain_variation": stain_variation,
-        "haze": haze,
-        "blur": blur,
-        "vignette": vignette,
-        "noise": noise,
-        "artefacts": artefacts,
-    }
-    check_choice(score, "score", SCORES)
-    _check_range(mpp, "mpp")
-    for name, value in options.items():
-        if not (name == "cell_diameter" and value is None):
-            _check_range(value, name)
-    _check_count(seed, "seed", 0)
-    if jpeg_quality is not None:
-        _check_count(jpeg_quality, "jpeg_quality", 1, 100)
-    return draw(
-        score,
-        Grid(_shape(size), float(mpp)),
-        int(seed),
-        **options,
-        background=None if background is None else _glass(background),
+    options = Parameters(
+        tumour_share=tumour_share,
+        cell_diameter=cell_diameter,
+        stain_variation=stain_variation,
+        haze=haze,
+        blur=blur,
+        vignette=vignette,
+        noise=noise,
+        artefacts=artefacts,
         jpeg_quality=jpeg_quality,
     )
+    check_choice(score, "score", SCORES)
+    _check_range(mpp, "mpp")
+    _check_count(seed, "seed", 0)
+    _check_options(options)
+    glass = None if background is None else _glass(background)
+    return draw(score, Grid(_shape(size), float(mpp)), int(seed), options, glass)
+
+
+def _check_options(options: Parameters) -> None:
+    optional = ("cell_diameter", "jpeg_quality")
+    for name, value in options._asdict().items():
+        if value is None and name in optional:
+            continue
+        if name == "jpeg_quality":
+            _check_count(value, name, 1, 100)
+        else:
+            _check_range(value, name)
 
 
 def _shape(size: Any) -> tuple[int, int]:
