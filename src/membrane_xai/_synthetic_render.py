@@ -33,7 +33,7 @@ def draw_membrane(
     grid = tissue.grid
     band = border(tissue, 2.0 * float(staining.width.max(initial=0.0)) + grid.pitch)
     own, beyond = band.own(staining), band.beyond(staining)
-    width = band.own_width(staining, tissue)
+    width = band.own_width(staining)
     cover = own * np.clip((width - band.distance) / grid.pitch + 0.5, 0, 1)
     # One side of the line only, or it would be two pixels wide.
     one_side = (band.cell > band.other) | (tissue.kind[band.other] != TUMOUR)

@@ -61,7 +61,7 @@ MIX = {
 _COMPLETE = 0.9  # of the perimeter
 _STAINED = 0.1  # of the perimeter: less does not make a cell stained
 _MODERATE, _STRONG = 0.5, 0.8  # optical density from which staining is so
-_FREE_EDGE = 1.5  # a membrane without a stained one on its other side looks this much thicker
+_ALONE = 1.5  # a membrane without a stained one on its other side looks this much thicker
 _DIRECTIONS = 72
 _TRIES = 400
 
@@ -99,10 +99,15 @@ class Border(NamedTuple):
         """Whether the membrane on the other side of the border is."""
         return np.asarray(staining.arcs[self.other, self.other_direction])
 
-    def own_width(self, staining: Staining, tissue: Tissue) -> NDArray[np.float64]:
-        """Thickness of the cell's own membrane here, in micrometres."""
-        free = tissue.kind[self.other] != TUMOUR
-        return np.asarray(staining.width[self.cell] * np.where(free, _FREE_EDGE, 1.0))
+    def own_width(self, staining: Staining) -> NDArray[np.float64]:
+        """Thickness of the cell's own membrane where it is stained, in micrometres."""
+        alone = ~self.beyond(staining)
+        return np.asarray(staining.width[self.cell] * np.where(alone, _ALONE, 1.0))
+
+    def other_width(self, staining: Staining) -> NDArray[np.float64]:
+        """Thickness of the membrane beyond the border where it is stained, in micrometres."""
+        alone = ~self.own(staining)
+        return np.asarray(staining.width[self.other] * np.where(alone, _ALONE, 1.0))
 
 
 def border(tissue: Tissue, reach: float) -> Border:
@@ -146,12 +151,14 @@ def breast_score(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
     """Apply the ASCO/CAP rule for breast to tumour cells.
 
     3+ if more than 10 % of the cells have complete and intense staining, else 2+ if more than 10 %
-    have complete staining, else 1+ if more than 10 % have any, else 0.
+    have complete staining or any have it intense, else 1+ if more than 10 % have any staining,
+    else 0.
     """
     complete = completeness >= _COMPLETE
-    if (complete & (intensity == 3)).mean() > 0.1:
+    intense = complete & (intensity == 3)
+    if intense.mean() > 0.1:
         return "3+"
-    if complete.mean() > 0.1:
+    if complete.mean() > 0.1 or intense.any():
         return "2+"
     return "1+" if (intensity > 0).mean() > 0.1 else "0"
 
@@ -194,8 +201,8 @@ def _arcs(rng: np.random.Generator, completeness: NDArray[np.float64]) -> NDArra
 def _appearance(tissue: Tissue, staining: Staining, line: Border) -> dict[str, NDArray[Any]]:
     """Measure what shows around each cell, its neighbours' side of the membrane included."""
     own, beyond = line.own(staining), line.beyond(staining)
-    here = own * line.own_width(staining, tissue)
-    there = beyond * staining.width[line.other]
+    here = own * line.own_width(staining)
+    there = beyond * line.other_width(staining)
     amount = here * staining.density[line.cell] + there * staining.density[line.other]
     shown, perimeter = own | beyond, np.ones(len(own))
     stained, length, thickness, total = (

@@ -254,7 +254,7 @@ def _to_edge(best: Floats, outside: Floats, spacing: float, pitch: float) -> Flo
     """Distance to the rounded outline of the nest, negative outside."""
     from scipy import ndimage
 
-    depth: Floats = (np.sqrt(outside) - np.sqrt(best)) / 2
+    depth = ((np.sqrt(outside) - np.sqrt(best)) / 2).astype(np.float32, copy=False)
     np.clip(depth, -spacing, spacing, out=depth)
     side = 2 * round(_ROUNDING / pitch / 2) + 1
     for _ in range(3):
