@@ -30,7 +30,7 @@ class Light(NamedTuple):
 
 def draw_vectors(rng: np.random.Generator, variation: float) -> NDArray[np.float64]:
     """Turn the H-DAB vectors a little, as other reagents and scanners do: (2, 3) unit vectors."""
-    turned = stain_vectors("hdab") + variation * (_SHIFT + rng.normal(0, 0.03, (2, 3)))
+    turned = stain_vectors("hdab") + variation * (_SHIFT + rng.normal(0, 0.022, (2, 3)))
     return stain_vectors(np.maximum(turned, 0.02))
 
 

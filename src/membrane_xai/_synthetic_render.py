@@ -31,9 +31,11 @@ def draw_membrane(
     line between two cells crosses where it is stained, so that thin membranes stay connected.
     """
     grid = tissue.grid
-    band = border(tissue, 2.0 * float(staining.width.max(initial=0.0)) + grid.pitch)
+    band = border(tissue, 2.5 * float(staining.width.max(initial=0.0)) + grid.pitch)
+    blotches, grain = SmoothField(rng, grid, 3.5).on_grid(), SmoothField(rng, grid, 1.2).on_grid()
+    uneven = np.clip(1 + 0.2 * blotches + 0.12 * grain, 0.6, 1.6)
     own, beyond = band.own(staining), band.beyond(staining)
-    width = band.own_width(staining)
+    width = band.own_width(staining) * uneven.ravel()[band.pixel]
     cover = own * np.clip((width - band.distance) / grid.pitch + 0.5, 0, 1)
     # One side of the line only, or it would be two pixels wide.
     one_side = (band.cell > band.other) | (tissue.kind[band.other] != TUMOUR)
@@ -43,10 +45,7 @@ def draw_membrane(
     line.ravel()[band.pixel[crossed]] = True
     dab = np.zeros(grid.fine_shape, np.float32)
     dab.ravel()[band.pixel] = cover * staining.density[band.cell]
-    grain = 1 + 0.14 * SmoothField(rng, grid, 0.5).on_grid()
-    grain += 0.1 * SmoothField(rng, grid, 1.5).on_grid()
-    grain += 0.16 * SmoothField(rng, grid, 4.0).on_grid()
-    dab *= np.clip(grain, 0.5, 1.45)
+    dab *= np.clip(1 + 0.2 * blotches + 0.16 * SmoothField(rng, grid, 0.6).on_grid(), 0.45, 1.5)
     return dab, (grid.mean(covered) >= 0.5) | grid.any(line)
 
 
@@ -97,7 +96,7 @@ def _hematoxylin(
     cytoplasm = np.float32(strength * rng.uniform(0.12, 0.3))
     field = np.where(tissue.nests, cytoplasm * (1 + 0.25 * coarse + 0.2 * fine), np.float32(0))
     field += tissue.stroma * _fibres(rng, tissue, fine) * strength
-    chromatin = 1 + 0.12 * fine + 0.15 * coarse
+    chromatin = np.maximum(1 + 0.2 * fine + 0.15 * coarse, 0.3)
     inside = nuclei.label > 0
     label, radius = nuclei.label[inside] - 1, nuclei.radius[inside]
     edge = np.clip((1 - radius) * 6, 0, 1) * (1 + 0.3 * np.exp(-(((radius - 0.88) / 0.1) ** 2)))

@@ -40,7 +40,7 @@ PHENOTYPES = {
 # Ranges that the shares of the phenotypes are drawn from, before they are scaled to sum to 1.
 MIX = {
     "0": {"negative": (0.94, 1.0), "faint incomplete": (0.0, 0.06)},
-    "1+": {"negative": (0.2, 0.8), "faint incomplete": (0.2, 0.8), "weak complete": (0.0, 0.04)},
+    "1+": {"negative": (0.1, 0.9), "faint incomplete": (0.1, 0.8), "weak complete": (0.0, 0.04)},
     "2+": {
         "negative": (0.1, 0.4),
         "faint incomplete": (0.1, 0.3),
@@ -50,7 +50,7 @@ MIX = {
         "intense complete": (0.0, 0.04),
     },
     "3+": {
-        "negative": (0.0, 0.3),
+        "negative": (0.0, 0.7),
         "faint incomplete": (0.0, 0.1),
         "moderate complete": (0.0, 0.3),
         "intense incomplete": (0.0, 0.2),

@@ -11,9 +11,9 @@ __all__ = ["GLASS", "STROMA", "TUMOUR", "Nuclei", "Tissue", "lay_out", "paint_nu
 
 GLASS, STROMA, TUMOUR = 0, 1, 2
 
-# Lengths in micrometres. Two deformations bend the straight borders of the Voronoi cells: one
-# stretches neighbouring cells alike, one makes each outline irregular.
-_BENDS = ((50.0, 6.0), (7.0, 0.5))
+# Lengths in micrometres. Deformations (scale, size) bend the straight borders of the Voronoi cells:
+# the coarsest stretches neighbouring cells alike, the finest makes each outline uneven.
+_BENDS = ((50.0, 6.0), (15.0, 1.3), (6.0, 0.4))
 _NEST = 55.0
 _GAP = 30.0
 _FIBRE = 30.0
@@ -132,10 +132,11 @@ def paint_nuclei(rng: np.random.Generator, tissue: Tissue, *, no_nucleus: float 
     radius = np.full(grid.fine_shape, np.inf, np.float32)
     immune = SmoothField(rng, grid, _NEST).at(tissue.sites) > 1.0
     kinds = np.where(tissue.kind == TUMOUR, 0, np.where(immune, 2, 1))
-    axes = _axes(rng, kinds, tissue.diameter)
+    middles, diameters = _middles(tissue)
+    axes = _axes(rng, kinds, diameters)
     present = rng.random(n) > np.choose(kinds, [no_nucleus, 0.45, 0.1])
     present &= tissue.kind != GLASS
-    centres = tissue.sites + rng.normal(0, 0.08 * tissue.diameter, (n, 2))
+    centres = middles + rng.normal(0, 0.05 * tissue.diameter, (n, 2))
     angles = np.where(kinds == 1, tissue.fibre.direction(centres), rng.uniform(0, np.pi, n))
     angles += rng.normal(0, 0.3, n)
     lobes = rng.normal(0, [[0.05, 0.03]], (n, 2))
@@ -262,8 +263,25 @@ def _to_edge(best: Floats, outside: Floats, spacing: float, pitch: float) -> Flo
     return depth
 
 
+def _middles(tissue: Tissue) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centroids and diameters of the cells; of those not whole in view, the site and the mean."""
+    grid, n, owner = tissue.grid, len(tissue.sites), tissue.owner.ravel()
+    pixels = np.bincount(owner, minlength=n)
+    cut = pixels == 0
+    for edge in (tissue.owner[[0, -1]], tissue.owner[:, [0, -1]]):
+        cut[edge.ravel()] = True
+    cut[-1] = True
+    position = np.broadcast_arrays(grid.rows, grid.columns)
+    sums = np.stack([np.bincount(owner, at.ravel(), minlength=n) for at in position], axis=1)
+    centroids = sums / np.maximum(pixels, 1)[:, None]
+    diameters = 2 * np.sqrt(pixels / np.pi) * grid.pitch
+    return np.where(cut[:, None], tissue.sites, centroids), np.where(
+        cut, tissue.diameter, diameters
+    )
+
+
 def _axes(
-    rng: np.random.Generator, kinds: NDArray[np.int64], diameter: float
+    rng: np.random.Generator, kinds: NDArray[np.int64], diameter: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Half axes of the nuclei: of tumour cells, spindles and lymphocytes."""
     n = len(kinds)

@@ -144,8 +144,8 @@ def synthetic_her2(
     =====================  =======  ======  ======  =======  ======
     phenotype              DAB      0       1+      2+       3+
     =====================  =======  ======  ======  =======  ======
-    negative               0        94-100  20-80   10-40    0-30
-    faint incomplete       .25-.48  0-6     20-80   10-30    0-10
+    negative               0        94-100  10-90   10-40    0-70
+    faint incomplete       .25-.48  0-6     10-80   10-30    0-10
     weak complete          .32-.49          0-4     5-30
     moderate incomplete    .51-.75                  5-30
     moderate complete      .52-.78                  10-60    0-30
