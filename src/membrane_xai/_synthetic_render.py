@@ -141,7 +141,7 @@ def _haze(
     fine: Floats,
 ) -> Floats:
     """DAB of the cytoplasm, of membrane above and below the plane, and unspecific."""
-    base, share = 0.12 * rng.beta(1, 3), rng.uniform(0.04, 0.3)
+    base, share = 0.12 * rng.beta(1, 3), rng.uniform(0.04, 0.4)
     cell = base * rng.uniform(0.5, 1.5, len(tissue.sites))
     cell += share * staining.density * rng.uniform(0.5, 1.5, len(cell))
     cell[-1] = 0
