@@ -173,8 +173,7 @@ def _extract(
     tile: int,
 ) -> MembraneMask:
     image = as_image(rgb)
-    auto = isinstance(background, str) and background == "auto"
-    white = stain.estimate_background(rgb) if auto else stain.given_background(background)
+    white = stain.background_of(rgb, background)
     shape = (image.shape[0], image.shape[1])
     dab, intensity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
     candidate, certain = np.empty(shape, bool), np.empty(shape, bool)
