@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.io import imread
+from skimage.morphology import skeletonize
 from skimage.transform import resize
 
 from membrane_xai import separate_stains
+from membrane_xai._synthetic_staining import breast_score
 from membrane_xai.datasets import ihc_sample, synthetic_her2
 from membrane_xai.errors import InvalidInputError
 
@@ -143,6 +145,31 @@ def test_mask_is_as_wide_as_the_table_says():
     assert measured == pytest.approx(told, rel=0.2)
 
 
+def test_faint_membrane_is_one_or_two_pixels_wide():
+    field = synthetic_her2("1+", 250, 1.0, seed=0)
+    assert field.membrane.sum() / skeletonize(field.membrane).sum() < 1.6
+
+
+@pytest.mark.parametrize(
+    ("cells", "score"),
+    [
+        ([(1.0, 3)] * 2 + [(0.0, 0)] * 8, "3+"),
+        ([(1.0, 3)] * 1 + [(0.0, 0)] * 9, "2+"),  # 10 % is not more than 10 %
+        ([(0.89, 3)] * 2 + [(0.0, 0)] * 8, "1+"),
+        ([(1.0, 2)] * 2 + [(0.0, 0)] * 8, "2+"),
+        ([(1.0, 2)] * 1 + [(0.0, 0)] * 9, "0"),
+        ([(0.9, 1)] * 2 + [(0.0, 0)] * 8, "2+"),
+        ([(0.3, 1)] * 2 + [(0.05, 0)] * 8, "1+"),
+        ([(0.3, 1)] * 1 + [(0.05, 0)] * 9, "0"),
+    ],
+)
+def test_rule_on_ten_cells(cells, score):
+    completeness, intensity = np.array(cells).T
+    assert breast_score(completeness, intensity) == score
+    table = {"tumour": np.ones(10, bool), "completeness": completeness, "intensity": intensity}
+    assert score_by_hand(table) == score
+
+
 def test_another_score_of_a_seed_stains_the_same_cells():
     fields = [synthetic_her2(score, 160, seed=11) for score in SCORES]
     for field in fields[1:]:
@@ -184,10 +211,11 @@ def test_separation_gives_back_the_planted_densities(seed, variation):
 
 
 def test_light_by_hand():
-    field = synthetic_her2(
-        "3+", 128, 0.25, blur=0, noise=0, vignette=0, background=(200, 210, 220), seed=1
-    )
-    for row, column in ((5, 7), (64, 64), (100, 31)):
+    glass = {"background": (200, 210, 220), "artefacts": 20}
+    field = synthetic_her2("3+", 400, 0.25, seed=1, blur=0, noise=0, vignette=0, **glass)
+    dusty = np.unravel_index(field.stains.residual.argmax(), field.membrane.shape)
+    assert field.stains.residual[dusty] > 0.2
+    for row, column in ((5, 7), (64, 64), (100, 31), dusty):
         amounts = [float(stain[row, column]) for stain in field.stains]
         for channel, white in enumerate((200, 210, 220)):
             density = amounts[0] * field.stain_matrix[0, channel]

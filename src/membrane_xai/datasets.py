@@ -153,9 +153,11 @@ def synthetic_her2(
     intense complete       .85-1.6                  0-4      20-100
     =====================  =======  ======  ======  =======  ======
 
-    A membrane shared by two such cells is 0.6 (faint) to 2.1 micrometres (intense) wide. What the
-    table states, and the rule counts, is what shows: a negative cell between stained ones has a
-    stained border on their sides. Complete means 90 % of the perimeter.
+    A membrane shared by two such cells is 0.6 (faint) to 2.1 micrometres (intense) wide on average;
+    where only one of them is stained, three quarters of that, on its side. What the table states,
+    and the rule counts, is what shows: a negative cell between stained ones has a stained border on
+    their sides. Complete means 90 % of the perimeter. Cells with less than 20 square micrometres in
+    view have no row and no territory.
 
     Examples
     --------
