@@ -235,7 +235,7 @@ def estimate_stain_matrix(images: Any, *, background: Any = "auto") -> Floats:
     A blank image has no stain to look at; it keeps the reference and warns.
 
     >>> import warnings
-    >>> with warnings.catch_warnings(record=True) as caught:
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     matrix = estimate_stain_matrix(np.full((9, 9, 3), 240, np.uint8))
     >>> str(caught[0].message)
     'no hematoxylin and no DAB found in 1 image; the reference vector is used'
