@@ -99,7 +99,7 @@ def quality_flags(
     mpp: float,
     threshold: float,
 ) -> tuple[str, ...]:
-    """Return the flags that apply, in the order of :data:`QUALITY_FLAGS`."""
+    """Return the flags that apply, in the order of `QUALITY_FLAGS`."""
     blank = bool(tissue.mean() < _LEAST_TISSUE)
     found = {
         "too_small": min(image.shape[:2]) * mpp < _LEAST_FIELD,
