@@ -49,7 +49,8 @@ class MembraneMask:
         Mean width of the membrane in micrometres, twice its area over its perimeter; NaN without
         membrane. Blur of optics and pixels is in it.
     flags : tuple of str
-        What may be wrong with the image, of :data:`membrane_xai.masks.QUALITY_FLAGS`; empty if nothing was found.
+        What may be wrong with the image, of :data:`membrane_xai.masks.QUALITY_FLAGS`; empty if
+        nothing was found.
     mpp : float
         Micrometres per pixel.
     """
