@@ -45,6 +45,7 @@ numpydoc_show_class_members = False
 documented_modules = [
     "membrane_xai",
     "membrane_xai.alignment",
+    "membrane_xai.annotations",
     "membrane_xai.cli",
     "membrane_xai.consistency",
     "membrane_xai.datasets",

@@ -108,7 +108,7 @@ def test_provenance_is_complete(document):
     assert parameters["target_layer"] == "blocks.6"
     assert (parameters["mpp"], parameters["mpp_is_assumed"]) == (0.5, True)
     assert parameters["image"] == sample.source
-    assert (parameters["input_size"], parameters["dab_threshold"]) == (256, 0.2)
+    assert (parameters["input_size"], parameters["dab_thresholds"]) == (256, [0.2, 0.4, 0.6])
     assert np.shape(parameters["stain_matrix"]) == (2, 3)
     assert np.shape(parameters["background"]) == (3,)
     assert parameters["ec_similarity"] == "pearson"

@@ -238,7 +238,7 @@ def _provenance(
         "input_size": INPUT_SIZE,
         "cam_grid": rows[0]["cam_grid"],
         "cam_normalisation": NORMALISATION,
-        "dab_threshold": membrane.dab_threshold,
+        "dab_thresholds": membrane.thresholds,
         "background": membrane.background.tolist(),
         "stain_matrix": membrane.stain_matrix.tolist(),
         "mask_share": float(membrane.mask.mean()),

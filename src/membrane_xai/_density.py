@@ -7,13 +7,21 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Floats", "as_image", "channel_density", "unmix", "with_residual"]
+__all__ = [
+    "Floats",
+    "as_image",
+    "brightness_density",
+    "channel_density",
+    "unmix",
+    "with_residual",
+]
 
 Floats = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
 _DARK = 0.02  # of the background: below it a channel tells little more than that it is dark
 _BLUE = 2
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def as_image(rgb: Any) -> NDArray[Any]:
@@ -41,6 +49,12 @@ def channel_density(channel: NDArray[Any], white: float) -> Plane:
 def _density(values: NDArray[Any], white: float) -> NDArray[Any]:
     density: NDArray[Any] = np.maximum(np.log10(white) - np.log10(np.maximum(values, 1)), 0)
     return density
+
+
+def brightness_density(image: NDArray[Any], white: Floats) -> Plane:
+    """Return the optical density of the pixels' brightness (ITU-R BT.601, that of JPEG)."""
+    luma = image.astype(np.float32) @ _LUMA
+    return channel_density(luma, float(white @ _LUMA))
 
 
 def with_residual(vectors: Floats) -> Floats:

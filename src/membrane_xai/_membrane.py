@@ -17,13 +17,18 @@ _BLUR = 0.3
 _BROAD = 6.0
 _REACH = 1.2  # the brightest line within this distance decides how wide a membrane is drawn
 _LEAST_EXTENT = 4.0
+# Pixels. JPEG halves the resolution of colour, so which stain it is comes from a wider view than
+# how dark it is.
+_LEAST_BLUR = 0.6
+_COLOUR_BLUR = 2.25
 # Optical density. A membrane stands out of its surroundings by an amount that grows with them.
-_CONTRAST = 0.08
-_CONTRAST_SHARE = 0.3
+_CONTRAST = 0.07
+_CONTRAST_SHARE = 0.25
 _CERTAIN = 0.15  # some pixel of each piece stands out by as much
-_HALF = 0.5  # of the height of the line: membranes are drawn at their full width at half maximum
+_HALF = 0.45  # of the height of the line: membranes are drawn at about their width at half maximum
 _BROWN = 0.4  # least share of DAB in hematoxylin and DAB together
-_FAINT = 0.02  # optical density that keeps this share from being decided by noise
+_FAINT = 0.02  # optical density that keeps shares from being decided by noise
+_TRUNCATE = 3  # of Gaussians, in standard deviations
 
 
 class Tile(NamedTuple):
@@ -36,20 +41,23 @@ class Tile(NamedTuple):
     """DAB density, smoothed."""
 
 
-def find_candidates(dab: Plane, hematoxylin: Plane, mpp: float, threshold: float) -> Tile:
-    """Find stained thin structures from the densities of both stains, shape (H, W)."""
+def find_candidates(
+    dab: Plane, hematoxylin: Plane, darkness: Plane, mpp: float, threshold: float
+) -> Tile:
+    """Find stained thin structures.
+
+    `dab` and `hematoxylin` are densities of shape (H, W), `darkness` the optical density of the
+    pixels' brightness.
+    """
     from scipy import ndimage
 
-    sigma = max(_BLUR / mpp, 0.5)
-    smooth = ndimage.gaussian_filter(dab, sigma, mode="nearest", truncate=3)
+    smooth, brown = _sharp_density(dab, hematoxylin, darkness, _blur(mpp))
     side = _odd(_BROAD / mpp)
     needed = ndimage.grey_opening(smooth, size=(side, side), mode="reflect")
     height = smooth - needed
     needed *= _CONTRAST_SHARE
     needed += _CONTRAST
-    candidate = smooth >= threshold
-    candidate &= height >= needed
-    candidate &= _is_brown(smooth, hematoxylin, sigma)
+    candidate = brown & (smooth >= threshold) & (height >= needed)
     candidate &= height >= _half_peak(height, _odd(2 * _REACH / mpp))
     needed += _CERTAIN - _CONTRAST
     return Tile(candidate, candidate & (height >= needed), smooth)
@@ -57,7 +65,7 @@ def find_candidates(dab: Plane, hematoxylin: Plane, mpp: float, threshold: float
 
 def margin(mpp: float) -> int:
     """Return how many pixels beyond a tile decide on its pixels."""
-    blur = int(3 * max(_BLUR / mpp, 0.5) + 0.5)
+    blur = math.ceil(_TRUNCATE * max(_blur(mpp), _COLOUR_BLUR))
     return blur + _odd(_BROAD / mpp) + _odd(2 * _REACH / mpp)
 
 
@@ -79,19 +87,34 @@ def _odd(pixels: float) -> int:
     return 2 * max(1, round(pixels / 2)) + 1
 
 
-def _is_brown(smooth: Plane, hematoxylin: Plane, sigma: float) -> Mask:
-    from scipy import ndimage
+def _blur(mpp: float) -> float:
+    return max(_BLUR / mpp, _LEAST_BLUR)
 
-    blue = ndimage.gaussian_filter(hematoxylin, sigma, mode="nearest", truncate=3)
+
+def _sharp_density(
+    dab: Plane, hematoxylin: Plane, darkness: Plane, sigma: float
+) -> tuple[Plane, Mask]:
+    """Return DAB density with the detail of the brightness, and where colour is DAB's."""
+    darkness = darkness + np.float32(_FAINT)
+    brown, blue = _smooth(dab, _COLOUR_BLUR), _smooth(hematoxylin, _COLOUR_BLUR)
     np.maximum(blue, 0, out=blue)
     blue += _FAINT
     blue *= _BROWN / (1 - _BROWN)
-    brown: Mask = smooth >= blue
-    return brown
+    is_brown: Mask = brown >= blue
+    brown /= _smooth(darkness, _COLOUR_BLUR)
+    brown *= _smooth(darkness, sigma)
+    return brown, is_brown
+
+
+def _smooth(plane: Plane, sigma: float) -> Plane:
+    from scipy import ndimage
+
+    smooth: Plane = ndimage.gaussian_filter(plane, sigma, mode="nearest", truncate=_TRUNCATE)
+    return smooth
 
 
 def _half_peak(height: Plane, side: int) -> Plane:
-    """Return half of the largest height near each pixel; averaging rounds the square window."""
+    """Return about half of the largest height near each pixel; averaging rounds the window."""
     from scipy import ndimage
 
     peak: Plane = ndimage.maximum_filter(height, size=side, mode="nearest")

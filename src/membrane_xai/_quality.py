@@ -58,7 +58,7 @@ class Overview(NamedTuple):
     """Micrometres along a block."""
 
 
-def block_means(plane: NDArray[Any], side: int) -> NDArray[np.float32]:
+def block_means(plane: NDArray[Any], side: int) -> NDArray[Any]:
     """Average an (H, W, ...) array over blocks; the last block of an axis may be cut off."""
     rows, columns = (np.arange(0, length, side) for length in plane.shape[:2])
     sums = np.add.reduceat(plane, columns, axis=1, dtype=np.float32)
@@ -68,15 +68,15 @@ def block_means(plane: NDArray[Any], side: int) -> NDArray[np.float32]:
         for starts, length in zip((rows, columns), plane.shape[:2], strict=True)
     )
     area = np.outer(heights, widths).astype(np.float32)
-    means: NDArray[np.float32] = sums / area.reshape(area.shape + (1,) * (plane.ndim - 2))
+    means: NDArray[Any] = sums / area.reshape(area.shape + (1,) * (plane.ndim - 2))
     return means
 
 
 def overview(image: NDArray[Any], white: NDArray[np.float64], mpp: float) -> Overview:
     """Shrink an image to about a micrometre per pixel."""
     side = max(1, round(1 / mpp))
-    light = np.maximum(block_means(image, side), 1)
-    density = np.maximum(np.log10(white).astype(np.float32) - np.log10(light), 0)
+    light: NDArray[Any] = np.maximum(block_means(image, side), 1)
+    density = np.maximum(np.log10(white) - np.log10(light), 0).astype(np.float32)
     return Overview(density, side, side * mpp)
 
 
@@ -99,7 +99,7 @@ def quality_flags(
     mpp: float,
     threshold: float,
 ) -> tuple[str, ...]:
-    """Return the flags that apply, in the order of :data:`QUALITY_FLAGS`."""
+    """Return the flags that apply, in the order of `QUALITY_FLAGS`."""
     blank = bool(tissue.mean() < _LEAST_TISSUE)
     found = {
         "too_small": min(image.shape[:2]) * mpp < _LEAST_FIELD,

@@ -15,7 +15,7 @@ _MOST_PIXELS = 200_000
 _LEAST_PIXELS = 50
 _TAIL = 1.0  # per cent of the stained pixels taken as extreme
 _SPREAD = np.deg2rad(12)  # closer together, two extremes are one stain
-_NEAR = np.deg2rad(25)  # farther from the reference, a colour is another stain
+_NEAR = np.deg2rad(18)  # farther from the reference, a colour is another stain
 
 
 class Found(NamedTuple):

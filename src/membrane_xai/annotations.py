@@ -41,7 +41,7 @@ _FORMATS = ("auto", "geojson", "wkt", "csv")
 
 
 class Consensus(NamedTuple):
-    """What several annotators agree on, as :func:`consensus` returns it."""
+    """What several annotators agree on, as :func:`membrane_xai.consensus` returns it."""
 
     mask: NDArray[np.float64]
     """(H, W) in [0, 1]: mean over the annotators who looked there; 0 where none did."""
@@ -72,7 +72,7 @@ def read_annotations(
         ``geometry``, and optionally ``term`` and ``id``, separated by ``;``, tab or ``,``.
     height : float, optional
         Of the image in pixels: needed for WKT and CSV, where Cytomine counts y from the lower edge.
-        WKT with y down is read with :func:`shapely.from_wkt`, whose geometries this module takes.
+        WKT with y down is read with ``shapely.from_wkt``, whose geometries this module takes.
     max_bytes : int
         Longest text to take, after decompression.
 

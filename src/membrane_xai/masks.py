@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai import stain
-from membrane_xai._density import as_image, unmix
+from membrane_xai._density import as_image, brightness_density, unmix
 from membrane_xai._membrane import find_candidates, keep_pieces, margin
 from membrane_xai._options import check_mpp, is_count, is_real
 from membrane_xai._quality import QUALITY_FLAGS, overview, quality_flags, tissue_region
@@ -49,7 +49,8 @@ class MembraneMask:
         Mean width of the membrane in micrometres, twice its area over its perimeter; NaN without
         membrane. Blur of optics and pixels is in it.
     flags : tuple of str
-        What may be wrong with the image, of :data:`QUALITY_FLAGS`; empty if nothing was found.
+        What may be wrong with the image, of :data:`membrane_xai.masks.QUALITY_FLAGS`; empty if
+        nothing was found.
     mpp : float
         Micrometres per pixel.
     """
@@ -77,17 +78,18 @@ def extract_membrane_mask(
 ) -> Any:
     """Find stained membrane in HER2 immunohistochemistry (DAB and hematoxylin).
 
-    A pixel is membrane if its DAB density, smoothed over 0.3 micrometres,
+    A pixel is membrane if its DAB density, with the detail of the brightness smoothed over 0.3
+    micrometres and the colour over 2.25 pixels (JPEG keeps half the resolution of colour),
 
     - reaches the limit of weak staining. It is absolute: a patch without stain gives an empty mask,
       where a threshold fitted to the image would invent one;
-    - stands out of everything broader than 6 micrometres (white top-hat) by 0.08 and 30 % of what
+    - stands out of everything broader than 6 micrometres (white top-hat) by 0.07 and 25 % of what
       it stands out of, so that neither haze nor stained nuclei and cytoplasm are membrane;
-    - reaches half the height of the brightest line within 1.2 micrometres: membranes are as wide as
-      they look, at half maximum, whatever their strength;
+    - reaches 45 % of the height of the brightest line within 1.2 micrometres: membranes are about
+      as wide as at half maximum, whatever their strength;
     - is mostly DAB: at least 40 % of DAB and hematoxylin together;
 
-    and if the piece it belongs to extends over 4 micrometres and stands out by 0.15 (and the 30 %)
+    and if the piece it belongs to extends over 4 micrometres and stands out by 0.15 (and the 25 %)
     somewhere.
 
     Parameters
@@ -128,7 +130,8 @@ def extract_membrane_mask(
     - "blank": less than 2 % tissue.
     - "out_of_focus": edges at 0.35 micrometres are less than 1.15 times as steep as at 1.4, as
       after a blur of 2.5 micrometres.
-    - "saturated": blue is below 2 % of the background on 5 % of the stain: density is a guess there.
+    - "saturated": blue is below 2 % of the background on 5 % of the stain, whose density is a
+      guess.
     - "too_small": a side below 20 micrometres, hardly a cell.
 
     References
@@ -171,14 +174,14 @@ def _extract(
     tile: int,
 ) -> MembraneMask:
     image = as_image(rgb)
-    auto = isinstance(background, str) and background == "auto"
-    white = stain.estimate_background(rgb) if auto else stain.given_background(background)
+    white = stain.background_of(rgb, background)
     shape = (image.shape[0], image.shape[1])
     dab, intensity = np.empty(shape, np.float32), np.empty(shape, np.uint8)
     candidate, certain = np.empty(shape, bool), np.empty(shape, bool)
     for outer, inner, core in _tiles(shape, tile, margin(mpp)):
         hematoxylin, density = unmix(image[outer], white, vectors)[:2]
-        found = find_candidates(density, hematoxylin, mpp, thresholds[0])
+        darkness = brightness_density(image[outer], white)
+        found = find_candidates(density, hematoxylin, darkness, mpp, thresholds[0])
         dab[core] = density[inner]
         candidate[core], certain[core] = found.candidate[inner], found.certain[inner]
         intensity[core] = np.digitize(found.smooth[inner], thresholds)
@@ -217,19 +220,16 @@ def _mean_width(mask: NDArray[np.bool_]) -> float:
     The perimeter is pi/4 times the number of changes along rows and columns (Cauchy-Crofton), right
     on average over directions.
     """
-    changes = np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(
-        mask[:, 1:] != mask[:, :-1]
-    )
-    return 2 * float(np.count_nonzero(mask)) / (np.pi / 4 * changes) if changes else math.nan
+    along_columns = np.count_nonzero(mask[1:] != mask[:-1])
+    along_rows = np.count_nonzero(mask[:, 1:] != mask[:, :-1])
+    perimeter = math.pi / 4 * (along_columns + along_rows)
+    return 2 * float(np.count_nonzero(mask)) / perimeter if perimeter else math.nan
 
 
 def _check_thresholds(thresholds: Any) -> tuple[float, float, float]:
     values = tuple(thresholds) if isinstance(thresholds, list | tuple) else ()
-    if (
-        len(values) != 3
-        or not all(is_real(x) for x in values)
-        or not 0 < values[0] < values[1] < values[2]
-    ):
+    known = len(values) == len(INTENSITIES) - 1 and all(is_real(x) for x in values)
+    if not known or not 0 < values[0] < values[1] < values[2]:
         raise InvalidInputError(
             f"thresholds is {thresholds!r}; it takes three increasing optical densities above 0"
         )
