@@ -51,6 +51,7 @@ documented_modules = [
     "membrane_xai.datasets",
     "membrane_xai.errors",
     "membrane_xai.figures",
+    "membrane_xai.io",
     "membrane_xai.masks",
     "membrane_xai.perturb",
     "membrane_xai.ranking",

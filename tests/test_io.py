@@ -219,9 +219,7 @@ def test_aperio_says_it_in_words():
      ("INCH", 300, None), ("NONE", 2, None)],
 )  # fmt: skip
 def test_resolution_of_tiff(tmp_path, rgb, unit, per_unit, mpp):
-    path = write_tiff(
-        tmp_path / "a.tif", rgb, resolution=(per_unit, per_unit), resolutionunit=unit
-    )
+    path = write_tiff(tmp_path / "a.tif", rgb, resolution=(per_unit, per_unit), resolutionunit=unit)
     assert read_image(path).mpp == (None if mpp is None else pytest.approx(mpp, rel=1e-6))
 
 
@@ -241,7 +239,7 @@ def test_only_plausible_resolutions_count(x, y):
 def test_what_the_caller_says_goes_first(tmp_path, rgb):
     path = write_tiff(tmp_path / "a.ome.tif", rgb, metadata=OME)
     assert read_image(path, mpp=0.26).mpp == 0.26  # 4 % off
-    with pytest.warns(MembraneXAIWarning, match=r"mpp=0.5 was given and is used; the file says 0.2"):
+    with pytest.warns(MembraneXAIWarning, match=r"mpp=0.5 was given and is used; the file says"):
         assert read_image(path, mpp=0.5).mpp == 0.5
     with pytest.warns(MembraneXAIWarning, match="mpp=0.5"), closing(open_slide(path, mpp=0.5)) as s:
         assert s.mpp == 0.5
@@ -347,12 +345,14 @@ def test_damage_raises_nothing_but_our_errors(tmp_path, data, name):
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
+    raised = None
     try:
         read_image(path, mpp=0.25, max_pixels=10**6)
     except (InvalidInputError, MissingDependencyError) as error:
-        assert name in str(error)
+        raised = str(error)
     except Warning:
         pass  # of Pillow or tifffile about what they read, or ours about the pixel size
+    assert raised is None or name in raised
 
 
 def test_a_missing_tile_is_no_black_square(tmp_path, rgb):
@@ -478,9 +478,9 @@ def test_pixel_size_by_openslide(tmp_path, rgb):
         assert slide.mpp == pytest.approx(0.5)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
-    with (
+    with (  # on opening or on reading, as the version of OpenSlide has it
+        pytest.raises(InvalidInputError, match=r"a.tif: cannot be read"),
         closing(open_slide(path)) as slide,
-        pytest.raises(InvalidInputError, match=r"a.tif: cannot be read at x=0, y=0"),
     ):
         slide.read_region(0, 0, 90, 70)
 

@@ -47,6 +47,8 @@ class TiffReader:
             with _told_apart(path):
                 self._levels = [_planes(level, path) for level in self._file.series[0].levels]
                 self._colour = _colour_of(self._levels[0], path)
+                if not all(min(_size(level)) for level in self._levels):
+                    raise InvalidInputError(f"{path}: has a picture without pixels")
         except BaseException:
             self._file.close()
             raise
