@@ -36,7 +36,8 @@ minimum: .venv-minimum/installed
 
 MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_ranking.py \
 	tests/test_consistency.py tests/test_containers.py tests/test_bad_input.py \
-	tests/test_stain.py tests/test_masks.py tests/test_imports.py tests/test_cli.py tests/test_report.py
+	tests/test_stain.py tests/test_masks.py tests/test_imports.py tests/test_cli.py tests/test_report.py \
+	tests/test_io.py tests/test_mask_command.py tests/test_annotations.py tests/test_quality.py
 
 clean:
 	rm -rf .venv .venv-minimum docs/_build docs/reference/generated demo-output .coverage htmlcov

@@ -73,8 +73,9 @@ class TiffReader:
     def pixel_size(self) -> PixelSize | None:
         """Size of a pixel of level 0; None if the file does not say."""
         page = self._levels[0][0]
-        found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
-        return found or _pixel_size.from_text(page.description) or self._from_tags(page)
+        with _told_apart(self._path):
+            found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
+            return found or _pixel_size.from_text(page.description) or self._from_tags(page)
 
     def read_region(
         self, x: int, y: int, width: int, height: int, level: int = 0
@@ -85,8 +86,7 @@ class TiffReader:
         planes = self._levels[level]
         with _told_apart(self._path):
             parts = [self._read(page, row, column, height, width) for page in planes]
-        samples = np.concatenate(parts, axis=-1)
-        rgb = self._to_rgb(samples, planes[0])
+            rgb = self._to_rgb(np.concatenate(parts, axis=-1), planes[0])
         columns, rows = _size(planes)
         rgb[:, max(columns - column, 0) :] = 255
         rgb[max(rows - row, 0) :] = 255
