@@ -1,7 +1,9 @@
 from . import annotations as annotations
+from . import cells as cells
 from . import datasets as datasets
 from . import errors as errors
 from . import figures as figures
+from . import her2_rule as her2_rule
 from . import perturb as perturb
 from . import report as report
 from . import stain as stain
@@ -19,10 +21,15 @@ from .annotations import rasterize as rasterize
 from .annotations import read_annotations as read_annotations
 from .annotations import vectorize as vectorize
 from .annotations import write_geojson as write_geojson
+from .cells import CellTable as CellTable
+from .cells import membrane_completeness as membrane_completeness
+from .cells import segment_nuclei as segment_nuclei
 from .consistency import ConsistencyResult as ConsistencyResult
 from .consistency import consistency as consistency
 from .consistency import ec_score as ec_score
 from .consistency import pairwise_similarity as pairwise_similarity
+from .her2_rule import HER2RuleScore as HER2RuleScore
+from .her2_rule import her2_rule_score as her2_rule_score
 from .masks import MembraneMask as MembraneMask
 from .masks import extract_membrane_mask as extract_membrane_mask
 from .ranking import pixel_auc as pixel_auc

@@ -10,15 +10,19 @@ from membrane_xai.errors import InvalidInputError
 __all__ = [
     "check_choice",
     "check_distance",
+    "check_fine_mpp",
     "check_fraction",
     "check_grid",
     "check_k",
     "check_mpp",
     "check_number",
     "check_seed",
+    "check_thresholds",
     "is_count",
     "is_real",
 ]
+
+_COARSEST = 1.5  # micrometres per pixel
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
@@ -94,6 +98,25 @@ def check_number(value: Any, name: str, takes: str, accept: Callable[[float], bo
 def check_mpp(mpp: Any) -> float:
     """Return `mpp` as float if it is a positive number, or raise."""
     return check_number(mpp, "mpp", "a positive number, micrometres per pixel", lambda x: x > 0)
+
+
+def check_fine_mpp(mpp: Any, seen: str) -> float:
+    """Return `mpp` as float if cells can be looked into at that scale, or raise."""
+    number = check_mpp(mpp)
+    if number > _COARSEST:
+        raise InvalidInputError(f"mpp is {mpp!r}; {seen} cannot be seen above 1.5 um per pixel")
+    return number
+
+
+def check_thresholds(thresholds: Any) -> tuple[float, float, float]:
+    """Return the three densities from which staining is weak, moderate and strong, or raise."""
+    values = tuple(thresholds) if isinstance(thresholds, list | tuple) else ()
+    known = len(values) == 3 and all(is_real(x) for x in values)
+    if not known or not 0 < values[0] < values[1] < values[2]:
+        raise InvalidInputError(
+            f"thresholds is {thresholds!r}; it takes three increasing optical densities above 0"
+        )
+    return float(values[0]), float(values[1]), float(values[2])
 
 
 def is_real(value: Any) -> bool:

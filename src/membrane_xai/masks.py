@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from membrane_xai import stain
 from membrane_xai._density import as_image, brightness_density, unmix
 from membrane_xai._membrane import find_candidates, keep_pieces, margin
-from membrane_xai._options import check_mpp, is_count, is_real
+from membrane_xai._options import check_fine_mpp, check_thresholds, is_count
 from membrane_xai._quality import QUALITY_FLAGS, overview, quality_flags, tissue_region
 from membrane_xai.errors import InvalidInputError
 
@@ -20,7 +20,6 @@ __all__ = ["INTENSITIES", "QUALITY_FLAGS", "MembraneMask", "extract_membrane_mas
 INTENSITIES = ("negative", "weak", "moderate", "strong")
 """Names of the intensity classes 0 to 3."""
 
-_COARSEST = 1.5  # micrometres per pixel
 _LEAST_TILE = 64
 
 
@@ -152,12 +151,10 @@ def extract_membrane_mask(
     >>> found.mask[32, 28:36].astype(int)
     array([0, 0, 1, 1, 1, 0, 0, 0])
     """
-    mpp = check_mpp(mpp)
-    if mpp > _COARSEST:
-        raise InvalidInputError(f"mpp is {mpp!r}; membranes cannot be seen above 1.5 um per pixel")
+    mpp = check_fine_mpp(mpp, "membranes")
     if not is_count(tile) or tile < _LEAST_TILE:
         raise InvalidInputError(f"tile is {tile!r}; it takes an integer from {_LEAST_TILE}")
-    limits = _check_thresholds(thresholds)
+    limits = check_thresholds(thresholds)
     vectors = stain.stain_vectors(stain_matrix)
     images = np.asarray(rgb)
     if images.ndim == 4:
@@ -224,13 +221,3 @@ def _mean_width(mask: NDArray[np.bool_]) -> float:
     along_rows = np.count_nonzero(mask[:, 1:] != mask[:, :-1])
     perimeter = math.pi / 4 * (along_columns + along_rows)
     return 2 * float(np.count_nonzero(mask)) / perimeter if perimeter else math.nan
-
-
-def _check_thresholds(thresholds: Any) -> tuple[float, float, float]:
-    values = tuple(thresholds) if isinstance(thresholds, list | tuple) else ()
-    known = len(values) == len(INTENSITIES) - 1 and all(is_real(x) for x in values)
-    if not known or not 0 < values[0] < values[1] < values[2]:
-        raise InvalidInputError(
-            f"thresholds is {thresholds!r}; it takes three increasing optical densities above 0"
-        )
-    return float(values[0]), float(values[1]), float(values[2])

@@ -1,0 +1,209 @@
+"""The breast rule on cells counted by hand."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from membrane_xai import CellTable, her2_rule_score, membrane_completeness, segment_nuclei
+from membrane_xai.datasets import synthetic_her2
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import CATEGORIES, CRITERIA, GAPS
+
+# (completeness, intensity) of one cell
+NONE, FAINT, FAINT_COMPLETE = (0.0, 0), (0.4, 1), (1.0, 1)
+PARTLY, COMPLETE = (0.5, 2), (1.0, 2)
+INTENSE_PARTLY, INTENSE = (0.6, 3), (1.0, 3)
+
+
+def table(*groups, border=0):
+    """Make a table from (number of cells, (completeness, intensity)) and cells at the border."""
+    kinds = [kind for count, kind in groups for _ in range(count)]
+    completeness, intensity = (np.array(x) for x in zip(*kinds, strict=True))
+    n = len(kinds)
+    return CellTable(
+        id=np.arange(1, n + 1),
+        row=np.arange(n, dtype=float),
+        col=np.zeros(n),
+        completeness=completeness.astype(float),
+        dab=np.array([np.nan, 0.3, 0.6, 1.0])[intensity],
+        intensity=intensity,
+        width_um=np.where(completeness > 0, 1.0, np.nan),
+        touches_border=np.arange(n) < border,
+        mpp=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "score"),
+    [
+        ([(100, NONE)], "0"),
+        ([(90, NONE), (10, FAINT)], "0"),  # exactly 10 %
+        ([(89, NONE), (11, FAINT)], "1+"),
+        ([(90, FAINT), (10, FAINT_COMPLETE)], "1+"),
+        ([(89, FAINT), (11, FAINT_COMPLETE)], "2+"),
+        ([(89, NONE), (11, COMPLETE)], "2+"),
+        ([(90, NONE), (10, INTENSE)], "2+"),
+        ([(89, NONE), (11, INTENSE)], "3+"),
+        ([(1, INTENSE), (99, NONE)], "2+"),
+        ([(30, INTENSE_PARTLY), (70, NONE)], "1+"),
+        ([(11, INTENSE), (89, COMPLETE)], "3+"),
+        ([(270, NONE), (30, FAINT)], "0"),
+        ([(269, NONE), (31, FAINT)], "1+"),
+        ([(63, NONE), (7, FAINT)], "0"),
+    ],
+)
+def test_the_definitions_with_every_more_than_strict(groups, score):
+    assert her2_rule_score(table(*groups)).score == score
+
+
+@pytest.mark.parametrize(
+    ("groups", "category"),
+    [
+        ([(100, NONE)], "HER2-null"),
+        ([(99, NONE), (1, FAINT)], "HER2-ultralow"),
+        ([(90, NONE), (10, FAINT)], "HER2-ultralow"),
+        ([(80, NONE), (20, FAINT)], "HER2-low"),
+        ([(80, NONE), (20, COMPLETE)], CATEGORIES["2+"]),
+        ([(80, NONE), (20, INTENSE)], "HER2-positive"),
+    ],
+)
+def test_categories(groups, category):
+    assert her2_rule_score(table(*groups)).category == category
+
+
+def test_intervals_are_wilsons():
+    """The formula of Wilson, JASA 22 (1927), 209-212, written out."""
+    share = her2_rule_score(table((88, NONE), (12, FAINT))).shares["stained"]
+    p, n, z = 0.12, 100, norm.ppf(0.975)
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert (share.count, share.cells, share.share) == (12, 100, 0.12)
+    assert (share.low, share.high) == pytest.approx((centre - half, centre + half))
+
+
+def test_few_cells_near_the_limit_say_so():
+    near = her2_rule_score(table((26, NONE), (4, FAINT)))
+    assert near.borderline == ("complete_intense", "complete", "stained",
+                               "incomplete_moderate_or_intense")  # fmt: skip
+    assert near.too_few_cells
+    assert "10 % is within the interval" in str(near)
+    assert "too few cells" in str(near)
+    far = her2_rule_score(table((500, NONE), (500, FAINT)))
+    assert far.borderline == ()
+    assert not far.too_few_cells
+
+
+@pytest.mark.parametrize(
+    ("groups", "gaps"),
+    [
+        ([(100, NONE)], ()),
+        ([(50, FAINT), (50, NONE)], ()),
+        ([(95, NONE), (5, INTENSE)], ("intense_complete_at_most_10",)),
+        ([(80, NONE), (20, INTENSE)], ()),
+        ([(80, NONE), (20, PARTLY)], ("incomplete_moderate_or_intense",)),
+        ([(80, NONE), (20, INTENSE_PARTLY)], ("incomplete_moderate_or_intense",)),
+        ([(90, NONE), (10, PARTLY)], ()),
+        ([(60, NONE), (20, PARTLY), (20, COMPLETE)], ()),
+        ([(95, NONE), (5, COMPLETE)], ("complete_at_most_10",)),
+        ([(95, NONE), (5, FAINT_COMPLETE)], ("complete_at_most_10",)),
+    ],
+)
+def test_what_the_guideline_leaves_open(groups, gaps):
+    result = her2_rule_score(table(*groups))
+    assert result.guideline_gaps == gaps
+    assert all(GAPS[gap] in str(result) for gap in gaps)
+
+
+def test_h_score_by_hand():
+    cells = table((10, NONE), (20, FAINT), (30, COMPLETE), (40, INTENSE))
+    assert her2_rule_score(cells).h_score == 1 * 20 + 2 * 30 + 3 * 40
+    assert her2_rule_score(table((5, INTENSE))).h_score == 300
+
+
+def test_cells_cut_by_the_border_and_outside_the_tumour_do_not_count():
+    cells = table((20, INTENSE), (80, NONE), border=20)
+    result = her2_rule_score(cells)
+    assert (result.score, result.n_cells, result.n_excluded) == ("0", 80, 20)
+    tumour = np.arange(100) < 60
+    assert her2_rule_score(cells, tumour=tumour).n_cells == 40
+
+
+def test_tumour_may_be_a_region():
+    cells = table((50, NONE), (50, INTENSE))
+    region = np.zeros((100, 1), bool)
+    region[:52] = True
+    result = her2_rule_score(cells, tumour=region)
+    assert (result.n_cells, result.shares["complete_intense"].count) == (52, 2)
+
+
+def test_no_cell_has_no_score():
+    result = her2_rule_score(table((3, INTENSE), border=3))
+    assert (result.score, result.category, result.n_cells) == (None, None, 0)
+    assert np.isnan(result.h_score)
+    assert np.isnan(result.shares["stained"].share)
+    assert result.borderline == ()
+    assert "no score" in str(result)
+
+
+def test_the_limits_of_complete_and_stained_can_be_moved():
+    cells = table((50, (0.8, 3)), (50, NONE))
+    assert her2_rule_score(cells).score == "1+"
+    assert her2_rule_score(cells, complete=0.8).score == "3+"
+    assert her2_rule_score(cells, stained=0.81).score == "0"
+    # Staining needs some membrane, whatever the limit.
+    assert her2_rule_score(table((100, NONE)), stained=0).category == "HER2-null"
+
+
+def test_the_output_says_research_use_only():
+    for cells in (table((100, INTENSE)), table((3, INTENSE), border=3)):
+        assert "Research use only" in str(her2_rule_score(cells))
+    assert str(her2_rule_score(table((100, INTENSE)))).startswith("3+ (HER2-positive), 100 cells")
+
+
+KINDS = st.sampled_from([NONE, FAINT, FAINT_COMPLETE, PARTLY, COMPLETE, INTENSE_PARTLY, INTENSE])
+
+
+@given(st.lists(KINDS, min_size=1, max_size=60), st.randoms())
+def test_order_does_not_matter_and_more_stain_never_lowers_the_score(kinds, random):
+    scores = ("0", "1+", "2+", "3+")
+    before = her2_rule_score(table(*((1, kind) for kind in kinds)))
+    shuffled = random.sample(kinds, len(kinds))
+    assert her2_rule_score(table(*((1, kind) for kind in shuffled))) == before
+    more = [INTENSE, *shuffled[1:]]
+    after = her2_rule_score(table(*((1, kind) for kind in more)))
+    assert scores.index(after.score) >= scores.index(before.score) or shuffled[0] == INTENSE
+    assert set(before.shares) == set(CRITERIA)
+    assert 0 <= before.h_score <= 300
+    assert all(share.low <= share.share <= share.high for share in before.shares.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tumour": [1, 0]}, "tumour has dtype int64 and shape (2,); it takes bool"),
+        ({"tumour": np.ones(3, bool)}, "one for each of the 2 cells or one for each pixel"),
+        ({"tumour": np.ones((1, 1), bool)}, "tumour has shape (1, 1); cells lie outside of it"),
+        ({"complete": 1.2}, "complete is 1.2; it takes numbers in [0, 1]"),
+        ({"stained": "x"}, "stained is 'x'"),
+        ({"min_cells": 0}, "min_cells is 0; it takes an integer from 1"),
+        ({"level": 1}, "level is 1; it takes a number in (0, 1)"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(options, message):
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        her2_rule_score(table((2, NONE)), **options)
+
+
+@pytest.mark.parametrize("score", ["0", "1+", "2+", "3+"])
+def test_synthetic_fields_get_their_score(score):
+    field = synthetic_her2(score, size=512, mpp=0.5, seed=31)
+    tumour = np.concatenate([[False], field.cells["tumour"]])[field.territories]
+    for nuclei in (field.nuclei, segment_nuclei(field.rgb, mpp=0.5)):
+        cells = membrane_completeness(field.membrane, nuclei, mpp=0.5, dab=field.stains.dab)
+        result = her2_rule_score(cells, tumour=tumour)
+        assert result.n_cells > 100
+        assert result.score == score
