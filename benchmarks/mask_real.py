@@ -1,7 +1,5 @@
 """Masks of real images: their share, flags, and agreement with an expert's masks."""
 
-from itertools import groupby
-
 from mask_baselines import OTSU, OURS, PLAIN, compared
 from mask_boundary import Agreement, agreement
 from mask_cases import Case
@@ -17,7 +15,14 @@ _FLAGS = {
     "controls/OS-2-vsi": "nuclear_stain",
 }
 """What each control has to be flagged as; every other image has to be without flags."""
-_NONE, _PLENTY = Goal("<=", 2), Goal(">=", 10)  # percent of an image of HER2 0, and of 3+
+_SHARES = (
+    ("0", Goal("<=", 2)),
+    ("1+", None),
+    ("2+", Goal(">=", 2)),
+    ("2+", Goal("<=", 10)),
+    ("3+", Goal(">=", 10)),
+)
+"""Percent of an image that membrane may cover: 2+ lies between 0 and 3+."""
 
 
 def on_real_images(cases: list[Case]) -> list[Row]:
@@ -29,7 +34,7 @@ def on_real_images(cases: list[Case]) -> list[Row]:
 def _shares(cases: list[Case], found: dict[str, MembraneMask]) -> list[Row]:
     shares = {case.name: 100 * float(found[case.name].mask.mean()) for case in cases}
     rows: list[Row] = []
-    for score, goal in (("0", _NONE), ("1+", None), ("2+", None), ("3+", _PLENTY)):
+    for score, goal in _SHARES:
         chosen = {case.name: shares[case.name] for case in cases if case.score == score}
         rows.append(of_images(f"share of membrane, real HER2 {score}", "%", chosen, goal))
     unstained = [case for case in cases if case.score == "0"]
@@ -39,23 +44,7 @@ def _shares(cases: list[Case], found: dict[str, MembraneMask]) -> list[Row]:
             for case in unstained
         }
         rows.append(of_images(f"  share of {name}, real HER2 0", "%", chosen))
-    return [*rows, of_images(*_order(cases, shares))]
-
-
-def _order(cases: list[Case], shares: dict[str, float]) -> tuple[str, str, dict[str, float], Goal]:
-    """Return the least rise of the share between neighbouring scores of each group of images."""
-    rises = {}
-    for group, members in groupby(cases, key=lambda case: case.name.partition("/")[0]):
-        scored = sorted((case.score, shares[case.name]) for case in members if case.score)
-        pairs = [
-            high - low
-            for lesser, low in scored
-            for greater, high in scored
-            if greater == min((s for s, _ in scored if s > lesser), default=None)
-        ]
-        if pairs:
-            rises[group] = min(pairs)
-    return "  least rise from a score to the next", "% points", rises, Goal(">=", 0)
+    return rows
 
 
 def _flags(found: dict[str, MembraneMask]) -> list[Row]:

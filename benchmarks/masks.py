@@ -33,9 +33,9 @@ def measure(real: list[Case]) -> list[Row]:
 def missed(rows: list[Row]) -> list[str]:
     """Name the images on which a goal is missed."""
     return [
-        f"{row.quantity.strip()}: {', '.join(row.failures())}"
+        f"{row.quantity.strip()} {row.goal.sign} {row.goal.bound:g}: {', '.join(row.failures())}"
         for row in rows
-        if isinstance(row, Cases) and row.failures()
+        if isinstance(row, Cases) and row.goal and row.failures()
     ]
 
 
