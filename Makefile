@@ -29,6 +29,7 @@ docs: .venv/installed-all
 
 bench: .venv/installed-all
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/masks.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
