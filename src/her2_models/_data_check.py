@@ -163,15 +163,17 @@ def _patient_safe(records: Sequence[Record], crossing: Sequence[str]) -> str:
 
 def _notes(records: Sequence[Record]) -> list[str]:
     """Say that file names tell another split than folders, as in HER2-IHC-40x."""
-    strangers = [
-        record.path.name
-        for record in records
-        if record.split
-        and (read_file_name(record.path.stem).origin or record.split) != record.split
-    ]
+    strangers = [record.path.name for record in records if _is_stranger(record)]
     if not strangers:
         return []
     return [
         f"{len(strangers)} images lie in another split than their names say, like {strangers[0]}; "
         f"scheme 'origin' goes by the names"
     ]
+
+
+def _is_stranger(record: Record) -> bool:
+    origin = read_file_name(record.path.stem).origin
+    # A validation split is carved out of "train", so a name with _train_ is at home there
+    homes = {record.split, "train"} if record.split == "val" else {record.split}
+    return None not in (origin, record.split) and origin not in homes

@@ -25,7 +25,9 @@ def one_fold(
 ) -> frozenset[int]:
     """Return the positions of the records of one fold."""
     try:
-        from sklearn.model_selection import StratifiedGroupKFold
+        from sklearn.model_selection import (  # type: ignore[import-untyped]
+            StratifiedGroupKFold,
+        )
     except ImportError as error:
         raise MissingDependencyError(
             'splits by group need scikit-learn: pip install "membrane-xai[her2]"'

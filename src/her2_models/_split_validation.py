@@ -39,5 +39,8 @@ def _choose(
     if not grouped and (counted or not allow_ungrouped):
         return blocks(records, train, share, seed)
     inside = [records[i] for i in train]
-    fold = one_fold(inside, round(1 / share), 0, seed, allow_ungrouped=allow_ungrouped)
+    try:
+        fold = one_fold(inside, round(1 / share), 0, seed, allow_ungrouped=allow_ungrouped)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"validation_share is {share!r}: {error}") from None
     return frozenset(train[i] for i in fold)

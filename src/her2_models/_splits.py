@@ -138,7 +138,7 @@ def _check(manifest: Manifest, scheme: str, validation_share: float, seed: int) 
     if not manifest.records:
         raise InvalidInputError("manifest has no records; it takes at least one")
     _check_share("validation_share", validation_share, zero=True)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if seed not in range(2**32):
         raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0 to 2**32 - 1")
 
 
