@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import PIL.Image
+
 from her2_models._data_progress import progress_bar
 from her2_models._data_report import DataReport
 from her2_models._manifest import Manifest, Record
@@ -124,12 +126,24 @@ def _fault(path: Path, decode: bool, max_pixels: int) -> str:
         return "there is no such file"
     if not path.stat().st_size:
         return "is empty"
-    if decode:
-        try:
-            read_image(path, max_pixels=max_pixels)
-        except (MembraneXAIError, OSError, MemoryError) as error:
-            return str(error).removeprefix(f"{path}: ") or type(error).__name__
+    if not decode:
+        return ""
+    try:
+        read_image(path, max_pixels=max_pixels)
+        _verify_png(path)
+    except (MembraneXAIError, OSError, SyntaxError, MemoryError) as error:
+        return str(error).removeprefix(f"{path}: ") or type(error).__name__
     return ""
+
+
+def _verify_png(path: Path) -> None:
+    """Raise if checksums or the end of a PNG are missing, though its pixels may be complete."""
+    try:
+        image = PIL.Image.open(path, formats=("PNG",))
+    except PIL.UnidentifiedImageError:
+        return
+    with image:
+        image.verify()
 
 
 def _empty_classes(manifest: Manifest) -> list[str]:

@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
             status = int(args.action(args))
         except InvalidInputError as error:
             print(f"her2 data: {error}", file=sys.stderr)
-            status = 2
+            # What was asked of `get` is checked before; what fails then is what came
+            status = 1 if args.action is _get else 2
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     return status
@@ -84,7 +85,7 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     add = parser.add_argument
     add("--scheme", choices=SCHEMES, required=True,
-        help="by folders, by the token _test_ in names, by grouped k-fold, by blocks of counters")  # fmt: skip
+        help="folders, token _test_ in names, grouped k-fold, blocks of counters")  # fmt: skip
     add("--out", type=Path, required=True, metavar="FILE", help="the CSV to write")
     add("--validation", type=float, default=0.0, metavar="SHARE",
         help="share of train that becomes val (default: %(default)s)")  # fmt: skip
@@ -94,13 +95,13 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
     add("--test", type=float, default=0.2, metavar="SHARE",
         help="of blocks (default: %(default)s)")  # fmt: skip
     add("--allow-ungrouped", action="store_true",
-        help="split images without group one by one, though slides may lie on both sides")  # fmt: skip
+        help="split images without group one by one; slides may lie on both sides")  # fmt: skip
     parser.set_defaults(action=_split)
 
 
 def _add_get(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("name", metavar="NAME", help=f"{', '.join(DATA_SETS)}, or an address")
+    add("name", type=_name, metavar="NAME", help=f"{', '.join(DATA_SETS)}, or an address")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the file")
     add("--md5", metavar="DIGITS", help="checksum (default: as Zenodo publishes it)")
     add("--unpack", action="store_true", help="unpack the zip into a folder of its name")
@@ -160,3 +161,10 @@ def _get(args: argparse.Namespace) -> int:
     if args.unpack:
         print(extract(path, path.with_suffix("")))
     return 0
+
+
+def _name(text: str) -> str:
+    if text not in DATA_SETS and not text.startswith(("http://", "https://")):
+        known = ", ".join(DATA_SETS)
+        raise argparse.ArgumentTypeError(f"{text!r}; it takes {known} or an address of http(s)")
+    return text

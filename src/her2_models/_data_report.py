@@ -47,8 +47,8 @@ class DataReport:
     >>> report.ok
     False
     >>> print(report)
-    split       0    1+    2+    3+
-    none        0     0     0     1
+    split      0    1+    2+    3+
+    none       0     0     0     1
     problem: 1 image whose name says another score: her2-0-score_train_04.png
     problem: 1 unreadable image: her2-0-score_train_04.png (there is no such file)
     problem: no image of score 0, 1+, 2+ in none
@@ -99,7 +99,7 @@ class DataReport:
         return {name: _plain(value) for name, value in values.items()}
 
     def __str__(self) -> str:
-        width = max(5, *map(len, self.counts), 5)
+        width = len("split ")
         lines = ["split".ljust(width) + "".join(name.rjust(6) for name in SCORES)]
         for split, row in self.counts.items():
             lines.append(split.ljust(width) + "".join(str(count).rjust(6) for count in row))

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
 from her2_models._data_progress import progress_bar
@@ -102,7 +103,7 @@ def _download(url: str, target: Path, md5: str | None, timeout: float) -> None:
     left = _Unfinished(
         target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.part-version")
     )
-    _fetch(url, left, timeout)
+    _fetch(url, left, timeout, checked=md5 is not None)
     if md5 is not None and (found := _md5(left.part)) != md5:
         left.remove()
         raise InvalidInputError(
@@ -112,24 +113,29 @@ def _download(url: str, target: Path, md5: str | None, timeout: float) -> None:
     left.remove()
 
 
-def _fetch(url: str, left: _Unfinished, timeout: float) -> None:
+def _fetch(url: str, left: _Unfinished, timeout: float, *, checked: bool) -> None:
     """Write what is still missing."""
     headers = {}
-    if left.size and left.mark.is_file():
-        # If-Range: if the file has changed since, the server sends the whole of the new one
-        headers = {"Range": f"bytes={left.size}-", "If-Range": left.mark.read_text("utf-8")}
+    if left.size and (checked or left.mark.is_file()):
+        headers["Range"] = f"bytes={left.size}-"
+    if headers and left.mark.is_file():
+        # If the file has changed since, the server sends the whole of the new one
+        headers["If-Range"] = left.mark.read_text("utf-8")
     try:
         with open_url(url, timeout, headers) as response:
-            _receive(response, left, url)
+            _receive(response, left)
     except ConnectionError as error:
-        if not headers or " 416 " not in str(error):
+        cause = error.__cause__
+        if not headers or not isinstance(cause, HTTPError) or cause.code != 416:
             raise
-        left.remove()  # there is nothing after what is there, so it is not the start of this file
-        _fetch(url, left, timeout)
+        # There is nothing after what is there: it is the whole, or not of this file
+        if cause.headers.get("Content-Range") != f"bytes */{left.size}":
+            left.remove()
+            _fetch(url, left, timeout, checked=checked)
 
 
-def _receive(response: "HTTPResponse", left: _Unfinished, url: str) -> None:
-    start = _start(response, left.size, url)
+def _receive(response: "HTTPResponse", left: _Unfinished) -> None:
+    start = _start(response, left.size)
     length = response.headers.get("Content-Length")
     total = None if length is None else start + int(length)
     version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
@@ -150,13 +156,13 @@ def _receive(response: "HTTPResponse", left: _Unfinished, url: str) -> None:
         raise ConnectionError(f"cut after {left.size} of {total} bytes; get it again to go on")
 
 
-def _start(response: "HTTPResponse", size: int, url: str) -> int:
+def _start(response: "HTTPResponse", size: int) -> int:
     """Return where the answer starts: 0 if the server sends the whole file."""
     if response.status != 206:
         return 0
     found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if not found or int(found[1]) != size:
-        raise ConnectionError(f"{url}: the server sent another range than asked for")
+        raise ConnectionError("the server sent another range than asked for")
     return size
 
 

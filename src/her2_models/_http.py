@@ -42,7 +42,7 @@ def open_url(
     except urllib.error.URLError as error:
         raise ConnectionError(f"{url}: {error.reason}") from error
     except (HTTPException, TimeoutError, ConnectionError) as error:
-        raise ConnectionError(f"{url}: {error or type(error).__name__}") from error
+        raise ConnectionError(f"{url}: {str(error) or type(error).__name__}") from error
 
 
 def read_url(url: str, timeout: float) -> bytes:
