@@ -11,8 +11,8 @@ from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 SPELLINGS = {
     "0": 0, "1": 1, "1+": 1, "2+": 2, "3+": 3, "class0": 0, "class_0": 0, "CLASS_1+": 1,
     "Class 2": 2, "class-3+": 3, "score_1": 1, "Score3+": 3, "HER2_2+": 2, "her2-3+": 3,
-    "HER2 0": 0, "IHC 2+": 2, "ihc_1plus": 1, "1plus": 1, "2_plus": 2, "3 Plus": 3, "HER2-IHC-3+": 3,
-    "her2_score_0": 0, "grade 1": 1, "HER2neu 2+": 2, "label_3": 3,
+    "HER2 0": 0, "IHC 2+": 2, "ihc_1plus": 1, "1plus": 1, "2_plus": 2, "3 Plus": 3,
+    "HER2-IHC-3+": 3, "her2_score_0": 0, "grade 1": 1, "HER2neu 2+": 2, "label_3": 3,
 }  # fmt: skip
 
 

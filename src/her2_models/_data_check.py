@@ -12,7 +12,7 @@ from her2_models._data_report import DataReport
 from her2_models._manifest import Manifest, Record
 from her2_models._published import PUBLISHED
 from her2_models._score_names import SCORES, read_file_name
-from membrane_xai.errors import MembraneXAIError
+from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.io import MAX_PIXELS, read_image
 
 __all__ = ["check"]
@@ -131,7 +131,7 @@ def _fault(path: Path, decode: bool, max_pixels: int) -> str:
     try:
         read_image(path, max_pixels=max_pixels)
         _verify_png(path)
-    except (MembraneXAIError, OSError, SyntaxError, MemoryError) as error:
+    except (MembraneXAIError, OSError, MemoryError) as error:
         return str(error).removeprefix(f"{path}: ") or type(error).__name__
     return ""
 
@@ -143,7 +143,10 @@ def _verify_png(path: Path) -> None:
     except PIL.UnidentifiedImageError:
         return
     with image:
-        image.verify()
+        try:
+            image.verify()
+        except (OSError, SyntaxError) as error:
+            raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
 
 
 def _empty_classes(manifest: Manifest) -> list[str]:
