@@ -234,6 +234,7 @@ def test_a_table_that_is_no_text(tmp_path):
     ("values", "message"),
     [
         ({"score": True}, "score of a.png is True"),
+        ({"score": 2.0}, "score of a.png is 2.0"),
         ({"score": -1}, "score of a.png is -1"),
         ({"score": 0, "split": "dev"}, "split of a.png is 'dev'"),
         ({"score": 0, "group": ""}, "group of a.png is ''"),

@@ -267,6 +267,8 @@ def test_equal_group_names_of_two_sources_may_part():
         ({"seed": -1}, "seed is -1; it takes an integer from 0"),
         ({"seed": 0.5}, "seed is 0.5"),
         ({"n_folds": 1}, "n_folds is 1; it takes an integer from 2"),
+        ({"n_folds": 2.5}, "n_folds is 2.5"),
+        ({"fold": True}, "fold is True; it takes 0 to 4"),
         ({"fold": 5}, "fold is 5; it takes 0 to 4"),
         ({"n_folds": 41}, "40 records of score 0; it takes one for each of 41 folds"),
         ({"n_folds": 161}, "160 groups; it takes one for each of 161 folds"),

@@ -62,7 +62,7 @@ class Record:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        if isinstance(self.score, bool) or self.score not in range(len(SCORES)):
+        if type(self.score) is not int or not 0 <= self.score < len(SCORES):
             self._refuse("score", "0, 1, 2 or 3")
         if self.split is not None and self.split not in SPLITS:
             self._refuse("split", "'train', 'val', 'test' or None")

@@ -138,7 +138,7 @@ def _check(manifest: Manifest, scheme: str, validation_share: float, seed: int) 
     if not manifest.records:
         raise InvalidInputError("manifest has no records; it takes at least one")
     _check_share("validation_share", validation_share, zero=True)
-    if seed not in range(2**32):
+    if not _is_count(seed) or seed >= 2**32:
         raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0 to 2**32 - 1")
 
 
@@ -149,7 +149,11 @@ def _check_share(name: str, share: float, *, zero: bool) -> None:
 
 
 def _check_fold(n_folds: int, fold: int) -> None:
-    if n_folds < 2:
+    if not _is_count(n_folds) or n_folds < 2:
         raise InvalidInputError(f"n_folds is {n_folds!r}; it takes an integer from 2")
-    if not 0 <= fold < n_folds:
+    if not _is_count(fold) or fold >= n_folds:
         raise InvalidInputError(f"fold is {fold!r}; it takes 0 to {n_folds - 1}")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
