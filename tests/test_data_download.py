@@ -12,7 +12,7 @@ from her2_models.data import get
 from membrane_xai.errors import InvalidInputError
 
 CONTENT = bytes(range(256)) * 4000
-MD5 = hashlib.md5(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
@@ -205,7 +205,7 @@ def test_errors_of_server_and_network(server, tmp_path):
     server.answers["/files/no.zip"] = (404, {}, b"")
     with pytest.raises(ConnectionError, match=r"no\.zip: the server says 404"):
         get(server.url("no.zip"), tmp_path)
-    with pytest.raises(ConnectionError, match="http://127.0.0.1:9/a.zip: "):
+    with pytest.raises(ConnectionError, match=r"http://127.0.0.1:9/a.zip: "):
         get("http://127.0.0.1:9/a.zip", tmp_path)
 
 
@@ -269,7 +269,7 @@ def test_no_checksum_at_zenodo_is_an_error(server, zenodo, tmp_path):
     with pytest.raises(InvalidInputError, match="gives a checksum of kind 'sha256'"):
         get("her2-ihc-40x-patch", tmp_path)
     zenodo(f"md5:{MD5}", key="renamed.zip")
-    with pytest.raises(InvalidInputError, match="has no checksum of her2-ihc-40x-patch.zip"):
+    with pytest.raises(InvalidInputError, match=r"has no checksum of her2-ihc-40x-patch.zip"):
         get("her2-ihc-40x-patch", tmp_path)
     server.answers["/api"] = (200, {}, b"<html>")
     with pytest.raises(InvalidInputError, match="has no checksum of"):
