@@ -223,3 +223,13 @@ def test_leftovers_are_not_discovered(tmp_path):
     image(tmp_path / ".x.partial" / "class_0" / "b.png")
     image(tmp_path / "x" / "class_0" / "a.png")
     assert len(discover(tmp_path)) == 1
+
+
+def test_a_bar_is_shown_to_a_terminal_and_vanishes(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("rich")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    archive = her2_40x_zip(tmp_path)
+    extract(archive, tmp_path / "out")
+    assert "her2-ihc-40x-patch.zip" in (shown := capsys.readouterr().err)
+    assert shown.endswith("\x1b[2K")  # the line is wiped

@@ -36,10 +36,11 @@ def test_a_sound_data_set(root):
 
 def test_label_conflicts(root):
     odd = image(root / "train" / "class_2+" / "train0" / "her2-0-score_train_04.png", 99)
-    image(root / "train" / "class_0" / "train0" / "her2-0-score_train_05.png", 98)
+    image(root / "train" / "class_0" / "train0" / "her2-0-score_train_05 (1).png", 98)
+    also = image(root / "train" / "class_1+" / "train0" / "HER2_0+_score_train_5 (1).png", 97)
     report = check(discover(root))
-    assert report.label_conflicts == (odd,)
-    assert report.problems == (f"1 image whose name says another score: {odd}",)
+    assert set(report.label_conflicts) == {odd, also}
+    assert report.problems == (f"2 images whose name says another score: {also}; {odd}",)
 
 
 def test_copies_within_and_across_splits(root):

@@ -12,7 +12,7 @@ SPELLINGS = {
     "0": 0, "1": 1, "1+": 1, "2+": 2, "3+": 3, "class0": 0, "class_0": 0, "CLASS_1+": 1,
     "Class 2": 2, "class-3+": 3, "score_1": 1, "Score3+": 3, "HER2_2+": 2, "her2-3+": 3,
     "HER2 0": 0, "IHC 2+": 2, "ihc_1plus": 1, "1plus": 1, "2_plus": 2, "3 Plus": 3,
-    "HER2-IHC-3+": 3, "her2_score_0": 0, "grade 1": 1, "HER2neu 2+": 2, "label_3": 3,
+    "HER2-IHC-3+": 3, "her2_score_0": 0, "grade 1": 1, "0+": 0, "HER2neu 2+": 2, "label_3": 3,
 }  # fmt: skip
 
 
@@ -64,6 +64,8 @@ def test_the_he_half_of_bci_is_refused(tmp_path):
     bci(tmp_path)
     with pytest.raises(InvalidInputError, match="no image there has a score"):
         discover(tmp_path / "HE")
+    with pytest.raises(InvalidInputError, match="no image there has a score"):
+        discover(tmp_path / "HE" / "train")
 
 
 def test_cut_style_bci_takes_ihc_alone(tmp_path):
@@ -185,6 +187,17 @@ def test_csv_round_trip(tmp_path):
     ]
     root.rename(tmp_path / "moved")  # with its table
     assert all(record.path.is_file() for record in discover(tmp_path / "moved/labels.csv").records)
+
+
+def test_a_linked_data_set_stays_where_the_link_is(tmp_path):
+    image(tmp_path / "disk" / "class_0" / "a.png")
+    (tmp_path / "data").mkdir()
+    try:
+        (tmp_path / "data" / "linked").symlink_to(tmp_path / "disk")
+    except OSError:
+        pytest.skip("no links here")
+    path = discover(tmp_path / "data").to_csv(tmp_path / "data" / "labels.csv")
+    assert "\nlinked/class_0/a.png,0," in path.read_text()
 
 
 def write(tmp_path, text, **options):

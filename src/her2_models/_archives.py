@@ -3,13 +3,13 @@
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from her2_models._archive_members import Limits, Member, checked_members
-from her2_models._data_progress import progress_bar
+from her2_models._data_progress import Bar, progress_bar
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["extract"]
@@ -78,8 +78,9 @@ def extract(
             return out
         out.rmdir()
     partial = out.with_name(f".{out.name}.partial")
-    work = _Work(Limits(max_bytes, max_files, max_ratio), partial)
-    work.unpack(archive, partial)
+    with progress_bar(archive.name, 0) as bar:
+        work = _Work(Limits(max_bytes, max_files, max_ratio), partial, bar)
+        work.unpack(archive, partial)
     partial.mkdir(parents=True, exist_ok=True)  # of an empty zip
     partial.rename(out)
     return out
@@ -91,6 +92,7 @@ class _Work:
 
     limits: Limits
     root: Path
+    bar: Bar
     outer: list[Path] = field(default_factory=list)
 
     def unpack(self, archive: Path, folder: Path) -> None:
@@ -100,10 +102,9 @@ class _Work:
             members = checked_members(file, name, self.limits, nested=len(self.outer) > 1)
             self._check_space(members, name)
             folder.mkdir(parents=True, exist_ok=True)
-            total = sum(member.info.file_size for member in members)
-            with progress_bar(archive.name.lstrip("."), total) as advance:
-                for member in members:
-                    self._take(file, member, folder, name, advance)
+            self.bar.extend(sum(member.info.file_size for member in members))
+            for member in members:
+                self._take(file, member, folder, name)
         self.outer.pop()
 
     def _check_space(self, members: list[Member], name: str) -> None:
@@ -114,20 +115,13 @@ class _Work:
         if need > free:
             raise InvalidInputError(f"{name}: needs {need} bytes; there are {free} on the disk")
 
-    def _take(
-        self,
-        file: zipfile.ZipFile,
-        member: Member,
-        folder: Path,
-        name: str,
-        advance: Callable[[int], None],
-    ) -> None:
+    def _take(self, file: zipfile.ZipFile, member: Member, folder: Path, name: str) -> None:
         target = folder / member.place
         if member.place.suffix.lower() != ".zip":
-            _write(file, member.info, target, name, advance)
+            _write(file, member.info, target, name, self.bar)
             return
         inner = target.with_name(f".{target.name}")
-        _write(file, member.info, inner, name, advance)
+        _write(file, member.info, inner, name, self.bar)
         self.unpack(inner, _folder_of(inner, target))
         inner.unlink()
 
@@ -149,16 +143,10 @@ def _opened(archive: Path, name: str) -> Iterator[zipfile.ZipFile]:
         yield file
 
 
-def _write(
-    file: zipfile.ZipFile,
-    info: zipfile.ZipInfo,
-    target: Path,
-    name: str,
-    advance: Callable[[int], None],
-) -> None:
+def _write(file: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, name: str, bar: Bar) -> None:
     """Write a member under another name and give it its own when it is complete."""
     if _is_there(target, info):
-        advance(info.file_size)
+        bar.advance(info.file_size)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.part")
@@ -167,7 +155,7 @@ def _write(
         with file.open(info) as source, temporary.open("wb") as sink:
             while chunk := source.read(_CHUNK):
                 sink.write(chunk)
-                advance(len(chunk))
+                bar.advance(len(chunk))
         if temporary.stat().st_size != info.file_size:
             raise EOFError("it is shorter than it says")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -101,22 +101,22 @@ def _copies(paths: Sequence[Path]) -> Copies:
             by_size.setdefault(path.stat().st_size, []).append(path)
     suspects = [path for same in by_size.values() if len(same) > 1 for path in same]
     by_hash: dict[str, list[Path]] = {}
-    with progress_bar("comparing", len(suspects)) as advance:
+    with progress_bar("comparing", len(suspects)) as bar:
         for path in suspects:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             by_hash.setdefault(digest, []).append(path)
-            advance(1)
+            bar.advance(1)
     return tuple(tuple(same) for same in by_hash.values() if len(same) > 1)
 
 
 def _unreadable(records: Sequence[Record], decode: bool, max_pixels: int) -> list[tuple[Path, str]]:
     found = []
-    with progress_bar("reading", len(records)) as advance:
+    with progress_bar("reading", len(records)) as bar:
         for record in records:
             if why := _fault(record.path, decode, max_pixels):
                 found.append((record.path, why))
-            advance(1)
+            bar.advance(1)
     return found
 
 

@@ -129,7 +129,7 @@ def _records(root: Path) -> Iterator[Record]:
     found = 0
     for path in images:
         place = path.relative_to(root)
-        if is_he_of_bci(Path(here.name) / place):
+        if is_he_of_bci(Path(*here.parts[-2:]) / place):
             continue
         if record := record_of(path, place, here):
             found += 1

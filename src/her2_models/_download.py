@@ -145,12 +145,12 @@ def _receive(response: "HTTPResponse", left: _Unfinished) -> None:
         left.mark.unlink(missing_ok=True)
     with (
         left.part.open("r+b" if start else "wb") as file,
-        progress_bar(left.part.stem, total, done=start) as advance,
+        progress_bar(left.part.stem, total, done=start) as bar,
     ):
         file.seek(start)
         while chunk := response.read(_CHUNK):
             file.write(chunk)
-            advance(len(chunk))
+            bar.advance(len(chunk))
         os.fsync(file.fileno())
     if total is not None and left.size != total:
         raise ConnectionError(f"cut after {left.size} of {total} bytes; get it again to go on")

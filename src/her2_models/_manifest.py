@@ -1,5 +1,6 @@
 """A data set as a table: which images, with which score, in which split, of whom."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -199,16 +200,21 @@ class Manifest:
         InvalidInputError
             No records.
         """
-        base = Path(path).resolve().parent
+        base = _absolute(Path(path)).parent
         return write_csv(path, [_row(record, base, self.scheme) for record in self.records])
 
 
 def _row(record: Record, base: Path, scheme: str | None) -> Mapping[str, Any]:
     row = {field.name: getattr(record, field.name) for field in fields(record)}
-    absolute = record.path.resolve()
+    absolute = _absolute(record.path)
     inside = absolute.is_relative_to(base)
     row["path"] = (absolute.relative_to(base) if inside else absolute).as_posix()
     row["score"] = record.label
     return {name: "" if value is None else value for name, value in row.items()} | {
         "scheme": scheme or ""
     }
+
+
+def _absolute(path: Path) -> Path:
+    # Path.resolve would follow links, and lead from a linked data set to where it really is
+    return Path(os.path.abspath(path))  # noqa: PTH100

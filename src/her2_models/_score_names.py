@@ -11,12 +11,13 @@ SCORES = ("0", "1+", "2+", "3+")
 _LABELLED = re.compile(
     r"(?:(?:her2(?:neu)?|ihc|class|score|grade|label)[\s_.-]*)+([0-3])\s*(?:\+|plus|p)?"
 )
-_SIGNED = re.compile(r"([1-3])[\s_-]*(?:\+|plus)")
+_SIGNED = re.compile(r"([0-3])[\s_-]*(?:\+|plus)")
 _BARE = re.compile(r"[0-3]")
 
 _BCI = re.compile(r"(?P<counter>\d+)_(?P<origin>train|test|val)_(?P<score>[0-3])\+?", re.I)
 _HER2_40X = re.compile(
-    r"her2[-_ ](?P<score>[0-3])\+?[-_ ]score[-_ ](?P<origin>train|test|val)[-_ ](?P<counter>\d+)",
+    r"her2[-_ ](?P<score>[0-3])\+?[-_ ]score[-_ ](?P<origin>train|test|val)[-_ ](?P<counter>\d+)"
+    r"(?:\D.*)?",  # such as " (1)" of a copy
     re.I,
 )
 _ORIGIN = re.compile(r"(?:^|[-_ ])(train|test|val)(?=[-_ ]|$)", re.I)
