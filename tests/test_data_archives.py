@@ -97,6 +97,14 @@ def test_encrypted_members_are_refused(tmp_path):
         extract(archive, tmp_path / "a")
 
 
+def test_rare_methods_are_refused(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"a.png": b"x"}, zipfile.ZIP_BZIP2)
+    with pytest.raises(
+        InvalidInputError, match=r"'a.png' is packed by another method than deflate"
+    ):
+        extract(archive, tmp_path / "a")
+
+
 def test_two_members_of_one_name_are_refused(tmp_path):
     archive = zip_of(tmp_path / "a.zip", {"a.png": b"1", "A.png": b"2"})
     with pytest.raises(InvalidInputError, match=r"'A.png' is there twice"):
@@ -217,6 +225,9 @@ def test_a_full_disk_is_told_before(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 999}))
     with pytest.raises(InvalidInputError, match="needs 1000 bytes; there are 999 on the disk"):
         extract(path, tmp_path / "a")
+    (tmp_path / ".a.partial").mkdir()
+    (tmp_path / ".a.partial" / "a.png").write_bytes(bytes(1000))
+    extract(path, tmp_path / "a")  # nothing is missing
 
 
 def test_leftovers_are_not_discovered(tmp_path):

@@ -125,6 +125,28 @@ def test_slides_with_numbers_are_no_classes(tmp_path):
         discover(tmp_path / "bare")
 
 
+def test_a_class_named_twice(tmp_path):
+    image(tmp_path / "class_2+" / "HER2 2+" / "S1" / "a.png")
+    image(tmp_path / "2" / "2" / "a.png")
+    bare, spelled = discover(tmp_path).records
+    assert (bare.score, bare.group) == (2, "2")
+    assert (spelled.score, spelled.group) == (2, "S1")
+
+
+def test_the_root_as_a_class_folder(tmp_path):
+    image(tmp_path / "2+" / "S1" / "a.png")
+    [record] = discover(tmp_path / "2+").records
+    assert (record.score, record.group) == (2, "S1")
+    image(tmp_path / "2" / "a.png")
+    with pytest.raises(InvalidInputError, match="has a score"):
+        discover(tmp_path / "2")  # a mere number may be anything
+
+
+def test_the_innermost_split_counts(tmp_path):
+    image(tmp_path / "train" / "val" / "class_0" / "a.png")
+    assert discover(tmp_path).counts() == {"val": (1, 0, 0, 0)}
+
+
 def test_groups_by_pattern(tmp_path):
     for name in ("S1_a", "S1_b", "S2_a", "nothing"):
         image(tmp_path / "2+" / f"{name}.png")

@@ -77,6 +77,8 @@ def _check_kind(info: zipfile.ZipInfo, name: str) -> None:
         _refuse(name, info, "is a link or a device; it takes files")
     if info.flag_bits & 1:
         _refuse(name, info, "is encrypted")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        _refuse(name, info, "is packed by another method than deflate")
 
 
 def _refuse(name: str, info: zipfile.ZipInfo, why: str) -> None:

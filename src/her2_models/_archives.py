@@ -100,7 +100,7 @@ class _Work:
         name = " in ".join(str(path) for path in reversed(self.outer))
         with _opened(archive, name) as file:
             members = checked_members(file, name, self.limits, nested=len(self.outer) > 1)
-            self._check_space(members, name)
+            self._check_space([m for m in members if not (folder / m.place).is_file()], name)
             folder.mkdir(parents=True, exist_ok=True)
             self.bar.extend(sum(member.info.file_size for member in members))
             for member in members:
@@ -109,8 +109,7 @@ class _Work:
 
     def _check_space(self, members: list[Member], name: str) -> None:
         self.root.parent.mkdir(parents=True, exist_ok=True)
-        there = sum(f.stat().st_size for f in self.root.rglob("*") if f.is_file())
-        need = sum(member.info.file_size for member in members) - there
+        need = sum(member.info.file_size for member in members)
         free = shutil.disk_usage(self.root.parent).free
         if need > free:
             raise InvalidInputError(f"{name}: needs {need} bytes; there are {free} on the disk")

@@ -66,7 +66,8 @@ def _class_level(folders: tuple[str, ...], place: PurePath) -> int | None:
                 f"it takes one, spelled like 'class_2+', or a CSV with path and score"
             )
         if levels:
-            return levels[0]
+            # "2/2" is slide 2 of class 2; nobody spells a slide like a class twice
+            return levels[0] if bare else levels[-1]
     return None
 
 
