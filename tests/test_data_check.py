@@ -2,6 +2,7 @@
 
 import json
 
+import PIL.Image
 import pytest
 from data_sets import SCORE_FOLDERS, bci, image
 
@@ -73,6 +74,13 @@ def test_unreadable_images(root):
     assert not any(str(folder) in why for why in found.values())
     quick = check(discover(root), decode=False)
     assert [path.name for path, _ in quick.unreadable] == ["empty.png"]
+
+
+def test_other_formats_than_png(tmp_path):
+    for ending in ("jpg", "bmp", "tif"):
+        (tmp_path / "2+").mkdir(exist_ok=True)
+        PIL.Image.new("RGB", (9, 9), (ord(ending[0]), 9, 9)).save(tmp_path / "2+" / f"a.{ending}")
+    assert check(discover(tmp_path)).unreadable == ()
 
 
 def test_the_count_of_pixels_is_bounded(root):

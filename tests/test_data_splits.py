@@ -4,6 +4,7 @@ import itertools
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -286,7 +287,7 @@ def test_no_records():
         split_manifest(Manifest([]), "kfold")
 
 
-def test_an_empty_fold_is_refused():
+def test_one_huge_group_leaves_no_fold_empty():
     records = [Record(f"a{i}.png", 0, group="big") for i in range(50)]
     records += [Record(f"b{i}.png", 0, group=f"S{i}") for i in range(2)]
     sizes = [
@@ -294,6 +295,15 @@ def test_an_empty_fold_is_refused():
         for fold in range(3)
     ]
     assert sorted(sizes) == [1, 1, 50]
+
+
+def test_an_empty_fold_would_be_refused(monkeypatch):
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    nothing = [(np.arange(160), np.array([], int))] * 5
+    monkeypatch.setattr(StratifiedGroupKFold, "split", lambda *args: nothing)
+    with pytest.raises(InvalidInputError, match="fold is 0 of 5, and empty"):
+        split_manifest(counted(), "kfold", allow_ungrouped=True)
 
 
 def test_without_scikit_learn(monkeypatch):
