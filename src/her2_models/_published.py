@@ -1,0 +1,12 @@
+"""How many images of each score the published data sets have."""
+
+__all__ = ["PUBLISHED"]
+
+PUBLISHED = {
+    ("bci", "train"): (202, 919, 1697, 1078),
+    ("bci", "test"): (38, 235, 446, 258),
+    # The row sums of the authors' confusion matrix on the test patches; no counts of train or of
+    # the WSI variant are published with it.
+    ("her2-ihc-40x-patch", "test"): (758, 538, 226, 678),
+}
+"""Counts of 0, 1+, 2+ and 3+ by source and split."""
