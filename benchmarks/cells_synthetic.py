@@ -65,14 +65,14 @@ def _measure_all(score: str) -> dict[str, Measured]:
 def _measure(field: SyntheticHER2) -> Measured:
     found = extract_membrane_mask(field.rgb, mpp=field.mpp)
     nuclei = {_TRUE: field.nuclei, _OURS: segment_nuclei(field.rgb, mpp=field.mpp)}
-    masks = {_TRUE: (field.membrane, field.stains.dab), _OURS: (found.mask, found.dab)}
+    masks = {_TRUE: field.membrane, _OURS: found.mask}
     pairs = _matches(field.nuclei, nuclei[_OURS])
     names = {_TRUE: {int(i): int(i) for i in field.cells["id"]}, _OURS: {o: t for t, o in pairs}}
     tumour = np.concatenate([[False], field.cells["tumour"]])[field.territories]
     errors, steps = {}, {}
     for way in _WAYS:
-        mask, dab = masks[way[1]]
-        cells = membrane_completeness(mask, nuclei[way[0]], mpp=field.mpp, dab=dab)
+        planes = masks[way[1]], nuclei[way[0]]
+        cells = membrane_completeness(*planes, mpp=field.mpp, dab=found.dab)
         errors[way] = _errors(cells, names[way[0]], field)
         result = her2_rule_score(cells, tumour=tumour)
         few = result.score is None or result.n_cells < _LEAST_CELLS

@@ -13,7 +13,7 @@ from membrane_xai import membrane_completeness, segment_nuclei
 from membrane_xai.cells import cell_territories
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.stain import StainDensities, combine_stains
+from membrane_xai.stain import HDAB, StainDensities, combine_stains
 
 MPP = 0.5
 SIDE = 80  # pixels: 40 micrometres
@@ -136,6 +136,10 @@ def test_a_cell_that_is_cut_a_little_is_cut():
         cells = measured(membrane[:, :cut], nuclei[:, :cut])
         assert whole < cut
         assert cells.touches_border[0] == touches
+
+
+def test_eight_sectors_are_enough():
+    assert measured(*one_cell(180), sectors=8).completeness[0] == 0.5
 
 
 def test_density_off_the_membrane_does_not_count():
@@ -275,24 +279,65 @@ def test_territories_end_at_reach():
     assert np.flatnonzero(cells[0] == 7).tolist() == list(range(14, 27))
 
 
-def stained_nuclei(centres, shape=(120, 120), mpp=MPP, density=0.5):
+def stained_nuclei(centres, shape=(120, 120), mpp=MPP, density=0.5, radius=4.0, spots=()):
     row, column = (np.indices(shape) + 0.5) * mpp
     amount = np.zeros(shape, np.float32)
-    for down, across in centres:
-        amount[np.hypot(row - down, column - across) < 4] = density
+    drawn = [(centre, radius, density) for centre in centres]
+    for (down, across), size, value in (*drawn, *spots):
+        amount[np.hypot(row - down, column - across) < size] = value
     none = np.zeros_like(amount)
     return combine_stains(StainDensities(amount, none, none), background=(240, 240, 240))
 
 
 def test_every_nucleus_is_found_at_its_place_touching_ones_too():
-    centres = [(12, 12), (12, 40), (40, 20), (40, 27.5)]
+    centres = [(12, 12), (14, 40), (40, 20), (42, 27.5)]
     labels = segment_nuclei(stained_nuclei(centres), mpp=MPP)
     at = [labels[round(down / MPP), round(across / MPP)] for down, across in centres]
-    assert sorted(at) == [1, 2, 3, 4]
+    assert at == [1, 2, 3, 4]  # in reading order
     assert labels.max() == 4
     assert labels.dtype == np.int32
     areas = np.bincount(labels.ravel())[1:] * MPP**2
     assert areas == pytest.approx(np.pi * 4**2, rel=0.25)
+
+
+def test_small_nuclei_that_touch_are_two():
+    assert segment_nuclei(stained_nuclei([(30, 25), (30, 30.1)], radius=3.0), mpp=MPP).max() == 2
+
+
+def test_specks_and_faint_blue_are_no_nuclei():
+    """A speck of 10 square micrometres is below the least area, 15; 0.05 below the least stain."""
+    assert segment_nuclei(stained_nuclei([(30, 30)], radius=1.8), mpp=MPP).max() == 0
+    assert segment_nuclei(stained_nuclei([(30, 30)], density=0.05), mpp=MPP).max() == 0
+    assert segment_nuclei(stained_nuclei([(30, 30)], density=0.1), mpp=MPP).max() == 1
+
+
+def test_a_pale_centre_is_part_of_the_nucleus():
+    pale = stained_nuclei([(30, 30)], radius=5.5, spots=[((30, 30), 1.5, 0.0)])
+    assert segment_nuclei(pale, mpp=MPP)[60, 60] > 0
+
+
+def test_a_black_spot_does_not_shrink_the_nucleus_around_it():
+    image = stained_nuclei([(30, 30)], density=0.75, radius=4.5, spots=[((30, 30), 1.5, 2.2)])
+    area = (segment_nuclei(image, mpp=MPP) > 0).sum() * MPP**2
+    assert area == pytest.approx(np.pi * 4.5**2, rel=0.05)
+
+
+def test_pixels_left_over_by_the_coarser_grid_belong_to_the_nucleus_beside_them():
+    shape = (121, 123)  # blocks of 2 leave a row and a column
+    image = stained_nuclei([(30, 30)], shape=shape, mpp=0.25, radius=6.0)
+    labels = segment_nuclei(image, mpp=0.25)
+    assert labels[-1].any()
+    assert labels[:, -1].any()
+
+
+def test_nuclei_take_other_stain_vectors_and_glass():
+    amount = np.zeros((60, 60), np.float32)
+    amount[20:34, 20:34] = 0.8
+    none = np.zeros_like(amount)
+    brown = combine_stains(StainDensities(none, amount, none), background=(240, 240, 240))
+    assert segment_nuclei(brown, mpp=MPP, stain_matrix=HDAB[::-1]).max() == 1
+    with pytest.raises(InvalidInputError, match="background"):
+        segment_nuclei(brown, mpp=MPP, background="white")
 
 
 def test_nuclei_do_not_depend_on_the_pixels():
