@@ -30,6 +30,7 @@ docs: .venv/installed-all
 bench: .venv/installed-all
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/masks.py
+	$(BIN)/python benchmarks/cells.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
@@ -38,7 +39,8 @@ minimum: .venv-minimum/installed
 MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_ranking.py \
 	tests/test_consistency.py tests/test_containers.py tests/test_bad_input.py \
 	tests/test_stain.py tests/test_masks.py tests/test_imports.py tests/test_cli.py tests/test_report.py \
-	tests/test_io.py tests/test_mask_command.py tests/test_annotations.py tests/test_quality.py
+	tests/test_io.py tests/test_mask_command.py tests/test_annotations.py tests/test_quality.py \
+	tests/test_cells.py tests/test_her2_rule.py
 
 clean:
 	rm -rf .venv .venv-minimum docs/_build docs/reference/generated demo-output .coverage htmlcov

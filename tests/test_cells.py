@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import label as label_pieces
 
 from membrane_xai import membrane_completeness, segment_nuclei
 from membrane_xai.cells import cell_territories
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.stain import StainDensities, combine_stains
+from membrane_xai.stain import HDAB, StainDensities, combine_stains
 
 MPP = 0.5
 SIDE = 80  # pixels: 40 micrometres
@@ -60,7 +62,7 @@ def test_density_is_that_of_the_crest():
 
 @pytest.mark.parametrize(
     ("dab", "intensity"),
-    [(0.19, 0), (0.21, 1), (0.49, 1), (0.51, 2), (0.89, 2), (0.91, 3), (2.0, 3)],
+    [(0.19, 0), (0.21, 1), (0.49, 1), (0.5, 2), (0.89, 2), (0.91, 3), (2.0, 3)],
 )
 def test_intensity_classes_begin_at_their_thresholds(dab, intensity):
     membrane, nuclei = one_cell()
@@ -116,6 +118,77 @@ def test_cells_cut_by_the_border_are_measured_by_what_is_in_view():
     cells = measured(membrane[:, :cut], nuclei[:, :cut])
     assert cells.touches_border[0]
     assert cells.completeness[0] == pytest.approx(1, abs=2 / 36)
+
+
+def test_rays_that_leave_the_image_do_not_count_even_where_they_met_membrane():
+    membrane, nuclei = one_cell(width=2.0)
+    cut = SIDE // 2 + round(RADIUS / MPP)  # along the middle of the membrane
+    cells = measured(membrane[:, :cut], nuclei[:, :cut])
+    assert cells.touches_border[0]
+    assert cells.completeness[0] == 1
+
+
+def test_a_cell_that_is_cut_a_little_is_cut():
+    membrane, nuclei = one_cell()
+    whole = SIDE // 2 + round((RADIUS + 2) / MPP)
+    # The territory, 8 micrometres around the nucleus, ends 11 from the middle.
+    for cut, touches in ((SIDE // 2 + 24, False), (SIDE // 2 + 21, True)):
+        cells = measured(membrane[:, :cut], nuclei[:, :cut])
+        assert whole < cut
+        assert cells.touches_border[0] == touches
+
+
+def test_eight_sectors_are_enough():
+    assert measured(*one_cell(180), sectors=8).completeness[0] == 0.5
+
+
+def test_density_off_the_membrane_does_not_count():
+    membrane, nuclei = one_cell()
+    dab = np.where(membrane, 0.6, 0.0) + (nuclei > 0)
+    assert measured(membrane, nuclei, dab=dab).dab[0] == pytest.approx(0.6)
+
+
+def by_the_definition(membrane, nuclei, dab, label, sectors, reach=8.0, step=0.25):
+    """Follow each ray of a cell step by step: completeness, density, width, whether all is in."""
+    territories = cell_territories(membrane, nuclei, mpp=MPP, reach=reach)
+    middle = np.argwhere(nuclei == label).mean(axis=0)
+    rays = []
+    for sector in range(sectors):
+        turn = (sector + 0.5) * 2 * np.pi / sectors
+        ray, last = [], -1
+        for i in range(int((reach + 7) / step)):
+            away = (i + 0.5) * step / MPP
+            at = tuple(np.rint(middle + away * np.array([np.sin(turn), np.cos(turn)])).astype(int))
+            inside = all(0 <= x < n for x, n in zip(at, membrane.shape, strict=True))
+            ray.append(at if inside else None)
+            if inside and territories[at] == label:
+                last = i
+        if ray[last + 1] is None:
+            continue
+        hits = [at for at in ray[: last + 5] if at and membrane[at] and nuclei[at] in (0, label)]
+        rays.append([dab[at] for at in hits])
+    found = [ray for ray in rays if ray]
+    if not found:
+        return (0.0 if rays else np.nan), np.nan, np.nan, len(rays) < sectors
+    density = np.mean([max(ray) for ray in found])
+    width = np.mean([len(ray) for ray in found]) * step
+    return len(found) / len(rays), density, width, len(rays) < sectors
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_number_is_that_of_the_definition_ray_by_ray(seed):
+    """Nuclei of any shape, close to each other and to the border, and membrane anywhere."""
+    rng = np.random.default_rng(seed)
+    blobs = gaussian_filter(rng.standard_normal((60, 70)), 2.0)
+    nuclei, count = label_pieces(blobs > 0.12)
+    membrane = gaussian_filter(rng.standard_normal((60, 70)), 1.2) > 0.12
+    dab = rng.random((60, 70))
+    cells = measured(membrane, nuclei, dab=dab, sectors=40)
+    assert count > 15
+    expected = [by_the_definition(membrane, nuclei, dab, i, 40) for i in range(1, count + 1)]
+    columns = (cells.completeness, cells.dab, cells.width_um, cells.touches_border)
+    for column, values in zip(columns, zip(*expected, strict=True), strict=True):
+        np.testing.assert_allclose(column.astype(float), np.array(values, float), atol=1e-6)
 
 
 def test_labels_keep_their_names_and_order():
@@ -206,24 +279,65 @@ def test_territories_end_at_reach():
     assert np.flatnonzero(cells[0] == 7).tolist() == list(range(14, 27))
 
 
-def stained_nuclei(centres, shape=(120, 120), mpp=MPP, density=0.5):
+def stained_nuclei(centres, shape=(120, 120), mpp=MPP, density=0.5, radius=4.0, spots=()):
     row, column = (np.indices(shape) + 0.5) * mpp
     amount = np.zeros(shape, np.float32)
-    for down, across in centres:
-        amount[np.hypot(row - down, column - across) < 4] = density
+    drawn = [(centre, radius, density) for centre in centres]
+    for (down, across), size, value in (*drawn, *spots):
+        amount[np.hypot(row - down, column - across) < size] = value
     none = np.zeros_like(amount)
     return combine_stains(StainDensities(amount, none, none), background=(240, 240, 240))
 
 
 def test_every_nucleus_is_found_at_its_place_touching_ones_too():
-    centres = [(12, 12), (12, 40), (40, 20), (40, 27.5)]
+    centres = [(12, 12), (14, 40), (40, 20), (42, 27.5)]
     labels = segment_nuclei(stained_nuclei(centres), mpp=MPP)
     at = [labels[round(down / MPP), round(across / MPP)] for down, across in centres]
-    assert sorted(at) == [1, 2, 3, 4]
+    assert at == [1, 2, 3, 4]  # in reading order
     assert labels.max() == 4
     assert labels.dtype == np.int32
     areas = np.bincount(labels.ravel())[1:] * MPP**2
     assert areas == pytest.approx(np.pi * 4**2, rel=0.25)
+
+
+def test_small_nuclei_that_touch_are_two():
+    assert segment_nuclei(stained_nuclei([(30, 25), (30, 30.1)], radius=3.0), mpp=MPP).max() == 2
+
+
+def test_specks_and_faint_blue_are_no_nuclei():
+    """A speck of 10 square micrometres is below the least area, 15; 0.05 below the least stain."""
+    assert segment_nuclei(stained_nuclei([(30, 30)], radius=1.8), mpp=MPP).max() == 0
+    assert segment_nuclei(stained_nuclei([(30, 30)], density=0.05), mpp=MPP).max() == 0
+    assert segment_nuclei(stained_nuclei([(30, 30)], density=0.1), mpp=MPP).max() == 1
+
+
+def test_a_pale_centre_is_part_of_the_nucleus():
+    pale = stained_nuclei([(30, 30)], radius=5.5, spots=[((30, 30), 1.5, 0.0)])
+    assert segment_nuclei(pale, mpp=MPP)[60, 60] > 0
+
+
+def test_a_black_spot_does_not_shrink_the_nucleus_around_it():
+    image = stained_nuclei([(30, 30)], density=0.75, radius=4.5, spots=[((30, 30), 1.5, 2.2)])
+    area = (segment_nuclei(image, mpp=MPP) > 0).sum() * MPP**2
+    assert area == pytest.approx(np.pi * 4.5**2, rel=0.05)
+
+
+def test_pixels_left_over_by_the_coarser_grid_belong_to_the_nucleus_beside_them():
+    shape = (121, 123)  # blocks of 2 leave a row and a column
+    image = stained_nuclei([(30, 30)], shape=shape, mpp=0.25, radius=6.0)
+    labels = segment_nuclei(image, mpp=0.25)
+    assert labels[-1].any()
+    assert labels[:, -1].any()
+
+
+def test_nuclei_take_other_stain_vectors_and_glass():
+    amount = np.zeros((60, 60), np.float32)
+    amount[20:34, 20:34] = 0.8
+    none = np.zeros_like(amount)
+    brown = combine_stains(StainDensities(none, amount, none), background=(240, 240, 240))
+    assert segment_nuclei(brown, mpp=MPP, stain_matrix=HDAB[::-1]).max() == 1
+    with pytest.raises(InvalidInputError, match="background"):
+        segment_nuclei(brown, mpp=MPP, background="white")
 
 
 def test_nuclei_do_not_depend_on_the_pixels():

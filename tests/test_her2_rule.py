@@ -1,5 +1,6 @@
 """The breast rule on cells counted by hand."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -75,14 +76,17 @@ def test_categories(groups, category):
     assert her2_rule_score(table(*groups)).category == category
 
 
-def test_intervals_are_wilsons():
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_intervals_are_wilsons(level):
     """The formula of Wilson, JASA 22 (1927), 209-212, written out."""
-    share = her2_rule_score(table((88, NONE), (12, FAINT))).shares["stained"]
-    p, n, z = 0.12, 100, norm.ppf(0.975)
+    result = her2_rule_score(table((88, NONE), (12, FAINT)), level=level)
+    share = result.shares["stained"]
+    p, n, z = 0.12, 100, norm.ppf((1 + level) / 2)
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert (share.count, share.cells, share.share) == (12, 100, 0.12)
     assert (share.low, share.high) == pytest.approx((centre - half, centre + half))
+    assert result.level == level
 
 
 def test_few_cells_near_the_limit_say_so():
@@ -92,6 +96,8 @@ def test_few_cells_near_the_limit_say_so():
     assert near.too_few_cells
     assert "10 % is within the interval" in str(near)
     assert "too few cells" in str(near)
+    enough = her2_rule_score(table((26, NONE), (4, FAINT)), min_cells=30)
+    assert not enough.too_few_cells
     far = her2_rule_score(table((500, NONE), (500, FAINT)))
     assert far.borderline == ()
     assert not far.too_few_cells
@@ -109,6 +115,7 @@ def test_few_cells_near_the_limit_say_so():
         ([(90, NONE), (10, PARTLY)], ()),
         ([(60, NONE), (20, PARTLY), (20, COMPLETE)], ()),
         ([(95, NONE), (5, COMPLETE)], ("complete_at_most_10",)),
+        ([(85, NONE), (8, PARTLY), (7, COMPLETE)], ("complete_at_most_10",)),
         ([(95, NONE), (5, FAINT_COMPLETE)], ("complete_at_most_10",)),
     ],
 )
@@ -122,6 +129,8 @@ def test_h_score_by_hand():
     cells = table((10, NONE), (20, FAINT), (30, COMPLETE), (40, INTENSE))
     assert her2_rule_score(cells).h_score == 1 * 20 + 2 * 30 + 3 * 40
     assert her2_rule_score(table((5, INTENSE))).h_score == 300
+    # Too little of the membrane is stained for the cell to be.
+    assert her2_rule_score(table((5, (0.05, 3)))).h_score == 0
 
 
 def test_cells_cut_by_the_border_and_outside_the_tumour_do_not_count():
@@ -129,7 +138,8 @@ def test_cells_cut_by_the_border_and_outside_the_tumour_do_not_count():
     result = her2_rule_score(cells)
     assert (result.score, result.n_cells, result.n_excluded) == ("0", 80, 20)
     tumour = np.arange(100) < 60
-    assert her2_rule_score(cells, tumour=tumour).n_cells == 40
+    of_tumour = her2_rule_score(cells, tumour=tumour)
+    assert (of_tumour.n_cells, of_tumour.n_excluded) == (40, 60)
 
 
 def test_tumour_may_be_a_region():
@@ -138,6 +148,9 @@ def test_tumour_may_be_a_region():
     region[:52] = True
     result = her2_rule_score(cells, tumour=region)
     assert (result.n_cells, result.shares["complete_intense"].count) == (52, 2)
+    # The nearest pixel decides.
+    lower = dataclasses.replace(cells, row=cells.row[::-1] - 0.4)
+    assert her2_rule_score(lower, tumour=region).n_cells == 52
 
 
 def test_no_cell_has_no_score():
@@ -154,6 +167,7 @@ def test_the_limits_of_complete_and_stained_can_be_moved():
     assert her2_rule_score(cells).score == "1+"
     assert her2_rule_score(cells, complete=0.8).score == "3+"
     assert her2_rule_score(cells, stained=0.81).score == "0"
+    assert her2_rule_score(table((100, (0.1, 1)))).score == "1+"  # from 0.1
     # Staining needs some membrane, whatever the limit.
     assert her2_rule_score(table((100, NONE)), stained=0).category == "HER2-null"
 

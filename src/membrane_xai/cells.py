@@ -140,7 +140,7 @@ def cell_territories(
     Raises
     ------
     InvalidInputError
-        As :func:`membrane_completeness`.
+        As :func:`membrane_xai.membrane_completeness`.
 
     Examples
     --------
