@@ -78,8 +78,8 @@ def fit_temperature(logits: Any, labels: Any) -> float:
     distance = min(abs(found.x - bound) for bound in _LOG_BOUNDS)
     if distance < _AT_BOUND or loss(_LOG_BOUNDS[0]) <= found.fun or np.ptp(margins) == 0:
         warnings.warn(
-            f"the temperature {np.exp(found.x):.3g} is no optimum: none in [0.01, 100] is better than "
-            "all others for these logits",
+            f"the temperature {np.exp(found.x):.3g} is no optimum: none in [0.01, 100] is better "
+            "than all others for these logits",
             MembraneXAIWarning,
             stacklevel=2,
         )

@@ -60,9 +60,7 @@ def write_tables(
     <BLANKLINE>
     """
     folder, rows = Path(folder), result.rows()
-    record = provenance(
-        {**_sampling(result), **(parameters or {})}, packages=("scikit-learn",), inputs=inputs or {}
-    )
+    record = provenance({**_sampling(result), **(parameters or {})}, inputs=inputs or {})
     record["confusion"] = {"names": result.names, "rows_true": result.confusion}
     return {
         "metrics.csv": write_csv(folder / "metrics.csv", rows),
@@ -171,7 +169,7 @@ def _sampling(result: ClassificationMetrics) -> Row:
 
 
 def _readable(result: ClassificationMetrics) -> dict[str, list[Row]]:
-    head = "value" if not result.intervals else f"value ({result.ci:.4g} interval)"
+    head = "value" if not result.intervals else f"value ({100 * result.ci:.4g} % interval)"
     single = [
         {"quantity": name.replace("_", " "), head: _cell(result.row(name))} for name in SINGLE
     ]

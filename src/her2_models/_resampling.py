@@ -88,7 +88,8 @@ def percentiles(values: Floats, ci: float) -> tuple[Floats, Floats, NDArray[np.i
     defined = len(values) - undefined
     ends = []
     for level in ((1 - ci) / 2, (1 + ci) / 2):
-        place = np.clip(np.ceil(level * defined).astype(int) - 1, 0, len(values) - 1)
+        place = np.ceil(np.round(level * defined, 6)).astype(int) - 1  # 25.000000000000004 is 25
+        place = np.clip(place, 0, len(values) - 1)
         ends.append(np.take_along_axis(ordered, place[None], axis=0)[0])
     return ends[0], ends[1], undefined
 
