@@ -118,9 +118,13 @@ def _check_groups(groups: Any, n: int) -> tuple[NDArray[np.int64], int]:
     array = np.asarray(groups)
     if array.shape != (n,):
         raise InvalidInputError(f"groups has shape {array.shape}; it takes ({n},): one per label")
-    missing = np.flatnonzero(array != array) if array.dtype.kind == "f" else np.array([], int)
-    if missing.size or array.dtype.kind == "O":
-        where = f"groups[{missing[0]}] is NaN" if missing.size else "groups has dtype object"
-        raise InvalidInputError(f"{where}; it takes a name or number for every sample")
-    unique, index = np.unique(array, return_inverse=True)
+    for i, group in enumerate(array.tolist()):
+        if group is None or group != group:
+            raise InvalidInputError(f"groups[{i}] is {group}; it takes a name or number for each")
+    try:
+        unique, index = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        raise InvalidInputError(
+            f"groups mixes types ({error}); it takes names or numbers"
+        ) from error
     return index.astype(np.int64), len(unique)
