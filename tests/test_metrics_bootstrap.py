@@ -98,10 +98,10 @@ def test_interval_of_accuracy_is_near_the_binomial_one(rng):
 
 def test_intervals_by_slide_cover_where_intervals_by_patch_do_not():
     rng = np.random.default_rng(3)
-    truth = _right(*clustered_sample(rng, 4000, 10, 1.5)[:2])
+    truth = _right(*clustered_sample(rng, 20000, 5, 2)[:2])
     covered = {True: 0, False: 0}
     for _ in range(100):
-        labels, probabilities, slide = clustered_sample(rng, 50, 20, 1.5)
+        labels, probabilities, slide = clustered_sample(rng, 40, 12, 2)
         for by_slide in covered:
             interval = classification_metrics(
                 labels, probabilities, groups=slide if by_slide else None, draws=200

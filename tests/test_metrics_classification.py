@@ -297,6 +297,7 @@ EVEN = np.full((2, 4), 0.25)
         ({"probabilities": [["a"]]}, "probabilities cannot be read as numbers"),
         ({"probabilities": [EVEN[0], [np.nan] * 4]}, "probabilities[1] is [nan, nan, nan, nan]"),
         ({"probabilities": [[2.0, -1, 0, 0], EVEN[0]]}, "it takes values in [0, 1]"),
+        ({"probabilities": [EVEN[0], [0.6, 0.6, -0.2, 0]]}, "it takes values in [0, 1]"),
         ({"probabilities": EVEN / 2}, "probabilities[0] sums to 0.5; it takes rows that sum to 1"),
         ({"groups": ["a"]}, "groups has shape (1,); it takes (2,): one per label"),
         ({"groups": [1.0, np.nan]}, "groups[1] is nan; it takes a name or number for each"),

@@ -76,7 +76,7 @@ def fit_temperature(logits: Any, labels: Any) -> float:
 
     found = minimize_scalar(loss, bounds=_LOG_BOUNDS, method="bounded", options={"xatol": 1e-8})
     distance = min(abs(found.x - bound) for bound in _LOG_BOUNDS)
-    if distance < _AT_BOUND or loss(_LOG_BOUNDS[0]) <= found.fun or np.ptp(margins) == 0:
+    if distance < _AT_BOUND or loss(_LOG_BOUNDS[0]) <= found.fun:
         warnings.warn(
             f"the temperature {np.exp(found.x):.3g} is no optimum: none in [0.01, 100] is better "
             "than all others for these logits",
