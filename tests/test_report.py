@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 import membrane_xai
 from membrane_xai.datasets import ihc_sample
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.report import array_hash, provenance, write_csv, write_json
+from membrane_xai.report import array_hash, provenance, write_csv, write_json, write_markdown
 
 ROWS = [
     {"method": "GradCAM", "map": 0.1 + 0.2, "ec": float("nan"), "n": 3},
@@ -53,6 +53,18 @@ def test_json_holds_rows_and_provenance(tmp_path):
         {"method": "GradCAM", "map": 0.1 + 0.2, "ec": None, "n": 3},
         {"method": 'a, "b"\nc µ', "map": 1e-9, "ec": None, "n": 4},
     ]
+
+
+def test_markdown_by_hand(tmp_path):
+    tables = {"One": [{"a|b": 1, "c": "x\ny"}], "Two": [{"d": np.nan}, {"d": 0.5}]}
+    path = write_markdown(tmp_path / "new" / "tables.md", tables)
+    assert path.read_text() == (
+        "## One\n\n| a\\|b | c |\n| --- | --- |\n| 1 | x y |\n"
+        "\n## Two\n\n| d |\n| --- |\n|  |\n| 0.5 |\n"
+    )
+    with pytest.raises(InvalidInputError, match="rows is empty"):
+        write_markdown(path, {"Three": []})
+    assert path.read_text().startswith("## One")  # the file before is still whole
 
 
 def test_the_caller_s_rows_are_not_altered(tmp_path):

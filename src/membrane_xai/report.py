@@ -1,4 +1,4 @@
-"""Table in, CSV and JSON with provenance out."""
+"""Table in, CSV, Markdown, and JSON with provenance out."""
 
 import csv
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 from membrane_xai._files import write_text
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["array_hash", "provenance", "write_csv", "write_json"]
+__all__ = ["array_hash", "provenance", "write_csv", "write_json", "write_markdown"]
 
 Row = Mapping[str, Any]
 
@@ -103,6 +103,44 @@ def write_json(path: str | Path, rows: Sequence[Row], provenance: Mapping[str, A
     return Path(path)
 
 
+def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Path:
+    r"""Write tables as Markdown, each under its heading; undefined scores as empty cells.
+
+    Parameters
+    ----------
+    path : path
+        Where to; its folder is made, and a file there is replaced whole or not at all.
+    tables : mapping of str to sequence of mapping
+        Rows by heading; at least one row each, all rows of a table with the same keys.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        A table has no rows, or rows of different keys.
+
+    Examples
+    --------
+    >>> from membrane_xai.report import write_markdown
+    >>> rows = [{"view": "a|b", "map": 0.5}, {"view": "c", "map": float("nan")}]
+    >>> path = write_markdown(getfixture("tmp_path") / "scores.md", {"Scores": rows})
+    >>> print(path.read_text())
+    ## Scores
+    <BLANKLINE>
+    | view | map |
+    | --- | --- |
+    | a\|b | 0.5 |
+    | c |  |
+    """
+    parts = [f"## {heading}\n\n{_markdown_table(rows)}" for heading, rows in tables.items()]
+    write_text(Path(path), "\n".join(parts))
+    return Path(path)
+
+
 def provenance(
     parameters: Mapping[str, Any], *, packages: Sequence[str] = (), inputs: Mapping[str, Any] = {}
 ) -> dict[str, Any]:
@@ -166,6 +204,18 @@ def array_hash(array: Any) -> str:
     digest = hashlib.sha256(f"{values.shape} {values.dtype.str} ".encode())
     digest.update(values.data)
     return f"sha256:{digest.hexdigest()}"
+
+
+def _markdown_table(rows: Sequence[Row]) -> str:
+    names = _common_keys(rows)
+    cells = [names, ["---"] * len(names)]
+    cells += [["" if _is_nan(row[name]) else str(row[name]) for name in names] for row in rows]
+    lines = ("| " + " | ".join(map(_markdown_cell, line)) + " |\n" for line in cells)
+    return "".join(lines)
+
+
+def _markdown_cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").splitlines())
 
 
 def _version(name: str) -> str | None:

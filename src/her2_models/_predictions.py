@@ -1,0 +1,130 @@
+"""Labels and probabilities in, the same checked and as plain arrays out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["SCORES", "Predictions", "check_count", "check_labels", "check_level", "check_names"]
+
+SCORES = ("0", "1+", "2+", "3+")
+"""The HER2 scores in the order of the class indices 0 to 3."""
+
+_SUM_TOLERANCE = 1e-3  # what softmax in half precision leaves
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Checked labels (n,), probabilities (n, K), and group index (n,) of n samples."""
+
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    n_groups: int
+    names: tuple[str, ...]
+    clustered: bool
+
+    @classmethod
+    def of(
+        cls, labels: Any, probabilities: Any, *, groups: Any = None, names: Sequence[str] = SCORES
+    ) -> "Predictions":
+        """Check and convert; without groups each sample is its own."""
+        names = check_names(names)
+        checked = check_labels(labels, len(names))
+        index, n_groups = _check_groups(groups, len(checked))
+        return cls(
+            labels=checked,
+            probabilities=_check_probabilities(probabilities, len(checked), names),
+            groups=index,
+            n_groups=n_groups,
+            names=names,
+            clustered=groups is not None,
+        )
+
+    @property
+    def called(self) -> NDArray[np.int64]:
+        """Most probable class; the lower one of two that tie."""
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def check_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of at least two classes as a tuple."""
+    if isinstance(names, str) or len(names) < 2 or len(set(names)) < len(names):
+        raise InvalidInputError(f"names is {names!r}; it takes at least two different names")
+    return tuple(str(name) for name in names)
+
+
+def check_labels(labels: Any, n_classes: int) -> NDArray[np.int64]:
+    """Return integer labels in 0..n_classes-1 as int64, at least one."""
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.size == 0:
+        raise InvalidInputError(f"labels has shape {array.shape}; it takes (n,) with n at least 1")
+    if array.dtype.kind not in "iu":
+        raise InvalidInputError(f"labels has dtype {array.dtype}; it takes integer class indices")
+    outside = np.flatnonzero((array < 0) | (array >= n_classes))
+    if outside.size:
+        raise InvalidInputError(
+            f"labels[{outside[0]}] is {array[outside[0]]}; it takes 0 to {n_classes - 1}"
+        )
+    return array.astype(np.int64)
+
+
+def check_level(ci: float) -> None:
+    """Refuse a level that is not strictly between 0 and 1."""
+    if not 0 < ci < 1:
+        raise InvalidInputError(f"ci is {ci!r}; it takes a level between 0 and 1, such as 0.95")
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuse what is not an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InvalidInputError(f"{name} is {value!r}; it takes an integer of at least {least}")
+
+
+def _check_probabilities(probabilities: Any, n: int, names: tuple[str, ...]) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"probabilities cannot be read as numbers ({error}); it takes shape ({n}, {len(names)})"
+        ) from error
+    if array.shape != (n, len(names)):
+        raise InvalidInputError(
+            f"probabilities has shape {array.shape}; it takes ({n}, {len(names)}): "
+            f"one row per label, one column for each of {', '.join(names)}"
+        )
+    bad = np.flatnonzero(~((array >= 0) & (array <= 1)).all(axis=1))  # NaN is bad, too
+    if bad.size:
+        raise InvalidInputError(
+            f"probabilities[{bad[0]}] is {array[bad[0]].tolist()}; it takes values in [0, 1]"
+        )
+    sums = array.sum(axis=1)
+    bad = np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)
+    if bad.size:
+        raise InvalidInputError(
+            f"probabilities[{bad[0]}] sums to {sums[bad[0]]:.6g}; it takes rows that sum to 1 "
+            "(logits need a softmax first)"
+        )
+    return array
+
+
+def _check_groups(groups: Any, n: int) -> tuple[NDArray[np.int64], int]:
+    if groups is None:
+        return np.arange(n), n
+    array = np.asarray(groups)
+    if array.shape != (n,):
+        raise InvalidInputError(f"groups has shape {array.shape}; it takes ({n},): one per label")
+    for i, group in enumerate(array.tolist()):
+        if group is None or group != group:
+            raise InvalidInputError(f"groups[{i}] is {group}; it takes a name or number for each")
+    try:
+        unique, index = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        raise InvalidInputError(
+            f"groups mixes types ({error}); it takes names or numbers"
+        ) from error
+    return index.astype(np.int64), len(unique)
