@@ -52,8 +52,8 @@ class SyntheticConfig:
 
     slides: Mapping[str, int] = field(default_factory=lambda: {"train": 24, "val": 6, "test": 10})
     patches_per_slide: int = 4
-    size: int = 384
-    mpp: float = 0.5
+    size: int = 256
+    mpp: float = 0.75
     seed: int = 0
 
 

@@ -49,7 +49,7 @@ class InputSpec:
         -------
         torch.Tensor of shape (3, size, size), uint8
         """
-        image = to_image(np.ascontiguousarray(rgb))
+        image = to_image(np.require(rgb, requirements="CW"))
         scaled: torch.Tensor = resize(image, [self.size, self.size], antialias=True)
         return scaled.as_subclass(torch.Tensor)
 
