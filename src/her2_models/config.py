@@ -41,7 +41,7 @@ class SyntheticConfig:
     slides : dict of str to int
         Slides of each score by split.
     patches_per_slide : int
-        Quadrants of one field, at most 4; they share the stain, and are a group.
+        Fields of the same stain and score; a group.
     size : int
         Side of a patch in pixels.
     mpp : float

@@ -49,7 +49,7 @@ class InputSpec:
         -------
         torch.Tensor of shape (3, size, size), uint8
         """
-        image = to_image(np.require(rgb, requirements="CW"))
+        image = to_image(np.require(rgb, requirements=["C", "W"]))
         scaled: torch.Tensor = resize(image, [self.size, self.size], antialias=True)
         return scaled.as_subclass(torch.Tensor)
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002  # Lightning gives its hooks more than they need
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,23 @@ class HER2Module(LightningModule):
         return self
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout anew, so that an epoch is the same after a restart."""
-        place = [self.config.seed, self.current_epoch, self.global_rank]
+        """Set the learning rates: a cosine over the epochs, without a state of its own."""
+        least = self.config.min_learning_rate
+        share = (1 + math.cos(math.pi * self.current_epoch / self.config.epochs)) / 2
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = least + (group["initial_lr"] - least) * share
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed dropout, so that a batch is the same after a restart.
+
+        Parameters
+        ----------
+        batch : Batch
+            Not looked at.
+        batch_idx : int
+            Within the epoch.
+        """
+        place = [self.config.seed, self.current_epoch, batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, _index: int) -> torch.Tensor:
@@ -150,14 +166,12 @@ class HER2Module(LightningModule):
         self.val_metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        """Return optimizer and schedule; one parameter group a layer group."""
+        """Return the optimizer; one parameter group a layer group."""
         config = self.config
         groups = self.plan.parameter_groups(self.network, config.learning_rate, config.weight_decay)
-        optimizer = _OPTIMIZERS[config.optimizer](groups)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, config.epochs, config.min_learning_rate
-        )
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        for group in groups:
+            group["initial_lr"] = group["lr"]
+        return _OPTIMIZERS[config.optimizer](groups)
 
 
 class HybridUnfreezing(Callback):

@@ -1,6 +1,6 @@
 """Records of a manifest in, batches for a network out; the same ones after a restart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,6 +154,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
         Draw with replacement so that every score is as frequent as the others.
     rank, processes : int
         This process gets every `processes`-th index from `rank` on, all of them as many.
+    epoch : callable
+        Returns the present epoch. It is asked, since the one that Lightning tells samplers is off
+        by one after a restart.
     """
 
     def __init__(
@@ -164,33 +167,25 @@ class EpochSampler(Sampler[tuple[int, int]]):
         balanced: bool = False,
         rank: int = 0,
         processes: int = 1,
+        epoch: Callable[[], int],
     ) -> None:
         self._scores = torch.tensor(scores)
         self._seed, self._balanced = seed, balanced
         self._rank, self._processes = rank, processes
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of what comes next; Lightning calls it.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        """
         self._epoch = epoch
 
     def __len__(self) -> int:
         return -(-len(self._scores) // self._processes)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = self._order()
+        epoch = self._epoch()
+        order = self._order(epoch)
         missing = len(self) * self._processes - len(order)
         order = torch.cat([order, order[:missing]])[self._rank :: self._processes]
-        return iter([(self._epoch, index) for index in order.tolist()])
+        return iter([(epoch, index) for index in order.tolist()])
 
-    def _order(self) -> torch.Tensor:
-        state = np.random.SeedSequence([self._seed, self._epoch]).generate_state(1, np.uint64)
+    def _order(self, epoch: int) -> torch.Tensor:
+        state = np.random.SeedSequence([self._seed, epoch]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0]))
         if not self._balanced:
             return torch.randperm(len(self._scores), generator=generator)

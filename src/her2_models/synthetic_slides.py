@@ -6,9 +6,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from her2_models.config import SyntheticConfig
 from her2_models.data import SCORES, SPLITS, Manifest, Record, manifest_from_csv
@@ -18,7 +19,6 @@ from membrane_xai.report import provenance, write_json
 
 __all__ = ["draw_slides"]
 
-_QUADRANTS = 4
 _MANIFEST = "manifest.csv"
 
 
@@ -32,9 +32,8 @@ class _Slide(NamedTuple):
 def draw_slides(config: SyntheticConfig, folder: str | Path, *, processes: int = 1) -> Manifest:
     """Draw slides and cut patches from them; what is there already is not drawn again.
 
-    A slide is one field of :func:`membrane_xai.datasets.synthetic_her2` with its own tissue, stain
-    and glass. Its quadrants are the patches, with the score of the slide as in real data sets, and
-    a group. No seed, so no slide, is in two splits.
+    A slide is a group of fields of :func:`membrane_xai.datasets.synthetic_her2` with its own stain
+    and glass, and one score that is right for each of them. No slide is in two splits.
 
     Parameters
     ----------
@@ -96,13 +95,9 @@ def _draw(slide: _Slide, config: SyntheticConfig, folder: Path) -> list[Record]:
     place = folder / slide.split / f"class_{SCORES[slide.score]}"
     paths = [place / f"{slide.name}_{i}.png" for i in range(config.patches_per_slide)]
     if not all(path.exists() for path in paths):
-        field = synthetic_her2(
-            SCORES[slide.score], size=2 * config.size, mpp=config.mpp, seed=slide.seed
-        )
         place.mkdir(parents=True, exist_ok=True)
-        for path, (row, column) in zip(paths, np.ndindex(2, 2), strict=False):
-            rows, columns = (slice(i * config.size, (i + 1) * config.size) for i in (row, column))
-            _write(path, field.rgb[rows, columns])
+        for path, rgb in zip(paths, _patches(slide, config), strict=True):
+            _write(path, rgb)
     return [
         Record(
             path=path,
@@ -116,7 +111,18 @@ def _draw(slide: _Slide, config: SyntheticConfig, folder: Path) -> list[Record]:
     ]
 
 
-def _write(path: Path, rgb: np.ndarray) -> None:
+def _patches(slide: _Slide, config: SyntheticConfig) -> Iterator[NDArray[np.uint8]]:
+    """Draw fields of one slide: each has its own tissue, and the stain and glass of the first."""
+    stain: dict[str, Any] = {}
+    for seed in np.random.SeedSequence(slide.seed).generate_state(config.patches_per_slide):
+        field = synthetic_her2(
+            SCORES[slide.score], size=config.size, mpp=config.mpp, seed=int(seed), **stain
+        )
+        stain = {"background": field.background, "stain_matrix": field.stain_matrix}
+        yield field.rgb
+
+
+def _write(path: Path, rgb: NDArray[np.uint8]) -> None:
     from PIL import Image
 
     partial = path.with_suffix(".part")

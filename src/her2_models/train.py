@@ -9,7 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from her2_models.checkpoints import AtomicCheckpointIO, network_weights, save_weights
+from her2_models.checkpoints import (
+    AtomicCheckpointIO,
+    network_weights,
+    save_weights,
+)
 from her2_models.config import Config, load_config, to_yaml
 from her2_models.data import SCORES, Manifest, Record, discover, split_manifest, write_splits
 from her2_models.inputs import InputSpec
@@ -259,8 +263,10 @@ def _callbacks(config: Config, run: Run) -> list[Callback]:
     ]
     if config.train.patience:
         callbacks.append(EarlyStopping("val_loss", patience=config.train.patience))
-    # Last, so that it holds the state of the others after this epoch.
-    callbacks.append(ModelCheckpoint(folder, "last", enable_version_counter=False))
+    # Last, so that it holds the state of the others after the epoch.
+    callbacks.append(
+        ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    )
     return callbacks
 
 
@@ -290,6 +296,7 @@ class _HER2Data(LightningDataModule):
             balanced=told.balance == "sampling",
             rank=trainer.global_rank,
             processes=trainer.world_size,
+            epoch=lambda: trainer.current_epoch,
         )
         # A batch of one image has no batch statistics.
         rest = len(sampler) % told.batch_size
