@@ -13,7 +13,7 @@ except ImportError as error:
         f'training needs {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
-__all__ = ["Loss", "class_weights", "make_loss", "ordinal_loss"]
+__all__ = ["class_weights", "make_loss", "ordinal_loss"]
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
