@@ -83,8 +83,10 @@ def group_codes(groups: Any, count: int) -> tuple[Codes, list[Any]]:
 
 
 def _is_missing(label: Any) -> bool:
-    return label is None or (isinstance(label, float) and np.isnan(label)) or (
-        type(label).__name__ in ("NAType", "NaTType")
+    return (
+        label is None
+        or (isinstance(label, float) and np.isnan(label))
+        or (type(label).__name__ in ("NAType", "NaTType"))
     )
 
 
