@@ -7,6 +7,7 @@ from . import her2_rule as her2_rule
 from . import perturb as perturb
 from . import report as report
 from . import stain as stain
+from . import statistics as statistics
 from .alignment import AlignmentResult as AlignmentResult
 from .alignment import MapCurve as MapCurve
 from .alignment import PooledMask as PooledMask
@@ -39,5 +40,8 @@ from .ranking import topk_intersection as topk_intersection
 from .stain import estimate_background as estimate_background
 from .stain import estimate_stain_matrix as estimate_stain_matrix
 from .stain import separate_stains as separate_stains
+from .statistics import compare_paired as compare_paired
+from .statistics import shift_null as shift_null
+from .statistics import summarize as summarize
 
 __version__: str

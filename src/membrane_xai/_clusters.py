@@ -1,4 +1,4 @@
-"""Scores and group labels in; per group one numerator and one denominator, all a bootstrap needs."""
+"""Scores and group labels in; sums per group, all that a bootstrap of a mean needs, out."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

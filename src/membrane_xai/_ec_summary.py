@@ -81,7 +81,7 @@ def summarize_consistency(
     >>> cams = np.stack([ramp, 2 * ramp, ramp.T.reshape(2, 3), ramp[::-1], np.ones((2, 3))])
     >>> result = summarize_consistency(cams, ["A", "A", "B", "C", "C"])
     >>> round(result.mean, 3), result.n, result.n_groups, result.undefined
-    (0.0, 4, 3, {'flat': 1})
+    (0.143, 4, 3, {'flat': 1})
 
     Within patients there is one pair, of patient A; draws without A have no pair and do not count.
 

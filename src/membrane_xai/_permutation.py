@@ -41,7 +41,7 @@ def sign_flip(sums: Floats, permutations: int, seed: int) -> SignFlip:
     for start in range(0, permutations, step):
         size = (min(step, permutations - start), n_groups)
         signs = rng.integers(0, 2, size).astype(np.float64) * 2 - 1
-        reached += np.count_nonzero(np.abs(signs @ sums) >= observed)
+        reached += int(np.count_nonzero(np.abs(signs @ sums) >= observed))
     return SignFlip((1 + reached) / (1 + permutations), exact=False)
 
 

@@ -15,7 +15,6 @@ from membrane_xai._arrays import (
     Array,
     as_array,
     check_maps,
-    follow,
     is_dask_array,
     is_numpy_array,
     namespace,
