@@ -1,3 +1,4 @@
+from . import accumulate as accumulate
 from . import annotations as annotations
 from . import cells as cells
 from . import datasets as datasets
@@ -8,6 +9,8 @@ from . import perturb as perturb
 from . import report as report
 from . import stain as stain
 from . import statistics as statistics
+from .accumulate import EcAccumulator as EcAccumulator
+from .accumulate import MapAccumulator as MapAccumulator
 from .alignment import AlignmentResult as AlignmentResult
 from .alignment import MapCurve as MapCurve
 from .alignment import PooledMask as PooledMask

@@ -118,8 +118,8 @@ def shift_null(
     >>> result.score, round(result.p_value, 3), result.n_null
     (0.8, 0.016, 511)
 
-    8 of the 512 moves, the CAM as it is among them, lay two bright pixels on the three of membrane. A
-    flat CAM ties with every move, and a patch without membrane has no score:
+    8 of the 512 moves, none included, lay two bright pixels on the three of membrane. A flat CAM
+    ties with every move, and a patch without membrane has no score:
 
     >>> shift_null(np.ones((8, 8)), membrane).p_value
     1.0

@@ -112,7 +112,7 @@ def patients_needed(
     Ten times the patches of each patient hardly help: the patients differ, not their patches.
 
     >>> patients_needed(scores, groups, width=0.1, per_patient=20).patients
-    41
+    51
     """
     level = check_number(ci, "ci", "a number in (0, 1)", lambda x: 0 < x < 1)
     goal = check_number(width, "width", "a positive number", lambda x: x > 0)

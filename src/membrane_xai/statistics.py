@@ -1,7 +1,8 @@
 """Scores in; intervals, paired comparisons and tests against chance out.
 
 Samples that belong together, such as patches of one patient, are kept together throughout.
-Undefined scores are left out and counted. `docs/explanation/statistics.md` says what each number means.
+Undefined scores are left out and counted. What each number
+means is in `docs/explanation/statistics.md`.
 """
 
 from membrane_xai._comparison import Comparison, compare_paired
