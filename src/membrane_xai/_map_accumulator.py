@@ -286,8 +286,9 @@ def _mean(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> MapMean:
 
 def _counted(values: NDArray[np.float64], words: Any) -> NDArray[np.int64]:
     """Return for each sample which scores are defined, and its status among the five."""
-    is_status = words[:, None] == np.array(STATUSES)
-    table: NDArray[np.int64] = np.concatenate([~np.isnan(values), is_status], axis=1) * 1
+    table = np.zeros((len(values), len(SCORES) + len(STATUSES)), dtype=np.int64)
+    table[:, : len(SCORES)] = ~np.isnan(values)
+    table[:, len(SCORES) :] = words[:, None] == np.array(STATUSES)
     return table
 
 
