@@ -98,15 +98,18 @@ class Ratio(NamedTuple):
         return float(np.sqrt(n / (n - 1) * residuals @ residuals) / self.bottom.sum())
 
     def studentized(self, counts: Floats) -> Floats:
-        """Return (value - original) / standard error for each row of counts."""
+        """Return (value - original) / standard error for each row of counts.
+
+        NaN without spread, as when one group was drawn G times.
+        """
         n, residuals = self.n_groups, self.top - self.value() * self.bottom
         products = (residuals, self.bottom, residuals**2, residuals * self.bottom, self.bottom**2)
         e, b, ee, eb, bb = (counts @ np.stack(products, axis=1)).T
         shift = e / b
         variance = np.maximum(ee - 2 * shift * eb + shift**2 * bb, 0) * n / (n - 1)
         error = np.sqrt(variance) / b
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio: Floats = np.where(error > 1e-12 * np.abs(shift), shift / error, np.nan)
+        spread = error > 1e-6 * self.standard_error()  # less is rounding
+        ratio: Floats = np.where(spread, shift / np.where(spread, error, 1), np.nan)
         return ratio
 
 

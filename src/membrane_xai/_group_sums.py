@@ -43,7 +43,8 @@ def unit_sums(maps: Array, codes: Codes, n_groups: int, similarity: Similarity) 
     vectors, counts = np.zeros((n_groups, pixels)), np.zeros((n_groups, 3))
     step = max(1, _BLOCK_BYTES // (8 * pixels))
     for start in range(0, len(codes), step):
-        block, part = maps[start : start + step, ...], codes[start : start + step]
+        part = codes[start : start + step]
+        block = maps[start : start + part.size, ...]
         found = features_of(block, similarity)
         groups, sums = _by_group(found.parts[0], part)
         vectors[groups] += sums
@@ -96,7 +97,7 @@ def pair_sums(maps: Array, codes: Codes, n_groups: int, similarity: Similarity) 
 def quadratic(sums: Floats, numbers: Floats, pairs: str) -> Quadratic:
     """Arrange sums over pairs for the bootstrap, in an order that labels have no part in."""
     check_choice(pairs, "pairs", PAIRS)
-    order = np.lexsort((sums.sum(axis=1), np.diag(sums), np.diag(numbers), numbers.sum(axis=1)))
+    order = np.lexsort((sums.sum(axis=1), np.diag(numbers), numbers.sum(axis=1)))
     both = np.stack([sums, numbers])[:, order[:, None], order]
     within = np.stack([np.diag(both[0]), np.diag(both[1])], axis=1) / 2
     between = both * (1 - np.eye(len(sums)))

@@ -270,7 +270,8 @@ def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
 
 def exact_sums_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum rows without rounding but the last."""
-    return exact_sums(rows, np.zeros(len(rows), np.intp), 1)[0]
+    total: NDArray[np.float64] = exact_sums(rows, np.zeros(len(rows), np.intp), 1)[0]
+    return total
 
 
 def _mean(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> MapMean:
