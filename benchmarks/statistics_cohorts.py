@@ -28,7 +28,7 @@ EFFECTS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 
 def cohort(rng: np.random.Generator, patients: int, effect: str) -> Cohort:
-    """Draw a cohort: 5 to 39 patches a patient, nearly half of the variance between patients."""
+    """Draw a cohort: 5 to 39 patches a patient, 39 % of the variance between patients."""
     sizes = rng.integers(5, 40, patients)
     codes = np.repeat(np.arange(patients), sizes)
     differences = EFFECTS[effect](rng, patients)

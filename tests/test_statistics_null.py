@@ -150,7 +150,9 @@ def test_random_cams_depend_on_the_cam_and_the_seed_alone(rng, rings):
     np.testing.assert_array_equal(turned.null_mean, batch.null_mean[::-1])
     assert random_cam_null(cams[1], rings[1], draws=50).null_mean == batch.null_mean[1]
     assert random_cam_null(cams[1], rings[1], draws=50, seed=1).null_mean != batch.null_mean[1]
-    assert len(set(batch.null_mean)) == 3
+    # Nearly equal CAMs meet other random maps: p-values of a batch can be combined.
+    near = random_cam_null(cams[1] * (1 + 1e-6 * rng.random((7, 7))), rings[1], draws=50)
+    assert abs(near.null_mean - batch.null_mean[1]) > 0.01 * near.null_sd
 
 
 @pytest.mark.parametrize("test", [shift_null, random_cam_null])
