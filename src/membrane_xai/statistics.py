@@ -1,8 +1,7 @@
 """Scores in; intervals, paired comparisons and tests against chance out.
 
 Samples that belong together, such as patches of one patient, are kept together throughout.
-Undefined scores are left out and counted. What each number
-means is in `docs/explanation/statistics.md`.
+Undefined scores are left out and counted.
 """
 
 from membrane_xai._comparison import Comparison, compare_paired
