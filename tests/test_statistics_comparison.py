@@ -110,12 +110,9 @@ def test_false_positives_under_the_null_are_rare_only_with_groups():
     assert without / 250 > 0.25
 
 
-# Holm. The example is the one of the R documentation's sibling, worked through in Holm 1979 style:
-# p = 0.01, 0.04, 0.03, 0.005 at m = 4 gives 0.03, 0.06, 0.06, 0.02 (Wikipedia, "Holm-Bonferroni
-# method", section "Example": reject the hypotheses with p 0.005 and 0.01, keep the others).
-
-
 def test_holm_sourced():
+    # Worked example at www.geeksforgeeks.org/data-science/holm-bonferroni-method: of four
+    # hypotheses the first and the fourth are rejected at 0.05.
     corrected = holm([0.01, 0.04, 0.03, 0.005])
     np.testing.assert_allclose(corrected, [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_array_equal(corrected <= 0.05, [True, False, False, True])

@@ -213,7 +213,7 @@ def _reach(left_out: Floats, draws: Floats, options: Resampling) -> float:
 
     Draws spread too little: by sqrt((G - 1) / G) for groups of one size, more for others; and they
     know nothing of Student's t. With `small_sample` the jackknife's standard error and t make both
-    good. For groups of one size this is Hesterberg (2015), section 3.2.
+    good. For groups of one size this is the expanded interval of Hesterberg (2015).
     """
     from scipy.stats import norm, t
 

@@ -12,9 +12,8 @@ from membrane_xai._cam_sets import as_set
 from membrane_xai._containers import is_dataarray
 from membrane_xai._ec_summary import summary_of_pairs
 from membrane_xai._group_sums import PAIRS, GroupSums, unit_sums
-from membrane_xai._map_accumulator import check_state
 from membrane_xai._options import check_choice
-from membrane_xai._running_sums import RunningSums
+from membrane_xai._running_sums import RunningSums, check_state, total
 from membrane_xai._similarity import named_similarity
 from membrane_xai._summary import Summary
 from membrane_xai.consistency import ConsistencyResult
@@ -134,7 +133,7 @@ class EcAccumulator:
         ConsistencyResult
             As of :func:`membrane_xai.consistency` without groups.
         """
-        vector = self._state.sums.sum(axis=0, keepdims=True)
+        vector = total(self._state.sums)[None]
         ec, pairs, undefined, status = _mean(vector, self._state.counts.sum(axis=0, keepdims=True))
         return ConsistencyResult(
             float(ec[0]), int(pairs[0]), int(undefined[0]), str(status[0]), None, self.similarity

@@ -12,7 +12,7 @@ from membrane_xai._bootstrap import Ratio, Resampling
 from membrane_xai._containers import is_dataarray
 from membrane_xai._mass import check_negative
 from membrane_xai._options import check_choice
-from membrane_xai._running_sums import RunningSums, exact_sums
+from membrane_xai._running_sums import RunningSums, check_state, exact_sums, total
 from membrane_xai._status import STATUSES
 from membrane_xai._summary import Summary, summary_of
 from membrane_xai.alignment import alignment
@@ -152,7 +152,7 @@ class MapAccumulator:
         MapMean
             NaN before the first update.
         """
-        return _mean(exact_sums_of(self._state.sums), self._state.counts.sum(axis=0))
+        return _mean(total(self._state.sums), self._state.counts.sum(axis=0))
 
     def compute_groups(self) -> dict[Any, MapMean]:
         """Return the means of each group, in order of first appearance.
@@ -256,22 +256,6 @@ class MapAccumulator:
         check_state(state, {"kind": "MapAccumulator", "negative": self.negative})
         self._state.load_state_dict(state)
         return self
-
-
-def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Raise unless a state is of the same kind and options."""
-    missing = {"labels", "high", "low", "counts"} - set(state)
-    got = {name: state.get(name) for name in expected}
-    if got != dict(expected) or missing:
-        raise InvalidInputError(
-            f"state is of {got} and lacks {sorted(missing)}; it takes one of {dict(expected)}"
-        )
-
-
-def exact_sums_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum rows without rounding but the last."""
-    total: NDArray[np.float64] = exact_sums(rows, np.zeros(len(rows), np.intp), 1)[0]
-    return total
 
 
 def _mean(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> MapMean:

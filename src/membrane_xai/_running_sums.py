@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from membrane_xai._clusters import group_codes
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["RunningSums", "exact_sums"]
+__all__ = ["RunningSums", "check_state", "exact_sums", "total"]
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +32,8 @@ class RunningSums:
     @property
     def sums(self) -> Floats:
         """(G, S) sums."""
-        total: Floats = self.high + self.low
-        return total
+        summed: Floats = self.high + self.low
+        return summed
 
     def codes(self, groups: Any, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return each sample's group within a batch, and the rows of these groups.
@@ -125,3 +125,19 @@ def exact_sums(values: Floats, codes: NDArray[np.intp], n_groups: int) -> Floats
 def _parts(values: list[float], bounds: NDArray[np.intp]) -> Iterator[list[float]]:
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         yield values[start:stop]
+
+
+def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise unless a state is of the same kind and options."""
+    missing = {"labels", "high", "low", "counts"} - set(state)
+    got = {name: state.get(name) for name in expected}
+    if got != dict(expected) or missing:
+        raise InvalidInputError(
+            f"state is of {got} and lacks {sorted(missing)}; it takes one of {dict(expected)}"
+        )
+
+
+def total(rows: Floats) -> Floats:
+    """Sum rows without rounding but the last."""
+    summed: Floats = exact_sums(rows, np.zeros(len(rows), np.intp), 1)[0]
+    return summed
