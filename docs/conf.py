@@ -44,6 +44,7 @@ numpydoc_show_class_members = False
 # Public modules whose every name must have a page; see _extensions/public_names.py.
 documented_modules = [
     "membrane_xai",
+    "membrane_xai.accumulate",
     "membrane_xai.alignment",
     "membrane_xai.annotations",
     "membrane_xai.cells",
@@ -59,6 +60,7 @@ documented_modules = [
     "membrane_xai.ranking",
     "membrane_xai.report",
     "membrane_xai.stain",
+    "membrane_xai.statistics",
     "her2_models.augment",
     "her2_models.checkpoints",
     "her2_models.cli",
