@@ -67,10 +67,11 @@ def print_memory(plan_name: str) -> None:
 
 
 def measure() -> list[Row]:
-    """Time both plans in turns, and weigh each in its own process."""
+    """Weigh each plan in its own process, and time them in turns."""
+    # First: a process begins with the highest resident size of the one that starts it.
+    memory = {name: memory_of(name) for name in _PLANS}
     steps = {name: step_of(name) for name in _PLANS}
     seconds = in_turns({name: clock(step) for name, (step, _) in steps.items()}, _ROUNDS)
-    memory = {name: memory_of(name) for name in _PLANS}
     learning = {name: count for name, (_, count) in steps.items()}
     rows = []
     for name in _PLANS:
