@@ -1,7 +1,6 @@
 """Score-CAM by the computation that is named, as fast as its forward passes allow."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ except ImportError as error:
         f'Score-CAM needs {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
+from her2_models._score_cam_approximation import Approximation, compared
 from her2_models._score_cam_forward import Read, evaluating, scoring_network
 from her2_models._score_cam_layer import Layer, weigh
 from her2_models._score_cam_settings import Settings, checked_batch_size, low_precision
@@ -26,24 +26,6 @@ from her2_models._score_cam_watch import Seen, check_input, look
 __all__ = ["Approximation", "ScoreCAM", "approximation_error"]
 
 Maps = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Approximation:
-    """How close approximated maps are to the exact ones.
-
-    Attributes
-    ----------
-    pearson : ndarray of shape (N,)
-        Correlation of both maps on the grid of the layer, in [-1, 1], higher is closer; NaN if one
-        of them is flat.
-    forwards, exact_forwards : int
-        Masked images that went through the network, over all N.
-    """
-
-    pearson: NDArray[np.float64]
-    forwards: int
-    exact_forwards: int
 
 
 class ScoreCAM(BaseCAM):  # type: ignore[misc]
@@ -328,7 +310,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
             layers = self._weighed(self.settings, inputs, seen, read, eigen_smooth)
             if self.compare_exact:
                 exact = self._weighed(self.settings.exact, inputs, seen, read, eigen_smooth)
-                self.approximation = _compared(layers, exact)
+                self.approximation = compared(layers, exact)
         return layers, (inputs.shape[2], inputs.shape[3])
 
     def _weighed(
@@ -397,20 +379,3 @@ def approximation_error(
         cam.compare_exact, cam.approximation = before
     assert found is not None  # noqa: S101  # for the type checker
     return found
-
-
-def _compared(layers: Sequence[Layer], exact: Sequence[Layer]) -> Approximation:
-    """Compare on the grid, all layers and classes of an image together."""
-    pearson = [
-        _pearson(*(np.concatenate([x.sums[i].ravel() for x in xs]) for xs in (layers, exact)))
-        for i in range(len(layers[0].sums))
-    ]
-    forwards, exact_forwards = (sum(x.forwards for x in xs) for xs in (layers, exact))
-    return Approximation(np.array(pearson), forwards, exact_forwards)
-
-
-def _pearson(one: Maps, other: Maps) -> float:
-    a, b = (np.maximum(x, 0).astype(float) for x in (one, other))
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
