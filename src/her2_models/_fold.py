@@ -45,9 +45,9 @@ class BatchNormWatch(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
+        if next(_tensors([result]), None) is None:
+            return result  # a shape or a device was asked for
         tensors = list(_tensors((*args, *kwargs.values())))
-        if name == "__get__" and not isinstance(result, Tensor):
-            return result  # its shape or device was asked for
         for tensor in tensors:
             self._note_use(getattr(tensor, _TAG, None), name, tensors)
         if name == "conv2d":
