@@ -10,22 +10,10 @@ from torch import Tensor
 from her2_models._score_cam_forward import Read
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["predicted", "read_classes", "read_targets"]
+__all__ = ["read_classes", "read_targets"]
 
 
-def predicted(outputs: Any) -> list[Any]:
-    """Return the class of highest logit of every image, as targets.
-
-    Raises
-    ------
-    InvalidInputError
-        The network gives no logits, so that targets have to be named.
-    """
-    _logits(outputs, "targets", None)
-    return [ClassifierOutputTarget(int(category)) for category in outputs.argmax(-1)]
-
-
-def read_classes(classes: Sequence[int], outputs: Any, probabilities: bool) -> Read:
+def read_classes(classes: Sequence[int], probabilities: bool, outputs: Any) -> Read:
     """Return a function from outputs to the scores of classes, shape (batch, classes).
 
     Raises
@@ -42,14 +30,20 @@ def read_classes(classes: Sequence[int], outputs: Any, probabilities: bool) -> R
     return lambda given, image: _scores(given, probabilities)[:, columns]  # noqa: ARG005
 
 
-def read_targets(targets: Sequence[Any], outputs: Any, probabilities: bool) -> Read:
+def read_targets(targets: Sequence[Any] | None, probabilities: bool, outputs: Any) -> Read:
     """Return a function from outputs to the score of each image's target, shape (batch, 1).
+
+    Without targets it is the class of highest logit.
 
     Raises
     ------
     InvalidInputError
-        Another number of targets than images, or a class that the network lacks.
+        No targets and no logits, another number of targets than images, or a class that the network
+        lacks.
     """
+    if targets is None:
+        highest = _logits(outputs, "targets", None).argmax(1)
+        return _read_columns(highest.tolist(), outputs, probabilities)
     if len(targets) != len(outputs):
         raise InvalidInputError(
             f"targets has {len(targets)} elements; it takes one for each of {len(outputs)} images"

@@ -1,6 +1,7 @@
 """Score-CAM by the computation that is named, as fast as its forward passes allow."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -16,16 +17,18 @@ except ImportError as error:
         f'Score-CAM needs {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
-from her2_models._score_cam_approximation import Approximation, compared
-from her2_models._score_cam_forward import Read, evaluating, scoring_network
-from her2_models._score_cam_layer import Layer, weigh
-from her2_models._score_cam_settings import Settings, checked_batch_size, low_precision
-from her2_models._score_cam_targets import predicted, read_classes, read_targets
-from her2_models._score_cam_watch import Seen, check_input, look
+from her2_models._score_cam_approximation import Approximation, approximation_error, compared
+from her2_models._score_cam_call import Call
+from her2_models._score_cam_forward import Read, evaluating
+from her2_models._score_cam_layer import Layer
+from her2_models._score_cam_settings import Settings, checked_batch_size
+from her2_models._score_cam_targets import read_classes, read_targets
+from her2_models._score_cam_watch import check_input, look
 
 __all__ = ["Approximation", "ScoreCAM", "approximation_error"]
 
 Maps = NDArray[np.float32]
+Reader = Callable[[Any], Read]
 
 
 class ScoreCAM(BaseCAM):  # type: ignore[misc]
@@ -89,12 +92,8 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         Cosine of normalised masks from which on channels share the score of the one that ranks
         highest.
     compare_exact : bool
-        Whether to compute the exact maps too and set :attr:`approximation`.
-
-    Attributes
-    ----------
-    approximation : Approximation or None
-        Of the last call, if `compare_exact`.
+        Whether to compute the exact maps too and set the attribute `approximation` to an
+        :class:`Approximation` at every call.
 
     Raises
     ------
@@ -144,12 +143,11 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         cluster: float | None = None,
         compare_exact: bool = False,
     ) -> None:
-        with evaluating(model):  # the library's constructor leaves evaluation mode behind
+        with evaluating(model):  # in which the library's constructor would leave it
             super().__init__(model, target_layers, reshape_transform, uses_gradients=False)
         self.activations_and_grads.release()  # hooks are set for one pass at a time
-        self.settings = Settings(
-            variant, precision, baseline, mean, std, max_channels, rank_by, cluster
-        )
+        masks = (baseline, mean, std)
+        self.settings = Settings(variant, precision, *masks, max_channels, rank_by, cluster)
         self.batch_size = checked_batch_size(batch_size)
         self.progress = progress
         self.compare_exact = compare_exact
@@ -180,13 +178,8 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         ndarray of shape (N, H, W), float32
             In [0, 1]; zeros if a map is flat.
         """
-        layers, size = self._scored(input_tensor, self._one_target(targets), eigen_smooth)
-        finish = self.settings.computation.finish
-        if len(layers) == 1 and self.settings.variant == "official":
-            return finish(layers[0].sums[:, 0], size)
-        maps = [finish(layer.sums[:, 0], size)[:, None] for layer in layers]
-        aggregated: Maps = self.aggregate_multi_layers(maps)
-        return aggregated
+        layers, size = self._weighed(input_tensor, self._reader(targets), eigen_smooth)
+        return self._finish([layer.sums[:, 0] for layer in layers], size)
 
     def __call__(
         self,
@@ -236,7 +229,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         InvalidInputError
             As in a call, or several target layers.
         """
-        return self._native(input_tensor, self._one_target(targets))[:, 0]
+        return self._native(input_tensor, self._reader(targets))[:, 0]
 
     def for_classes(
         self, input_tensor: Tensor, classes: Sequence[int], *, upsampled: bool = False
@@ -245,8 +238,8 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
 
         Parameters
         ----------
-        input_tensor : Tensor of shape (N, 3, H, W)
-            Normalised images.
+        input_tensor
+            As in :meth:`forward`.
         classes : sequence of int
             Indices from 0.
         upsampled : bool
@@ -261,121 +254,49 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         InvalidInputError
             As in a call, several target layers, no class, or a class that the network lacks.
         """
+        self._one_layer()
         chosen = [int(one) for one in classes]
         if not chosen:
             raise InvalidInputError(f"classes is {classes!r}; it takes at least one class")
-        probabilities = self.settings.computation.probabilities
-
-        def reader(seen: Seen) -> Read:
-            return read_classes(chosen, seen.outputs, probabilities)
-
+        reader = partial(read_classes, chosen, self.settings.computation.probabilities)
         if not upsampled:
             return self._native(input_tensor, reader)
-        layers, size = self._scored(input_tensor, reader)
-        every = self._only(layers).sums
-        maps = [self.settings.computation.finish(every[:, k], size) for k in range(len(chosen))]
-        if self.settings.variant == "official":
-            return np.stack(maps, 1)
-        return np.stack([self.aggregate_multi_layers([m[:, None]]) for m in maps], 1)
+        (layer,), size = self._weighed(input_tensor, reader)
+        return np.stack([self._finish([sums], size) for sums in layer.sums.swapaxes(0, 1)], 1)
 
-    def _one_target(self, targets: list[Any] | None) -> Callable[[Seen], Read]:
-        probabilities = self.settings.computation.probabilities
+    def _reader(self, targets: list[Any] | None) -> Reader:
+        return partial(read_targets, targets, self.settings.computation.probabilities)
 
-        def reader(seen: Seen) -> Read:
-            chosen = predicted(seen.outputs) if targets is None else targets
-            return read_targets(chosen, seen.outputs, probabilities)
+    def _finish(self, sums: Sequence[Maps], size: tuple[int, int]) -> Maps:
+        """Take the last steps with weighted sums (N, h, w), one array a layer."""
+        maps = [self.settings.computation.finish(one, size) for one in sums]
+        if len(maps) == 1 and self.settings.variant == "official":
+            return maps[0]
+        aggregated: Maps = self.aggregate_multi_layers([one[:, None] for one in maps])
+        return aggregated
 
-        return reader
+    def _native(self, input_tensor: Tensor, reader: Reader) -> Maps:
+        self._one_layer()
+        (layer,), _ = self._weighed(input_tensor, reader)
+        return np.maximum(layer.sums, 0)
 
-    def _native(self, input_tensor: Tensor, reader: Callable[[Seen], Read]) -> Maps:
-        layers, _ = self._scored(input_tensor, reader)
-        return np.maximum(self._only(layers).sums, 0)
-
-    def _only(self, layers: Sequence[Layer]) -> Layer:
-        if len(layers) != 1:
+    def _one_layer(self) -> None:
+        if len(self.target_layers) != 1:
             raise InvalidInputError(
-                f"target_layers has {len(layers)} layers; maps on the grid of a layer take one"
+                f"target_layers has {len(self.target_layers)} layers; this map takes one"
             )
-        return layers[0]
 
-    def _scored(
-        self, input_tensor: Tensor, reader: Callable[[Seen], Read], eigen_smooth: bool = False
+    def _weighed(
+        self, input_tensor: Tensor, reader: Reader, eigen_smooth: bool = False
     ) -> tuple[list[Layer], tuple[int, int]]:
         """Return every layer's weighted sums and the size of the images."""
-        inputs = check_input(input_tensor, self.device)
+        inputs, size = check_input(input_tensor, self.device), checked_batch_size(self.batch_size)
         with evaluating(self.model):
             seen = look(self.model, self.target_layers, self.reshape_transform, inputs)
             self.outputs = seen.outputs
-            read = reader(seen)
-            layers = self._weighed(self.settings, inputs, seen, read, eigen_smooth)
+            read = reader(seen.outputs)
+            call = Call(self.model, inputs, seen, read, size, self.progress, eigen_smooth)
+            layers = call.weighed(self.settings)
             if self.compare_exact:
-                exact = self._weighed(self.settings.exact, inputs, seen, read, eigen_smooth)
-                self.approximation = compared(layers, exact)
+                self.approximation = compared(layers, call.weighed(self.settings.exact))
         return layers, (inputs.shape[2], inputs.shape[3])
-
-    def _weighed(
-        self, settings: Settings, inputs: Tensor, seen: Seen, read: Read, eigen_smooth: bool
-    ) -> list[Layer]:
-        low = low_precision(settings.precision, self.device)
-        run = scoring_network(self.model, seen.pairs, inputs, seen.outputs, low)
-        size = checked_batch_size(self.batch_size)
-        return [
-            weigh(
-                inputs,
-                maps,
-                settings,
-                run,
-                read,
-                batch_size=size,
-                progress=self.progress,
-                eigen_smooth=eigen_smooth,
-            )
-            for maps in seen.activations
-        ]
-
-
-def approximation_error(
-    cam: ScoreCAM, input_tensor: Tensor, targets: list[Any] | None = None
-) -> Approximation:
-    """Measure how far approximated maps are from the exact ones, which are computed too.
-
-    Parameters
-    ----------
-    cam : ScoreCAM
-        With `max_channels`, `cluster` or a `precision`.
-    input_tensor : Tensor of shape (N, 3, H, W)
-        Normalised images.
-    targets : list of function, optional
-        As in a call.
-
-    Returns
-    -------
-    Approximation
-
-    Raises
-    ------
-    InvalidInputError
-        As in a call.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from her2_models.score_cam import ScoreCAM, approximation_error
-    >>> _ = torch.manual_seed(0)
-    >>> layer = torch.nn.Conv2d(3, 8, 3, stride=4)
-    >>> head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4)]
-    >>> network = torch.nn.Sequential(layer, *head)
-    >>> cam = ScoreCAM(network, [layer], max_channels=6)
-    >>> error = approximation_error(cam, torch.rand(1, 3, 32, 32))
-    >>> error.forwards, error.exact_forwards, bool(error.pearson[0] > 0.9)
-    (6, 8, True)
-    """
-    before = cam.compare_exact, cam.approximation
-    cam.compare_exact = True
-    try:
-        cam.forward(input_tensor, targets)
-        found = cam.approximation
-    finally:
-        cam.compare_exact, cam.approximation = before
-    assert found is not None  # noqa: S101  # for the type checker
-    return found
