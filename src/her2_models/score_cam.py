@@ -149,8 +149,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         masks = (baseline, mean, std)
         self.settings = Settings(variant, precision, *masks, max_channels, rank_by, cluster)
         self.batch_size = checked_batch_size(batch_size)
-        self.progress = progress
-        self.compare_exact = compare_exact
+        self.progress, self.compare_exact = progress, compare_exact
         self.approximation: Approximation | None = None
 
     def __enter__(self) -> Self:
@@ -169,7 +168,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         input_tensor : Tensor of shape (N, 3, H, W)
             Normalised images.
         targets : list of function, or None
-            From an image's output to a number, one for each image; None for the predicted class.
+            From an image's output to a number, one an image; None for the predicted class.
         eigen_smooth : bool
             Whether to replace the sum over channels by their first principal component.
 
