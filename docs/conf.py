@@ -76,6 +76,7 @@ documented_modules = [
     "her2_models.metrics",
     "her2_models.models",
     "her2_models.patches",
+    "her2_models.score_cam",
     "her2_models.synthetic_slides",
     "her2_models.train",
     "her2_models.unfreeze",
