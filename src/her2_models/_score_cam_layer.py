@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur  # type: ignore[import-untyped]
+from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from her2_models._score_cam_forward import BatchSizes, Queue, Read
