@@ -18,6 +18,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # noqa:
 from torch import nn  # noqa: E402
 
 from her2_models._fold import BatchNormWatch, fold_batch_norms  # noqa: E402
+from her2_models._score_cam_forward import BatchSizes  # noqa: E402
+from her2_models._score_cam_plan import scored_by  # noqa: E402
+from her2_models._score_cam_settings import Settings, low_precision  # noqa: E402
 from her2_models.score_cam import ScoreCAM, approximation_error  # noqa: E402
 
 CLASSES = 4
@@ -237,6 +240,18 @@ def test_a_target_may_be_any_function(small):
     close(ScoreCAM(small, [small[1]])(image(2), targets), expected)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_layer_that_the_next_one_writes_into(small, variant):
+    small[0][2] = nn.ReLU(inplace=True)
+    cam, layer = ScoreCAM(small, [small[0][1]], variant=variant), small[0][1]
+    if variant == "pytorch-grad-cam":
+        close(cam(image(), chosen([1])), library_map(small, layer, image(), chosen([1])))
+    elif variant == "torchcam":
+        close(cam.native(image(), chosen([1])), torchcam_map(small, layer, image(), [1]))
+    else:
+        close(cam(image(), chosen([1])), official_map(small, layer, image(), 1))
+
+
 # Channels without range
 
 
@@ -288,6 +303,11 @@ def test_a_dead_layer_gives_zeros(small, variant):
 def test_the_batch_size_changes_nothing(small, batch_size):
     expected = ScoreCAM(small, [small[1]]).native(image(3))
     close(ScoreCAM(small, [small[1]], batch_size=batch_size).native(image(3)), expected)
+
+
+@pytest.mark.parametrize(("side", "largest"), [(224, 64), (448, 16), (1024, 3), (4096, 1)])
+def test_auto_takes_fewer_of_large_images(side, largest):
+    assert BatchSizes("auto", torch.empty(1, 3, side, side, device="cpu")).largest == largest
 
 
 def test_every_batch_but_the_last_is_full(small):
@@ -377,6 +397,15 @@ def test_bfloat16_with_hooks(small, precision):
         assert seen == [torch.float32, torch.bfloat16]
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_bfloat16_where_the_processor_has_it(monkeypatch, native):
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, probe, lambda: native, raising=False)
+    assert low_precision("auto", torch.device("cpu")) is native
+    assert low_precision("bf16", torch.device("cpu"))
+    assert not low_precision("fp32", torch.device("cpu"))
+
+
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_a_network_in_half_precision(small, kind):
     exact = ScoreCAM(small, [small[1]]).native(image())
@@ -436,6 +465,15 @@ def test_channels_that_are_alike_share_a_score(small):
     few = approximation_error(ScoreCAM(small, [small[0]], cluster=0.9999, max_channels=4), image())
     assert (few.forwards, few.exact_forwards) == (4, 12)
     assert approximation_error(ScoreCAM(small, [small[0]], cluster=0.3), image()).forwards < 6
+
+
+def test_a_channel_between_two_takes_the_score_of_the_one_that_ranks_higher():
+    """By hand: three directions in a plane, 14 and 11 degrees apart; 18 degrees are alike."""
+    angles, strength = np.deg2rad([0.0, 14.0, 25.0]), np.array([3.0, 2.0, 1.0])
+    values = strength[:, None] * np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1)
+    settings = Settings("torchcam", "fp32", "zero", None, None, None, "mass", cluster=0.95)
+    takes = scored_by(torch.tensor(values).reshape(1, 3, 1, 3), (1, 3), 2, settings)
+    assert takes.tolist() == [[0, 0, 2]]
 
 
 # Folding

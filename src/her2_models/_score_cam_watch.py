@@ -90,7 +90,8 @@ def _keep(
 ) -> None:
     activations = output if transform is None else transform(output)
     if isinstance(activations, Tensor):
-        activations = activations.detach().clone()  # the next layer may write into it
+        # Not copied: where the next layer writes into it, the libraries see that too.
+        activations = activations.detach()
     kept.setdefault(index, activations)
 
 
