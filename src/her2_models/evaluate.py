@@ -160,6 +160,7 @@ def predict_records(
         raise InvalidInputError("records is empty; there is nothing to predict")
     spec = InputSpec(input_size, backbone.mean, backbone.std)
     patches = ViewedPatches(records, spec, () if magnification is None else (magnification,))
+    device = next(backbone.network.parameters()).device
     total = torch.zeros(len(records), len(SCORES), dtype=torch.float64)
     count = torch.zeros(len(records), 1, dtype=torch.float64)
     with torch.inference_mode():
@@ -167,8 +168,8 @@ def predict_records(
             for views, at in zip(
                 batch.views.split(batch_size), batch.records.split(batch_size), strict=True
             ):
-                logits = backbone.network(views)
-                total.index_add_(0, at, torch.softmax(logits.double(), dim=1))
+                logits = backbone.network(views.to(device)).double().cpu()
+                total.index_add_(0, at, torch.softmax(logits, dim=1))
                 count.index_add_(0, at, torch.ones(len(at), 1, dtype=torch.float64))
     smallest = np.finfo(float).tiny  # of a probability whose logarithm is finite
     mean = np.maximum((total / count).numpy(), smallest)
@@ -282,7 +283,10 @@ def _trained(run: Run) -> Backbone:
         raise InvalidInputError(
             f"{run.folder} has no {run.weights.name}; train it to the end first"
         )
-    return her2_backbone(run.config.model, run.weights)
+    backbone = her2_backbone(run.config.model, run.weights)
+    if run.config.train.accelerator != "cpu" and torch.cuda.is_available():
+        backbone.network.to("cuda")
+    return backbone
 
 
 def _metrics(

@@ -7,14 +7,14 @@ and ``run(args) -> int``.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from membrane_xai import __version__
 from membrane_xai.errors import MembraneXAIError, MissingDependencyError
 
-__all__ = ["main"]
+__all__ = ["command_parser", "main", "run_command"]
 
 GROUP = "membrane_xai.commands"
 _OWN = (EntryPoint("mask", "membrane_xai._mask_command", GROUP),)
@@ -40,35 +40,77 @@ def main(argv: Sequence[str] | None = None) -> int:
     Traceback (most recent call last):
     SystemExit: 0
     """
-    args = _parser().parse_args(argv)
-    try:
-        return int(args.run(args))
-    except MissingDependencyError as error:
-        return _fail(str(error), 2)
-    except (MembraneXAIError, OSError) as error:
-        return _fail(str(error), 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted; files that are there are complete", 130)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="membrane-xai",
+    points = sorted([*_OWN, *entry_points(group=GROUP)])
+    parser = command_parser(
+        "membrane-xai",
+        {point.name: point.load() for point in points},
         description="Score explanations of HER2 networks against the stained cell membrane.",
         epilog="example: membrane-xai demo --out demo-output",
     )
+    return run_command(parser, argv, interrupted="interrupted; files that are there are complete")
+
+
+def command_parser(
+    prog: str, commands: Mapping[str, Any], *, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """Make the parser of a command with sub-commands, in one style for all of them.
+
+    Parameters
+    ----------
+    prog : str
+        Name of the command.
+    commands : mapping of str to module
+        Each with ``add_arguments(parser)`` and ``run(args) -> int``; its docstring is the help.
+    description, epilog : str
+        Of the command itself.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Ready for :func:`run_command`.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=epilog)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for point in sorted([*_OWN, *entry_points(group=GROUP)]):
-        _add(commands, point)
+    added = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, module in commands.items():
+        _add(added, name, module)
     return parser
 
 
-def _add(commands: Any, point: EntryPoint) -> None:
-    module = point.load()
+def run_command(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, *, interrupted: str
+) -> int:
+    """Run what a command line asks for; errors become one line on stderr.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        From :func:`command_parser`.
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    interrupted : str
+        What to say after Ctrl-C.
+
+    Returns
+    -------
+    int
+        Exit status, as of :func:`main`.
+    """
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except MissingDependencyError as error:
+        return _fail(parser.prog, str(error), 2)
+    except (MembraneXAIError, OSError) as error:
+        return _fail(parser.prog, str(error), 1)
+    except KeyboardInterrupt:
+        return _fail(parser.prog, interrupted, 130)
+
+
+def _add(commands: Any, name: str, module: Any) -> None:
     summary, _, rest = (module.__doc__ or "").partition("\n")
     command = commands.add_parser(
-        point.name,
+        name,
         help=summary[:1].lower() + summary[1:].rstrip("."),
         description=f"{summary}\n{rest}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -77,6 +119,6 @@ def _add(commands: Any, point: EntryPoint) -> None:
     command.set_defaults(run=module.run)
 
 
-def _fail(message: str, status: int) -> int:
-    print(f"membrane-xai: {message}", file=sys.stderr)
+def _fail(prog: str, message: str, status: int) -> int:
+    print(f"{prog}: {message}", file=sys.stderr)
     return status
