@@ -6,9 +6,9 @@ OUT ?= demo-output
 
 .PHONY: demo test check lint types contracts docs bench minimum clean
 
-# Half the epochs of the configuration: enough to compare where the networks look.
+# A third of the configuration's epochs: enough to compare where the networks look.
 demo: .venv/installed-demo
-	$(BIN)/her2 train --config demo --set train.epochs=6 --draws 200 --out $(OUT)/her2
+	$(BIN)/her2 train --config demo --set train.epochs=4 --draws 200 --out $(OUT)/her2
 	$(BIN)/membrane-xai demo --out $(OUT) --trained $(OUT)/her2
 
 test: .venv/installed-all

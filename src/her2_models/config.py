@@ -50,8 +50,8 @@ class SyntheticConfig:
         Slides of different splits never share one.
     """
 
-    slides: Mapping[str, int] = field(default_factory=lambda: {"train": 24, "val": 6, "test": 10})
-    patches_per_slide: int = 4
+    slides: Mapping[str, int] = field(default_factory=lambda: {"train": 60, "val": 12, "test": 20})
+    patches_per_slide: int = 2
     size: int = 256
     mpp: float = 0.75
     seed: int = 0
