@@ -32,6 +32,10 @@ from .consistency import ConsistencyResult as ConsistencyResult
 from .consistency import consistency as consistency
 from .consistency import ec_score as ec_score
 from .consistency import pairwise_similarity as pairwise_similarity
+from .explanation_consistency import MagnificationConsistency as MagnificationConsistency
+from .explanation_consistency import PerturbationConsistency as PerturbationConsistency
+from .explanation_consistency import magnification_consistency as magnification_consistency
+from .explanation_consistency import perturbation_consistency as perturbation_consistency
 from .her2_rule import HER2RuleScore as HER2RuleScore
 from .her2_rule import her2_rule_score as her2_rule_score
 from .masks import MembraneMask as MembraneMask
