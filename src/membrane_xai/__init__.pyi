@@ -9,6 +9,7 @@ from . import perturb as perturb
 from . import report as report
 from . import stain as stain
 from . import statistics as statistics
+from . import study as study
 from .accumulate import EcAccumulator as EcAccumulator
 from .accumulate import MapAccumulator as MapAccumulator
 from .alignment import AlignmentResult as AlignmentResult
@@ -50,5 +51,7 @@ from .stain import separate_stains as separate_stains
 from .statistics import compare_paired as compare_paired
 from .statistics import shift_null as shift_null
 from .statistics import summarize as summarize
+from .study import StudyResult as StudyResult
+from .study import evaluate as evaluate
 
 __version__: str

@@ -50,11 +50,11 @@ def _pair(one: tuple[Array, Field], other: tuple[Array, Field], measure: Measure
     ]
     target = common_field(*fields)
     cells = (target.rows.cells, target.columns.cells)
-    registered = [
+    first, second = (
         View(register(found, field, target), everywhere(cells))
         for (found, _), field in zip((one, other), fields, strict=True)
-    ]
-    score, _, reason = similar(*registered, measure)
+    )
+    score, _, reason = similar(first, second, measure)
     extent = (target.rows.stop - target.rows.start, target.columns.stop - target.columns.start)
     larger = max(field.area for field in fields)
     return ScalePair(score, reason, extent, target.area / larger, cells)

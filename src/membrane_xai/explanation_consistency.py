@@ -17,7 +17,7 @@ from membrane_xai._explained import (
     explain_images,
     explain_views,
 )
-from membrane_xai._magnified import check_magnifications, compare_scales, one_map
+from membrane_xai._magnified import ScalePair, check_magnifications, compare_scales, one_map
 from membrane_xai._options import check_mpp, is_count
 from membrane_xai._perturbation import Perturbation
 from membrane_xai._progress import progress as progress_bar
@@ -217,7 +217,7 @@ def magnification_consistency(
     if window is not None and (not is_count(window) or window < 1):
         raise InvalidInputError(f"window is {window!r}; it takes a positive integer, pixels")
     _status.check_on_undefined(on_undefined)
-    found = []
+    found: list[list[ScalePair]] = []
 
     def add(batch: list[Any], chosen: list[Any] | None) -> None:
         maps, fields = [], []
