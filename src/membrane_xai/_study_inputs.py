@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +53,8 @@ class Entry:
     def load(self) -> Subject:
         """Read the image and find its mask."""
         rgb, mpp = self._pixels()
-        mask, region, flags = self.mask, self.region, ()
+        mask, region = self.mask, self.region
+        flags: tuple[str, ...] = ()
         if isinstance(mask, str):
             mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
         if isinstance(mask, MembraneMask):
@@ -85,7 +86,7 @@ def entries(
     targets: Sequence[Any] | None,
     regions: Any,
     mpp: float | None,
-) -> Iterator[Entry]:
+) -> Generator[Entry, None, None]:
     """Yield what belongs together; raise where one argument has more values than another."""
     given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
     shared = {name: x for name, x in given.items() if x is None or isinstance(x, str)}
@@ -96,9 +97,9 @@ def entries(
         one = dict(shared)
         for name, values in rest.items():
             one[name] = _next(values, name, i)
-        name = str(image) if isinstance(image, str | Path) else i
+        default = str(image) if isinstance(image, str | Path) else i
         yield Entry(
-            name if ids is None else _label(one["ids"]),
+            default if ids is None else _label(one["ids"]),
             _label(one["groups"]),
             _label(one["targets"]),
             image,
@@ -130,7 +131,12 @@ def _identity(value: Any) -> str:
         return f"{array_hash(value.mask)} {array_hash(value.tissue)} {value.flags}"
     if isinstance(value, Path) or (isinstance(value, str) and value not in ("extract", "tissue")):
         return _file_hash(Path(value))
-    return str(value) if value is None or isinstance(value, str) else array_hash(_plain(value))
+    if value is None or isinstance(value, str):
+        return str(value)
+    try:
+        return array_hash(_plain(value))
+    except (TypeError, ValueError) as error:
+        return f"unreadable: {error}"  # as loading will tell
 
 
 def _file_hash(path: Path) -> str:

@@ -193,7 +193,7 @@ def evaluate(
         for batch in batches(given, batch_size):
             rows += _of_batch(explainers, batch, plan, parts)
             done += len(batch)
-            show(done, f"{batch[-1].id}")
+            show(done, "explaining")
     if not rows:
         raise InvalidInputError("images is empty; it takes at least one image")
     return StudyResult(rows, settings | {"methods": list(explainers)})
