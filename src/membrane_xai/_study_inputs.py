@@ -59,7 +59,7 @@ class Entry:
             mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
         if isinstance(mask, MembraneMask):
             region = mask.tissue if isinstance(region, str) else region
-            mask, flags = mask.mask, mask.flags
+            flags, mask = mask.flags, mask.mask
         elif isinstance(region, str):
             raise InvalidInputError(
                 "regions is 'tissue', which a MembraneMask knows, but a mask is a plain array; "
