@@ -1,4 +1,4 @@
-"""Studies: the table counted by hand and against single calls, errors, and going on after a stop."""
+"""Studies: the table by hand and against single calls, errors, and going on after a stop."""
 
 import csv
 import json
@@ -20,10 +20,24 @@ from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import horizontal_flip, noise, rotation
 
-KEYS = (
-    "id group method class map chance ceiling relative enrichment skill coverage status ec "
-    "mask_share flags error"
-).split()
+KEYS = [
+    "id",
+    "group",
+    "method",
+    "class",
+    "map",
+    "chance",
+    "ceiling",
+    "relative",
+    "enrichment",
+    "skill",
+    "coverage",
+    "status",
+    "ec",
+    "mask_share",
+    "flags",
+    "error",
+]
 STEPS = [horizontal_flip(), noise(20, seed=1), rotation(30)]
 
 
@@ -160,16 +174,12 @@ def test_targets_are_passed_on_and_named(images, masks):
 
 
 def test_labels_must_not_change_with_the_view(images, masks):
-    maps = iter([{"a": darkness(images)}, {"b": darkness(images)}])
+    calls = []
 
     def explain(rgb):
-        return (
-            next(maps, {"a": darkness(rgb), str(len(seen)): darkness(rgb)})
-            if seen.append(1) is None
-            else None
-        )
+        calls.append(rgb)
+        return {f"class {len(calls)}": darkness(rgb)}
 
-    seen = []
     rows = evaluate({"m": explain}, images, masks, perturbations=[horizontal_flip()]).rows
     assert {row["status"] for row in rows} == {"error"}
     assert "they must be the same" in rows[0]["error"]
@@ -307,11 +317,16 @@ def test_only_what_changed_is_done_again(images, masks, tmp_path):
     result = evaluate({"m": Counting(0), "new": counting}, changed, other, out=out, ids="abcde")
     assert len(counting.seen) == 5
     assert [row["method"] for row in result.rows[:2]] == ["m", "new"]
-    for name in ("groups", "targets"):  # labels are part of the row
-        counting = Counting()
-        methods = {"m": (lambda rgb, _t: counting(rgb)) if name == "targets" else counting}
-        evaluate(methods, changed, other, out=out, ids="abcde", **{name: list("vwxyz")})
-        assert len(counting.seen) == 5
+
+
+def test_labels_are_part_of_what_is_kept(images, masks, tmp_path):
+    out = tmp_path / "study"
+    evaluate({"m": darkness}, images, masks, out=out)
+    counting = Counting()
+    evaluate({"m": counting}, images, masks, out=out, groups=list("vwxyz"))
+    assert len(counting.seen) == 5
+    evaluate({"m": lambda rgb, _: counting(rgb)}, images, masks, out=out, targets=range(5))
+    assert len(counting.seen) == 10
 
 
 def test_files_are_known_by_their_bytes(images, masks, tmp_path):

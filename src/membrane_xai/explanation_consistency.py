@@ -28,7 +28,6 @@ from membrane_xai.errors import InvalidInputError
 __all__ = [
     "MagnificationConsistency",
     "PerturbationConsistency",
-    "check_perturbations",
     "magnification_consistency",
     "perturbation_consistency",
 ]
@@ -118,7 +117,7 @@ def perturbation_consistency(
     (array([[-0.067,    nan]]), array([['ok', 'flat_map']], dtype='<U10'))
     """
     measure = _measure(similarity, k)
-    steps = check_perturbations(perturbations)
+    steps = _check_perturbations(perturbations)
     _check_reference(reference)
     _status.check_on_undefined(on_undefined)
     found: list[Agreement] = []
@@ -236,7 +235,7 @@ def magnification_consistency(
     return result
 
 
-def check_perturbations(perturbations: Any) -> tuple[Perturbation, ...]:
+def _check_perturbations(perturbations: Any) -> tuple[Perturbation, ...]:
     """Return perturbations as a tuple, or raise."""
     steps = () if isinstance(perturbations, Perturbation) else tuple(perturbations)
     if not steps or not all(isinstance(step, Perturbation) for step in steps):
