@@ -118,6 +118,13 @@ def test_nan_outside_the_compared_pixels_does_no_harm():
     assert found.ec.item() == pytest.approx(1)
 
 
+def test_images_without_ec_are_left_out_of_the_mean(images):
+    images[1] = 7
+    found = perturbation_consistency(luminance, images, [horizontal_flip()])
+    assert np.isnan(found.ec).tolist() == [False, True, False]
+    assert found.mean == pytest.approx(1)
+
+
 def test_nowhere_defined_is_nan_or_raised():
     image = np.zeros((2, 4, 4, 3), np.uint8)
     found = perturbation_consistency(luminance, image, [horizontal_flip()])
@@ -264,6 +271,10 @@ def test_targets_go_to_the_views_of_their_images(images):
         explain, images, [rotation(90)], targets=np.array([4, 5, 6]), batch_size=2
     )
     assert seen == [[4, 5], [4, 5], [6], [6]]
+    seen.clear()
+    mixed = [images[0], images[1][:, :7], images[2]]  # explained shape by shape
+    perturbation_consistency(explain, mixed, [rotation(90)], targets=[4, 5, 6])
+    assert seen == [[4, 6], [5], [4, 6], [5]]
 
 
 def test_images_are_not_altered(images):
@@ -442,6 +453,7 @@ ONE = [horizontal_flip()]
         (IMAGE, ONE, {"on_undefined": "skip"}, "on_undefined is 'skip'"),
         (IMAGE, ONE, {"targets": [1, 2]}, "targets has 2 values for 1 images"),
         (iter(IMAGE), ONE, {"targets": []}, "targets has 0 values for more images"),
+        (IMAGE, [zoom(2)], {"similarity": "topk_iou", "k": 5}, "k is 5, .* have 4 pixels"),
         (IMAGE, [zoom(2)], {"similarity": "ssim"}, "similarity is 'ssim', .* only 25% of"),
     ],
 )

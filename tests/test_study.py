@@ -113,6 +113,18 @@ def test_rows_equal_single_calls(images, masks, rng):
         assert row["mask_share"] == masks[i].mean()
 
 
+def test_negative_activation(images, masks):
+    def signed(rgb):
+        return darkness(rgb) - 128
+
+    for negative in ("clip", "abs"):
+        [row] = evaluate({"m": signed}, images[:1], masks[:1], negative=negative).rows
+        expected = alignment(signed(images[:1])[0], masks[0], negative=negative)
+        assert row["map"] == expected.map
+    [row] = evaluate({"m": signed}, images[:1], masks[:1], negative="raise").rows
+    assert row["status"] == "error"
+
+
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_batch_size_does_not_matter(images, masks, size):
     one = evaluate(METHODS, images, masks, perturbations=STEPS, batch_size=size)
@@ -317,6 +329,15 @@ def test_only_what_changed_is_done_again(images, masks, tmp_path):
     result = evaluate({"m": Counting(0), "new": counting}, changed, other, out=out, ids="abcde")
     assert len(counting.seen) == 5
     assert [row["method"] for row in result.rows[:2]] == ["m", "new"]
+
+
+def test_regions_are_part_of_what_is_kept(images, masks, rng, tmp_path):
+    regions = rng.random((5, 8, 8)) < 0.5
+    evaluate({"m": darkness}, images, masks, regions=regions, out=tmp_path / "study")
+    regions[2, 0, 0] ^= True
+    counting = Counting()
+    evaluate({"m": counting}, images, masks, regions=regions, out=tmp_path / "study")
+    assert counting.seen == [images[2].tobytes()]
 
 
 def test_labels_are_part_of_what_is_kept(images, masks, tmp_path):
