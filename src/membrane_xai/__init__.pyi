@@ -9,6 +9,7 @@ from . import perturb as perturb
 from . import report as report
 from . import stain as stain
 from . import statistics as statistics
+from . import study as study
 from .accumulate import EcAccumulator as EcAccumulator
 from .accumulate import MapAccumulator as MapAccumulator
 from .alignment import AlignmentResult as AlignmentResult
@@ -32,6 +33,10 @@ from .consistency import ConsistencyResult as ConsistencyResult
 from .consistency import consistency as consistency
 from .consistency import ec_score as ec_score
 from .consistency import pairwise_similarity as pairwise_similarity
+from .explanation_consistency import MagnificationConsistency as MagnificationConsistency
+from .explanation_consistency import PerturbationConsistency as PerturbationConsistency
+from .explanation_consistency import magnification_consistency as magnification_consistency
+from .explanation_consistency import perturbation_consistency as perturbation_consistency
 from .her2_rule import HER2RuleScore as HER2RuleScore
 from .her2_rule import her2_rule_score as her2_rule_score
 from .masks import MembraneMask as MembraneMask
@@ -46,5 +51,7 @@ from .stain import separate_stains as separate_stains
 from .statistics import compare_paired as compare_paired
 from .statistics import shift_null as shift_null
 from .statistics import summarize as summarize
+from .study import StudyResult as StudyResult
+from .study import evaluate as evaluate
 
 __version__: str

@@ -8,10 +8,11 @@ __all__ = ["progress"]
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[float, str], None]]:
+def progress(total: int | None, *, shown: bool = True) -> Iterator[Callable[[float, str], None]]:
     """Give a function that shows how much of `total` is done, and what at present.
 
-    It does nothing unless stderr is a terminal and rich is installed.
+    It does nothing unless `shown`, stderr is a terminal and rich is installed. `total` may be
+    unknown.
     """
     try:
         from rich.console import Console
@@ -21,7 +22,7 @@ def progress(total: int) -> Iterator[Callable[[float, str], None]]:
         yield lambda _done, _text: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), Remaining(), TextColumn("{task.description}"))
-    shown = sys.stderr.isatty()
+    shown = shown and sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, text: bar.update(task, completed=done, description=text)

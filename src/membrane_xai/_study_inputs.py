@@ -1,0 +1,169 @@
+"""The images of a study with their masks: what they are, and how to tell them again."""
+
+import hashlib
+import json
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._arrays import as_array, to_numpy
+from membrane_xai._explained import check_image
+from membrane_xai._perturbation import Rgb
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.io import read_image
+from membrane_xai.masks import MembraneMask, extract_membrane_mask
+from membrane_xai.report import array_hash
+
+__all__ = ["Entry", "Subject", "entries"]
+
+
+class Subject(NamedTuple):
+    """An image ready to be explained and scored."""
+
+    rgb: Rgb
+    mask: NDArray[Any]
+    region: NDArray[Any] | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image of a study as it was given."""
+
+    id: Any
+    group: Any
+    target: Any
+    image: Any
+    mask: Any
+    region: Any
+    """"tissue", None or an array."""
+    mpp: float | None
+
+    def key(self) -> str:
+        """Return a hash of all that the scores of this image depend on."""
+        parts = [self.id, self.group, self.target, self.mpp]
+        parts += [_identity(x) for x in (self.image, self.mask, self.region)]
+        text = json.dumps(parts, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def load(self) -> Subject:
+        """Read the image and find its mask."""
+        rgb, mpp = self._pixels()
+        mask, region = self.mask, self.region
+        flags: tuple[str, ...] = ()
+        if isinstance(mask, str):
+            mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
+        if isinstance(mask, MembraneMask):
+            region = mask.tissue if isinstance(region, str) else region
+            flags, mask = mask.flags, mask.mask
+        elif isinstance(region, str):
+            raise InvalidInputError(
+                "regions is 'tissue', which a MembraneMask knows, but a mask is a plain array; "
+                "pass regions as arrays"
+            )
+        mask = _of_image(mask, "mask", rgb)
+        return Subject(
+            rgb, mask, None if region is None else _of_image(region, "region", rgb), flags
+        )
+
+    def _pixels(self) -> tuple[Rgb, float | None]:
+        if isinstance(self.image, str | Path):
+            found = read_image(self.image, mpp=self.mpp)
+            return found.rgb, found.mpp
+        return check_image(self.image, "image"), self.mpp
+
+
+def entries(
+    images: Any,
+    masks: Any,
+    *,
+    groups: Sequence[Any] | None,
+    ids: Sequence[Any] | None,
+    targets: Sequence[Any] | None,
+    regions: Any,
+    mpp: float | None,
+) -> Generator[Entry, None, None]:
+    """Yield what belongs together; raise where one argument has more values than another."""
+    given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
+    shared = {name: x for name, x in given.items() if x is None or isinstance(x, str)}
+    rest: dict[str, Iterator[Any]] = {
+        name: iter(x) for name, x in given.items() if name not in shared
+    }
+    for i, image in enumerate(images):
+        one = dict(shared)
+        for name, values in rest.items():
+            one[name] = _next(values, name, i)
+        default = str(image) if isinstance(image, str | Path) else i
+        yield Entry(
+            default if ids is None else _label(one["ids"]),
+            _label(one["groups"]),
+            _label(one["targets"]),
+            image,
+            one["masks"],
+            one["regions"],
+            mpp,
+        )
+    for name, values in rest.items():
+        if next(values, rest) is not rest:
+            raise InvalidInputError(
+                f"{name} has more values than there are images; it takes one each"
+            )
+
+
+def _next(values: Iterable[Any], name: str, i: int) -> Any:
+    for value in values:
+        return value
+    raise InvalidInputError(f"{name} has {i} values, but there are more images; it takes one each")
+
+
+def _label(value: Any) -> Any:
+    """Return a label as a plain value that JSON keeps."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain if plain is None or isinstance(plain, str | int | float) else str(plain)
+
+
+def _identity(value: Any) -> str:
+    if isinstance(value, MembraneMask):
+        return f"{array_hash(value.mask)} {array_hash(value.tissue)} {value.flags}"
+    if isinstance(value, Path) or (isinstance(value, str) and value not in ("extract", "tissue")):
+        return _file_hash(Path(value))
+    if value is None or isinstance(value, str):
+        return str(value)
+    try:
+        return array_hash(_plain(value))
+    except (TypeError, ValueError) as error:
+        return f"unreadable: {error}"  # as loading will tell
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _plain(value: Any) -> NDArray[Any]:
+    return to_numpy(as_array(value))
+
+
+def _of_image(value: Any, name: str, rgb: Rgb) -> NDArray[Any]:
+    array = _plain(value)
+    if array.shape != rgb.shape[:2]:
+        raise InvalidInputError(
+            f"{name} has shape {array.shape} for an image of {rgb.shape}; it takes {rgb.shape[:2]}"
+        )
+    return array
+
+
+def _known(mpp: float | None, name: Any) -> float:
+    if mpp is None:
+        raise InvalidInputError(
+            f"mpp is None, and image {name} does not say its pixel size; "
+            f"masks='extract' takes it in micrometres per pixel"
+        )
+    return mpp

@@ -1,0 +1,87 @@
+"""A folder that keeps the rows of a study batch by batch, so that a stopped one can go on."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from membrane_xai._files import write_text
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["Parts", "Rows"]
+
+Rows = list[dict[str, Any]]
+
+_MANIFEST = "manifest.json"
+
+
+class Parts:
+    """Rows by image and method, in memory, and in a folder if there is one.
+
+    The folder has a manifest with the settings, and a file of JSON lines for every batch. Each line
+    has the rows of one image by one method, and the hash of what they were made from.
+    """
+
+    def __init__(
+        self, out: Path | None, settings: Mapping[str, Any], numbers: Sequence[str]
+    ) -> None:
+        self._out = out
+        self._numbers = frozenset(numbers)
+        self._found: dict[tuple[str, str], Rows] = {}
+        self._count = 0
+        if out is not None:
+            self._check_settings(out / _MANIFEST, settings)
+            for path in sorted(out.glob("part-*.jsonl")):
+                self._read(path)
+                self._count = int(path.stem.removeprefix("part-")) + 1
+
+    def get(self, key: str, method: str) -> Rows | None:
+        """Return the rows of a finished image, or None."""
+        return self._found.get((key, method))
+
+    def add(self, batch: Mapping[tuple[str, str], Rows]) -> None:
+        """Keep the rows of a batch, whole or not at all."""
+        self._found.update(batch)
+        if self._out is None or not batch:
+            return
+        lines = [
+            json.dumps({"input": key, "method": method, "rows": [_without_nan(r) for r in rows]})
+            for (key, method), rows in batch.items()
+        ]
+        write_text(self._out / f"part-{self._count:06d}.jsonl", "\n".join(lines) + "\n")
+        self._count += 1
+
+    def _read(self, path: Path) -> None:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            part = json.loads(line)
+            rows = [self._with_nan(row) for row in part["rows"]]
+            self._found[part["input"], part["method"]] = rows
+
+    def _with_nan(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: math.nan if value is None and name in self._numbers else value
+            for name, value in row.items()
+        }
+
+    @staticmethod
+    def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+        plain = json.loads(json.dumps(settings))
+        if not path.exists():
+            write_text(path, json.dumps({"settings": plain}, indent=2) + "\n")
+            return
+        there = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        for name in {**there, **plain}:
+            if there.get(name) != plain.get(name):
+                raise InvalidInputError(
+                    f"out has rows of other settings: there {name} is {there.get(name)!r}, now "
+                    f"{plain.get(name)!r}; take another folder, or the settings in {_MANIFEST}"
+                )
+
+
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as JSON can write it: undefined numbers are null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,484 @@
+"""Studies: the table by hand and against single calls, errors, and going on after a stop."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from membrane_xai import (
+    alignment,
+    evaluate,
+    extract_membrane_mask,
+    perturbation_consistency,
+)
+from membrane_xai.datasets import synthetic_her2
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.perturb import horizontal_flip, noise, rotation
+
+KEYS = [
+    "id",
+    "group",
+    "method",
+    "class",
+    "map",
+    "chance",
+    "ceiling",
+    "relative",
+    "enrichment",
+    "skill",
+    "coverage",
+    "status",
+    "ec",
+    "mask_share",
+    "flags",
+    "error",
+]
+STEPS = [horizontal_flip(), noise(20, seed=1), rotation(30)]
+
+
+def darkness(rgb):
+    return 255.0 - rgb.mean(axis=-1)
+
+
+def coarse(rgb):
+    return darkness(rgb).reshape(len(rgb), 4, 2, 4, 2).mean(axis=(2, 4))
+
+
+METHODS = {"darkness": darkness, "coarse": coarse}
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (5, 8, 8, 3), np.uint8)
+
+
+@pytest.fixture
+def masks(rng):
+    return rng.random((5, 8, 8)) < 0.3
+
+
+def same(rows, others):
+    """Compare tables, NaN being equal to NaN."""
+    assert [list(row) for row in rows] == [list(row) for row in others]
+    assert json.dumps(rows) == json.dumps(others)
+
+
+# Counted by hand
+
+
+def test_one_image_counted_by_hand():
+    image = np.zeros((1, 1, 4, 3), np.uint8)
+    cam = np.array([[[3.0, 1, 0, 0]]])
+    mask = np.array([[[True, False, False, False]]])
+    result = evaluate({"spot": lambda rgb: cam}, image, mask, groups=["slide"], ids=["a"])
+    [row] = result.rows
+    assert list(row) == KEYS
+    assert [row[k] for k in ("id", "group", "method", "class")] == ["a", "slide", "spot", None]
+    assert (row["map"], row["chance"], row["ceiling"], row["relative"]) == (0.75, 0.25, 1, 2 / 3)
+    assert (row["enrichment"], row["coverage"], row["mask_share"]) == (3, 1, 0.25)
+    assert (row["status"], row["flags"], row["error"]) == ("ok", "", "")
+    assert math.isnan(row["ec"])
+
+
+def test_rows_equal_single_calls(images, masks, rng):
+    regions = rng.random((5, 8, 8)) < 0.8
+    result = evaluate(
+        METHODS,
+        images,
+        masks,
+        regions=regions,
+        perturbations=STEPS,
+        similarity="cosine",
+        negative="abs",
+        batch_size=2,
+    )
+    assert [(r["id"], r["method"]) for r in result.rows] == [
+        (i, m) for i in range(5) for m in METHODS
+    ]
+    for row in result.rows:
+        i, explain = row["id"], METHODS[row["method"]]
+        single = alignment(
+            explain(images[i : i + 1])[0], masks[i], region=regions[i], negative="abs"
+        )
+        for name in ("map", "chance", "ceiling", "relative", "enrichment", "skill", "coverage"):
+            assert row[name] == getattr(single, name)
+        ec = perturbation_consistency(explain, images[i : i + 1], STEPS, similarity="cosine")
+        assert row["ec"] == ec.ec[0]
+        assert [row[f"ec {step.name}"] for step in STEPS] == ec.similarity[0].tolist()
+        assert row["mask_share"] == masks[i].mean()
+
+
+def test_negative_activation(images, masks):
+    def signed(rgb):
+        return darkness(rgb) - 128
+
+    for negative in ("clip", "abs"):
+        [row] = evaluate({"m": signed}, images[:1], masks[:1], negative=negative).rows
+        expected = alignment(signed(images[:1])[0], masks[0], negative=negative)
+        assert row["map"] == expected.map
+    [row] = evaluate({"m": signed}, images[:1], masks[:1], negative="raise").rows
+    assert row["status"] == "error"
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_batch_size_does_not_matter(images, masks, size):
+    one = evaluate(METHODS, images, masks, perturbations=STEPS, batch_size=size)
+    same(one.rows, evaluate(METHODS, images, masks, perturbations=STEPS, batch_size=2).rows)
+
+
+def test_iterators_will_do(images, masks):
+    found = evaluate(METHODS, iter(images), (m for m in masks), groups=iter("aabbc"))
+    same(found.rows, evaluate(METHODS, images, masks, groups=list("aabbc")).rows)
+
+
+def test_maps_of_every_array_library(backend, images, masks):
+    expected = evaluate({"m": darkness}, images, masks, perturbations=STEPS).rows
+    found = evaluate(
+        {"m": lambda rgb: backend.asarray(darkness(rgb))}, images, masks, perturbations=STEPS
+    ).rows
+    for row, other in zip(found, expected, strict=True):
+        for name, value in other.items():
+            assert row[name] == (pytest.approx(value, abs=1e-6) if type(value) is float else value)
+
+
+@given(order=st.permutations(range(5)))
+def test_an_image_scores_the_same_in_any_company(order):
+    rng = np.random.default_rng(3)
+    images, masks = rng.integers(0, 256, (5, 8, 8, 3), np.uint8), rng.random((5, 8, 8)) < 0.3
+    rows = evaluate(METHODS, images, masks, ids=range(5)).rows
+    picked = list(order)
+    mixed = evaluate(METHODS, images[picked], masks[picked], ids=picked, batch_size=3).rows
+    same(sorted(mixed, key=lambda row: row["id"]), rows)
+
+
+# Classes and targets
+
+
+def test_a_row_for_each_class(images, masks):
+    def explain(rgb):
+        return {"0": darkness(rgb), "3+": 255 - darkness(rgb)}
+
+    rows = evaluate({"two": explain}, images, masks, perturbations=[horizontal_flip()]).rows
+    assert [row["class"] for row in rows] == ["0", "3+"] * 5
+    assert [row["ec"] for row in rows] == pytest.approx([1] * 10)
+    alone = evaluate({"two": darkness}, images, masks).rows
+    assert [row["map"] for row in rows[::2]] == [row["map"] for row in alone]
+    assert rows[0]["map"] != rows[1]["map"]
+
+
+def test_targets_are_passed_on_and_named(images, masks):
+    seen = []
+
+    def explain(rgb, targets):
+        seen.append(targets)
+        return darkness(rgb)
+
+    rows = evaluate(
+        {"m": explain}, images, masks, targets=np.arange(5), perturbations=STEPS[:1], batch_size=3
+    ).rows
+    assert seen == [[0, 1, 2], [0, 1, 2], [3, 4], [3, 4]]
+    assert [row["class"] for row in rows] == [0, 1, 2, 3, 4]
+
+
+def test_labels_must_not_change_with_the_view(images, masks):
+    calls = []
+
+    def explain(rgb):
+        calls.append(rgb)
+        return {f"class {len(calls)}": darkness(rgb)}
+
+    rows = evaluate({"m": explain}, images, masks, perturbations=[horizontal_flip()]).rows
+    assert {row["status"] for row in rows} == {"error"}
+    assert "they must be the same" in rows[0]["error"]
+
+
+# Masks
+
+
+def test_masks_are_extracted_with_their_flags():
+    field = synthetic_her2("3+", size=128, mpp=0.5, seed=1)
+    blank = np.full((128, 128, 3), 240, np.uint8)
+    rows = evaluate({"m": darkness}, [field.rgb, blank], "extract", mpp=0.5, regions="tissue").rows
+    found = extract_membrane_mask(field.rgb, mpp=0.5)
+    assert rows[0]["mask_share"] == found.mask.mean() > 0
+    expected = alignment(darkness(field.rgb[None])[0], found.mask, region=found.tissue)
+    assert rows[0]["map"] == expected.map
+    assert rows[0]["flags"] == ";".join(found.flags)
+    assert rows[1]["flags"] == "blank"
+    assert rows[1]["status"] != "ok"
+    given_mask = evaluate({"m": darkness}, [field.rgb], [found], regions="tissue").rows
+    same(given_mask, rows[:1])
+    whole = evaluate({"m": darkness}, [field.rgb], [found]).rows
+    assert whole[0]["map"] == alignment(darkness(field.rgb[None])[0], found.mask).map
+
+
+def test_extracting_needs_the_pixel_size(images):
+    rows = evaluate({"m": darkness}, images, "extract").rows
+    assert {row["status"] for row in rows} == {"error"}
+    assert "mpp is None, and image 0 does not say" in rows[0]["error"]
+
+
+def test_files_say_their_pixel_size(tmp_path):
+    field = synthetic_her2("3+", size=128, mpp=0.5, seed=1)
+    path = tmp_path / "field.png"
+    PIL.Image.fromarray(field.rgb).save(path, dpi=(50800, 50800))
+    rows = evaluate({"m": darkness}, [path], "extract").rows
+    assert rows[0]["id"] == str(path)
+    expected = evaluate({"m": darkness}, [field.rgb], "extract", mpp=0.5).rows
+    assert rows[0]["map"] == pytest.approx(expected[0]["map"], rel=1e-3)
+
+
+# Errors of one image
+
+
+def test_bad_images_give_a_row_and_the_rest_goes_on(images, masks, tmp_path):
+    whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
+    PIL.Image.fromarray(images[0]).save(whole)
+    broken.write_bytes(whole.read_bytes()[:60])
+    given_images = [whole, broken, tmp_path / "missing.png", images[3][..., 0], None]
+    rows = evaluate(METHODS, given_images, masks, perturbations=STEPS).rows
+    assert [row["status"] for row in rows] == ["ok"] * 2 + ["error"] * 8
+    assert "truncated or damaged" in rows[2]["error"]
+    assert "FileNotFoundError" in rows[4]["error"]
+    assert "image has shape (8, 8)" in rows[6]["error"]
+    assert rows[8]["error"].startswith("InvalidInputError: image has shape ()")
+    assert all(list(row) == list(rows[0]) for row in rows)
+    assert math.isnan(rows[2]["map"])
+    assert math.isnan(rows[2]["mask_share"])
+    expected = evaluate(METHODS, images[:1], masks[:1], perturbations=STEPS, ids=[str(whole)])
+    same(rows[:2], expected.rows)
+
+
+def test_an_explainer_that_raises_for_one_image(images, masks):
+    images[3] = 7
+
+    def explain(rgb):
+        if (rgb == 7).all(axis=(1, 2, 3)).any():
+            raise RuntimeError("out of\nmemory")
+        return darkness(rgb)
+
+    result = evaluate({"fragile": explain, "darkness": darkness}, images, masks)
+    bad = [row for row in result.rows if row["status"] == "error"]
+    assert [(row["id"], row["method"]) for row in bad] == [(3, "fragile")]
+    assert bad[0]["error"] == "RuntimeError: out of memory"
+    assert bad[0]["mask_share"] == masks[3].mean()
+    expected = evaluate({"fragile": darkness, "darkness": darkness}, images, masks).rows
+    same([r for r in result.rows if r["id"] != 3], [r for r in expected if r["id"] != 3])
+
+
+def test_a_mask_that_does_not_fit_its_image(images, masks):
+    given_masks = [masks[0], masks[1][:4], masks[2] * 7.0, *masks[3:]]
+    rows = evaluate({"m": darkness}, images, given_masks).rows
+    assert [row["status"] for row in rows] == ["ok", "error", "error", "ok", "ok"]
+    assert "mask has shape (4, 8) for an image of (8, 8, 3)" in rows[1]["error"]
+    assert "values from 0 to 7" in rows[2]["error"]
+    rows = evaluate({"m": darkness}, images, masks, regions="tissue").rows
+    assert "regions is 'tissue', which a MembraneMask knows" in rows[0]["error"]
+
+
+# Going on after a stop
+
+
+class Counting:
+    """Count images, and stop the run at one of them."""
+
+    def __init__(self, stop=None):
+        self.seen, self.stop = [], stop
+
+    def __call__(self, rgb):
+        for image in rgb:
+            if len(self.seen) == self.stop:
+                raise KeyboardInterrupt
+            self.seen.append(image.tobytes())
+        return darkness(rgb)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 4, 5])
+def test_a_stopped_run_goes_on(images, masks, tmp_path, stop):
+    options = {"batch_size": 2, "out": tmp_path / "study", "groups": list("aabbc")}
+    masks[1] = False  # an undefined score survives the file
+    expected = evaluate({"m": darkness}, images, masks, groups=list("aabbc")).rows
+    if stop < 5:
+        with pytest.raises(KeyboardInterrupt):
+            evaluate({"m": Counting(stop)}, images, masks, **options)
+    finished = stop // 2 * 2 if stop < 5 else 0
+    again = Counting()
+    result = evaluate({"m": again}, images, masks, **options)
+    same(result.rows, expected)
+    assert again.seen == [image.tobytes() for image in images[finished:]]
+    silent = Counting(stop=0)
+    same(evaluate({"m": silent}, images, masks, **options).rows, expected)
+
+
+def test_only_what_changed_is_done_again(images, masks, tmp_path):
+    out = tmp_path / "study"
+    evaluate({"m": darkness}, images, masks, out=out, ids="abcde")
+    changed, other = images.copy(), masks.copy()
+    changed[1, 0, 0, 0] ^= 1
+    other[3, 0, 0] ^= True
+    counting = Counting()
+    result = evaluate({"m": counting}, changed, other, out=out, ids="abcde")
+    assert counting.seen == [changed[1].tobytes(), changed[3].tobytes()]
+    same(result.rows, evaluate({"m": darkness}, changed, other, ids="abcde").rows)
+    counting = Counting()
+    result = evaluate({"m": Counting(0), "new": counting}, changed, other, out=out, ids="abcde")
+    assert len(counting.seen) == 5
+    assert [row["method"] for row in result.rows[:2]] == ["m", "new"]
+
+
+def test_regions_are_part_of_what_is_kept(images, masks, rng, tmp_path):
+    regions = rng.random((5, 8, 8)) < 0.5
+    evaluate({"m": darkness}, images, masks, regions=regions, out=tmp_path / "study")
+    regions[2, 0, 0] ^= True
+    counting = Counting()
+    evaluate({"m": counting}, images, masks, regions=regions, out=tmp_path / "study")
+    assert counting.seen == [images[2].tobytes()]
+
+
+def test_labels_are_part_of_what_is_kept(images, masks, tmp_path):
+    out = tmp_path / "study"
+    evaluate({"m": darkness}, images, masks, out=out)
+    counting = Counting()
+    evaluate({"m": counting}, images, masks, out=out, groups=list("vwxyz"))
+    assert len(counting.seen) == 5
+    evaluate({"m": lambda rgb, _: counting(rgb)}, images, masks, out=out, targets=range(5))
+    assert len(counting.seen) == 10
+
+
+def test_files_are_known_by_their_bytes(images, masks, tmp_path):
+    path = tmp_path / "image.png"
+    PIL.Image.fromarray(images[0]).save(path)
+    out = tmp_path / "study"
+    evaluate({"m": darkness}, [path], masks[:1], out=out)
+    evaluate({"m": Counting(0)}, [path], masks[:1], out=out)
+    PIL.Image.fromarray(images[1]).save(path)
+    counting = Counting()
+    evaluate({"m": counting}, [path], masks[:1], out=out)
+    assert len(counting.seen) == 1
+
+
+def test_errors_are_tried_again(images, masks, tmp_path):
+    def broken(rgb):
+        raise RuntimeError("busy")
+
+    out = tmp_path / "study"
+    first = evaluate({"m": broken}, images, masks, out=out)
+    assert first.summary()[0]["error"] == 5
+    same(
+        evaluate({"m": darkness}, images, masks, out=out).rows,
+        evaluate({"m": darkness}, images, masks).rows,
+    )
+    evaluate({"m": Counting(0)}, images, masks, out=out)
+
+
+def test_a_folder_of_other_settings_is_refused(images, masks, tmp_path):
+    out = tmp_path / "study"
+    evaluate({"m": darkness}, images, masks, out=out)
+    with pytest.raises(InvalidInputError, match="there similarity is 'pearson', now 'cosine'"):
+        evaluate({"m": darkness}, images, masks, out=out, similarity="cosine")
+    with pytest.raises(InvalidInputError, match="there perturbations is"):
+        evaluate({"m": darkness}, images, masks, out=out, perturbations=STEPS)
+
+
+def test_the_folder_holds_json_lines_and_a_manifest(images, masks, tmp_path):
+    out = tmp_path / "study"
+    masks[0] = False
+    evaluate({"m": darkness}, images, masks, out=out, batch_size=2)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "manifest.json",
+        "part-000000.jsonl",
+        "part-000001.jsonl",
+        "part-000002.jsonl",
+    ]
+    lines = (out / "part-000000.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    row = json.loads(lines[0])["rows"][0]
+    assert row["map"] is None
+    assert json.loads((out / "manifest.json").read_text())["settings"]["similarity"] == "pearson"
+
+
+# Results
+
+
+def test_summary_counts_and_averages(images, masks):
+    masks[1] = False
+    result = evaluate(METHODS, [*images[:4], None], masks, groups=list("aabbb"))
+    [first, second] = result.summary()
+    rows = [row for row in result.rows if row["method"] == "coarse"]
+    assert (first["method"], second["method"]) == ("darkness", "coarse")
+    assert (second["n"], second["ok"], second["empty_mask"], second["error"]) == (5, 3, 1, 1)
+    assert second["no_activation"] == second["non_finite"] == 0
+    defined = [row["relative"] for row in rows if row["status"] == "ok"]
+    assert second["relative"] == pytest.approx(np.mean(defined))
+    assert math.isnan(second["ec"])
+    by_group = result.summary(by=("method", "group"))
+    assert [(r["method"], r["group"], r["n"]) for r in by_group] == [
+        ("darkness", "a", 2),
+        ("coarse", "a", 2),
+        ("darkness", "b", 3),
+        ("coarse", "b", 3),
+    ]
+    same(result.summary(by="method"), result.summary())
+    with pytest.raises(InvalidInputError, match="by is 'slide'; it takes names among"):
+        result.summary(by="slide")
+
+
+def test_tables_on_disk(images, masks, tmp_path):
+    masks[1] = False
+    result = evaluate(METHODS, images, masks, perturbations=STEPS)
+    with result.to_csv(tmp_path / "rows.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 10
+    assert list(table[0]) == list(result.rows[0])
+    assert float(table[0]["map"]) == result.rows[0]["map"]
+    assert table[2]["map"] == ""
+    document = json.loads(result.to_json(tmp_path / "rows.json").read_text())
+    assert document["provenance"]["parameters"]["methods"] == ["darkness", "coarse"]
+    assert len(document["rows"]) == 10
+
+
+def test_no_bar_without_a_terminal(images, masks, capsys):
+    evaluate(METHODS, images, masks, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+# Bad input
+
+OK = {"m": darkness}
+TWO = np.zeros((2, 8, 8, 3), np.uint8)
+MASKS = np.ones((2, 8, 8), bool)
+
+
+@pytest.mark.parametrize(
+    ("explainers", "images", "masks", "options", "words"),
+    [
+        ({}, TWO, MASKS, {}, r"explainers is \{\}; it takes a mapping"),
+        (darkness, TWO, MASKS, {}, "it takes a mapping from names to callables"),
+        ({"m": 3}, TWO, MASKS, {}, "explainers has 'm': 3; it takes names and callables"),
+        (OK, TWO[0], MASKS, {}, "images is array"),
+        (OK, "folder", MASKS, {}, "images is 'folder'; it takes"),
+        (OK, [], [], {}, "images is empty"),
+        (OK, TWO, None, {}, "masks is None; it takes 'extract' or one mask an image"),
+        (OK, TWO, "auto", {}, "masks is 'auto'"),
+        (OK, TWO, MASKS[:1], {}, "masks has 1 values, but there are more images"),
+        (OK, TWO[:1], MASKS, {}, "masks has more values than there are images"),
+        (OK, TWO, MASKS, {"groups": ["a"]}, "groups has 1 values"),
+        (OK, TWO, MASKS, {"ids": ["a", "a"]}, "ids has 'a' more than once"),
+        (OK, TWO, MASKS, {"regions": "cells"}, "regions is 'cells'; it takes 'tissue'"),
+        (OK, TWO, MASKS, {"perturbations": [STEPS[0]] * 2}, "of different names"),
+        (OK, TWO, MASKS, {"perturbations": ["flip"]}, "it takes Perturbation objects"),
+        (OK, TWO, MASKS, {"similarity": "near"}, "similarity is 'near'"),
+        (OK, TWO, MASKS, {"negative": "drop"}, "negative is 'drop'"),
+        (OK, TWO, MASKS, {"batch_size": 1.5}, "batch_size is 1.5"),
+        (OK, TWO, MASKS, {"mpp": -1}, "mpp is -1; it takes a positive number"),
+    ],
+)
+def test_arguments_that_do_not_fit(explainers, images, masks, options, words):
+    with pytest.raises(InvalidInputError, match=words):
+        evaluate(explainers, images, masks, **options)
