@@ -16,6 +16,8 @@ try:
     import torch
     from pytorch_grad_cam import score_cam
     from pytorch_grad_cam.base_cam import BaseCAM
+
+    from membrane_xai.integrations.pytorch_grad_cam import native_grid
 except ImportError as error:
     raise MissingDependencyError(
         f'explanations need {error.name}: pip install "membrane-xai[her2]"'
@@ -76,9 +78,12 @@ def native_cam(
     InvalidInputError
         pytorch-grad-cam has no such method, or the network no such class.
     """
-    native = type(f"Native{method}", (_NativeGrid, cam_method(method)), {})
     targets = [_score_of(target)] * len(inputs)
-    with _quiet_score_cam(), native(backbone.network, [backbone.target_layer]) as cam:
+    with (
+        _quiet_score_cam(),
+        cam_method(method)(backbone.network, [backbone.target_layer]) as cam,
+        native_grid(cam),
+    ):
         maps = cam(inputs, targets)
     return np.asarray(maps, dtype=float)
 
@@ -144,32 +149,6 @@ def _score_of(target: int) -> Callable[[torch.Tensor], torch.Tensor]:
         return output[target]
 
     return score
-
-
-class _NativeGrid:
-    """Mixed in before a method of pytorch-grad-cam: leave the map on the grid of its layer."""
-
-    detach: bool
-    target_layers: list[torch.nn.Module]
-    activations_and_grads: Any
-    get_cam_image: Any
-
-    def compute_cam_per_layer(
-        self, input_tensor: torch.Tensor, targets: list[Any], eigen_smooth: bool
-    ) -> list[NDArray[np.float32]]:
-        activations: list[Any] = list(self.activations_and_grads.activations)
-        gradients: list[Any] = list(self.activations_and_grads.gradients) or [None]
-        if self.detach:  # methods with second derivatives need tensors
-            activations, gradients = (
-                [x if x is None else x.cpu().numpy() for x in xs] for xs in (activations, gradients)
-            )
-        cam = self.get_cam_image(
-            input_tensor, self.target_layers[0], targets, activations[0], gradients[0], eigen_smooth
-        )
-        return [np.maximum(cam, 0)]
-
-    def aggregate_multi_layers(self, cams: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return cams[0]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
 
 try:
     from quantus.helpers import utils
@@ -85,7 +85,11 @@ class ImageMetric(Metric[list[float]]):
             NaN for an image without a score; one mean of the others with ``return_aggregate=True``.
         """
         if a_batch is not None:
-            # Quantus takes maps of the image's grid only, and none that is flat: it gets a stand-in.
+            # Quantus takes maps of the image's grid, none of them flat: it gets a stand-in.
+            if len(a_batch) != len(x_batch):
+                raise InvalidInputError(
+                    f"a_batch has {len(a_batch)} maps for {len(x_batch)} images"
+                )
             kwargs["custom_batch"] = np.asarray(a_batch)
             first = utils.infer_channel_first(x_batch) if channel_first is None else channel_first
             shape = utils.make_channel_first(x_batch, first).shape
