@@ -95,7 +95,7 @@ def test_a_layer_with_channels_is_reduced(network, images):
 
 
 def test_a_tuple_of_one_is_unpacked(network, images):
-    raw = Saliency(network).attribute((images,), target=0)
+    raw = Saliency(network).attribute((images.requires_grad_(),), target=0)
     assert isinstance(raw, tuple)
     assert torch.equal(to_maps(raw), raw[0].sum(1))
 

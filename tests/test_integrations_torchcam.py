@@ -101,7 +101,7 @@ def test_the_summary_is_the_mean_of_the_scores(network, images, masks, classes):
     summary = metric.summary()
     assert (summary["scored"], summary["undefined"]) == (4, 0)
     for name in ("map", "chance", "ceiling", "relative", "coverage"):
-        assert summary[name] == pytest.approx(float(getattr(expected, name).mean()), rel=1e-6)
+        assert summary[name] == pytest.approx(float(getattr(expected, name).mean()), rel=1e-5)
     by_hand = [reference.map_score(c, m) for c, m in zip(maps.numpy(), masks, strict=True)]
     assert summary["map"] == pytest.approx(np.mean(by_hand), rel=1e-5)
 
@@ -130,14 +130,16 @@ def test_the_scores_of_the_network_pass_through_logits_fn(network, images, masks
 
 def test_undefined_samples_are_counted_and_left_out(network, images, masks):
     masks[0] = False
-    images[1, 0, 0, 0] = torch.nan
+    with torch.no_grad():
+        network[2].bias -= 100  # no positive activation, but for the brightest image
+        images[1] *= 1e4
     with GradCAM(network, network[2]) as extractor:
         metric = MembraneActivationPrecision(extractor)
         metric.update(images, masks, 1)
         status = mx.alignment(maps_of(network, images, 1), masks).status
         summary = metric.summary()
         scores = mx.map_score(maps_of(network, images, 1), masks)
-        assert summary["scored"] == int((status == "ok").sum()) <= 2
+        assert summary["scored"] == int((status == "ok").sum()) < 3
         assert summary["undefined"] == 4 - summary["scored"]
         assert metric.statuses["empty_mask"] == 1
         assert metric.statuses.total() == 4
