@@ -88,7 +88,8 @@ class ImageMetric(Metric[list[float]]):
             # Quantus takes maps of the image's grid, none of them flat: it gets a stand-in.
             if len(a_batch) != len(x_batch):
                 raise InvalidInputError(
-                    f"a_batch has {len(a_batch)} maps for {len(x_batch)} images"
+                    f"a_batch has {len(a_batch)} maps for {len(x_batch)} images; "
+                    f"it takes one per image"
                 )
             kwargs["custom_batch"] = np.asarray(a_batch)
             first = utils.infer_channel_first(x_batch) if channel_first is None else channel_first
