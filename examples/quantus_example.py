@@ -22,9 +22,8 @@ found = quantus.evaluate(
         "EC": ExplanationConsistency(n_views=2),
         "mass accuracy": quantus.RelevanceMassAccuracy(abs=True, disable_warnings=True),
     },
-    xai_methods={
-        name: {"xai_lib": "captum", "method": name} for name in ("Saliency", "InputXGradient")
-    },
+    xai_methods={"Saliency": quantus.explain, "InputXGradient": quantus.explain},
+    explain_func_kwargs={"xai_lib": "captum"},
     model=backbone.network,
     x_batch=images.numpy(),
     y_batch=classes,
