@@ -6,8 +6,10 @@ OUT ?= demo-output
 
 .PHONY: demo test check lint types contracts docs bench minimum clean
 
+# Half the epochs of the configuration: enough to compare where the networks look.
 demo: .venv/installed-demo
-	$(BIN)/membrane-xai demo --out $(OUT)
+	$(BIN)/her2 train --config demo --set train.epochs=6 --draws 200 --out $(OUT)/her2
+	$(BIN)/membrane-xai demo --out $(OUT) --trained $(OUT)/her2
 
 test: .venv/installed-all
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
@@ -31,6 +33,7 @@ bench: .venv/installed-all
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/cells.py
+	$(BIN)/python benchmarks/unfreezing.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed

@@ -44,6 +44,7 @@ numpydoc_show_class_members = False
 # Public modules whose every name must have a page; see _extensions/public_names.py.
 documented_modules = [
     "membrane_xai",
+    "membrane_xai.accumulate",
     "membrane_xai.alignment",
     "membrane_xai.annotations",
     "membrane_xai.cells",
@@ -59,9 +60,26 @@ documented_modules = [
     "membrane_xai.ranking",
     "membrane_xai.report",
     "membrane_xai.stain",
+    "membrane_xai.statistics",
+    "her2_models.augment",
+    "her2_models.checkpoints",
+    "her2_models.cli",
+    "her2_models.config",
+    "her2_models.data",
     "her2_models.demo",
+    "her2_models.evaluate",
+    "her2_models.evaluation_figures",
     "her2_models.explain",
+    "her2_models.inputs",
+    "her2_models.lightning_module",
+    "her2_models.losses",
+    "her2_models.metrics",
     "her2_models.models",
+    "her2_models.patches",
+    "her2_models.score_cam",
+    "her2_models.synthetic_slides",
+    "her2_models.train",
+    "her2_models.unfreeze",
 ]
 
 if os.environ.get("MEMBRANE_XAI_DOCS_ONLINE") == "1":

@@ -40,7 +40,7 @@ RULES = (
         "numbers of slides for train, val and test, from 1",
         lambda x: set(x) == {"train", "val", "test"} and min(x.values()) >= 1,
     ),
-    Rule("data.synthetic.patches_per_slide", "1 to 4", lambda x: 1 <= x <= 4),
+    _from("data.synthetic.patches_per_slide", 1),
     Rule("data.synthetic.size", "128 to 1024", lambda x: 128 <= x <= 1024),
     _between("data.synthetic.mpp", 0.2, 1.0),
     _from("data.synthetic.seed", 0),

@@ -41,7 +41,7 @@ class SyntheticConfig:
     slides : dict of str to int
         Slides of each score by split.
     patches_per_slide : int
-        Quadrants of one field, at most 4; they share the stain, and are a group.
+        Fields of the same stain and score; a group.
     size : int
         Side of a patch in pixels.
     mpp : float
@@ -52,8 +52,8 @@ class SyntheticConfig:
 
     slides: Mapping[str, int] = field(default_factory=lambda: {"train": 24, "val": 6, "test": 10})
     patches_per_slide: int = 4
-    size: int = 384
-    mpp: float = 0.5
+    size: int = 256
+    mpp: float = 0.75
     seed: int = 0
 
 

@@ -1,8 +1,6 @@
 """Images in, CAMs out, by the methods of pytorch-grad-cam, on the grid where they arise."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from membrane_xai.errors import InvalidInputError, MissingDependencyError
 try:
     import pytorch_grad_cam
     import torch
-    from pytorch_grad_cam import score_cam
     from pytorch_grad_cam.base_cam import BaseCAM
 
     from membrane_xai.integrations.pytorch_grad_cam import native_grid
@@ -22,6 +19,8 @@ except ImportError as error:
     raise MissingDependencyError(
         f'explanations need {error.name}: pip install "membrane-xai[her2]"'
     ) from error
+
+from her2_models.score_cam import ScoreCAM
 
 __all__ = ["NORMALISATION", "cam_method", "cam_methods", "native_cam", "predict"]
 
@@ -55,7 +54,8 @@ def native_cam(
     """Explain one class with a method of pytorch-grad-cam, on the grid of the target layer.
 
     pytorch-grad-cam stretches its maps to the image and to [0, 1]; MAP does not need the first and
-    depends on the second, so neither is done here.
+    depends on the second, so neither is done here. ScoreCAM's map is the library's, computed by
+    :class:`her2_models.score_cam.ScoreCAM` in less time.
 
     Parameters
     ----------
@@ -78,12 +78,11 @@ def native_cam(
     InvalidInputError
         pytorch-grad-cam has no such method, or the network no such class.
     """
+    library, layers = cam_method(method), [backbone.target_layer]
     targets = [_score_of(target)] * len(inputs)
-    with (
-        _quiet_score_cam(),
-        cam_method(method)(backbone.network, [backbone.target_layer]) as cam,
-        native_grid(cam),
-    ):
+    if method == "ScoreCAM":
+        return ScoreCAM(backbone.network, layers).native(inputs, targets).astype(float)
+    with library(backbone.network, layers) as cam, native_grid(cam):
         maps = cam(inputs, targets)
     return np.asarray(maps, dtype=float)
 
@@ -149,14 +148,3 @@ def _score_of(target: int) -> Callable[[torch.Tensor], torch.Tensor]:
         return output[target]
 
     return score
-
-
-@contextmanager
-def _quiet_score_cam() -> Iterator[None]:
-    """Keep ScoreCAM from drawing a progress bar per image over the caller's own."""
-    original = score_cam.tqdm
-    score_cam.tqdm = SimpleNamespace(tqdm=lambda batches: batches)
-    try:
-        yield
-    finally:
-        score_cam.tqdm = original

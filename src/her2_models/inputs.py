@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ except ImportError as error:
         f'her2_models needs {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
-__all__ = ["InputSpec", "windows"]
+__all__ = ["InputSpec", "random_window", "windows"]
 
 _MICROMETRES = 10.0  # per pixel at 1x: an objective of 40x gives 0.25
 
@@ -50,7 +49,7 @@ class InputSpec:
         -------
         torch.Tensor of shape (3, size, size), uint8
         """
-        image = to_image(np.ascontiguousarray(rgb))
+        image = to_image(np.require(rgb, requirements=["C", "W"]))
         scaled: torch.Tensor = resize(image, [self.size, self.size], antialias=True)
         return scaled.as_subclass(torch.Tensor)
 
@@ -122,12 +121,12 @@ def windows(
     >>> windows((300, 300), mpp=0.25, magnification=20, size=224)
     [(slice(0, 300, None), slice(0, 300, None))]
     """
-    side = window_side(mpp=mpp, magnification=magnification, size=size)
+    side = _window_side(mpp=mpp, magnification=magnification, size=size)
     rows, columns = ([*_cuts(length, side)] for length in shape)
     return [(row, column) for row in rows for column in columns]
 
 
-def window_side(*, mpp: float | None, magnification: float, size: int) -> int:
+def _window_side(*, mpp: float | None, magnification: float, size: int) -> int:
     """Return the side, in pixels of the image, of what the input shows."""
     if mpp is None:
         raise InvalidInputError(
@@ -145,24 +144,28 @@ def _cuts(length: int, side: int) -> Iterator[slice]:
 
 
 def random_window(
-    shape: tuple[int, int], side: int, generator: torch.Generator
+    shape: tuple[int, int], *, mpp: float | None, magnification: float, size: int
 ) -> tuple[slice, slice]:
-    """Draw a window of a side, cut to the image where that is smaller."""
+    """Draw one window from torch's global generator, anywhere in the field.
 
-    def draw(length: int) -> slice:
-        free = max(length - side, 0)
-        start = int(torch.randint(free + 1, (), generator=generator))
-        return slice(start, min(start + side, length))
+    Parameters
+    ----------
+    shape, mpp, magnification, size
+        As :func:`windows` takes them.
 
-    rows, columns = shape
-    return draw(rows), draw(columns)
+    Returns
+    -------
+    tuple of slice
+        Rows and columns, cut to the image where the field is smaller.
 
-
-def as_rgb(pixels: Any) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 pixels, or raise."""
-    array = np.asarray(pixels)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise InvalidInputError(
-            f"image has dtype {array.dtype} and shape {array.shape}; it takes uint8, (H, W, 3)"
-        )
-    return array
+    Raises
+    ------
+    InvalidInputError
+        `mpp` is not known.
+    """
+    side = _window_side(mpp=mpp, magnification=magnification, size=size)
+    starts = [int(torch.randint(max(length - side, 0) + 1, ())) for length in shape]
+    rows, columns = (
+        slice(start, min(start + side, length)) for start, length in zip(starts, shape, strict=True)
+    )
+    return rows, columns

@@ -1,3 +1,4 @@
+from . import accumulate as accumulate
 from . import annotations as annotations
 from . import cells as cells
 from . import datasets as datasets
@@ -8,6 +9,9 @@ from . import integrations as integrations
 from . import perturb as perturb
 from . import report as report
 from . import stain as stain
+from . import statistics as statistics
+from .accumulate import EcAccumulator as EcAccumulator
+from .accumulate import MapAccumulator as MapAccumulator
 from .alignment import AlignmentResult as AlignmentResult
 from .alignment import MapCurve as MapCurve
 from .alignment import PooledMask as PooledMask
@@ -40,5 +44,8 @@ from .ranking import topk_intersection as topk_intersection
 from .stain import estimate_background as estimate_background
 from .stain import estimate_stain_matrix as estimate_stain_matrix
 from .stain import separate_stains as separate_stains
+from .statistics import compare_paired as compare_paired
+from .statistics import shift_null as shift_null
+from .statistics import summarize as summarize
 
 __version__: str

@@ -8,7 +8,7 @@ import numpy as np
 from membrane_xai._arrays import Array, follow, from_numpy, namespace, wide_dtype
 from membrane_xai._similarity import Features, Similarity
 
-__all__ = ["PairSet", "mean_similarity", "similarity_matrix"]
+__all__ = ["PairSet", "features_of", "mean_similarity", "similarity_matrix"]
 
 _BLOCK_BYTES = 1 << 22
 
@@ -37,7 +37,7 @@ def mean_similarity(maps: Array, pairs: PairSet, similarity: Similarity) -> Arra
 def similarity_matrix(maps: Array, similarity: Similarity) -> Array:
     """Return the (N, N) similarities, flattened; NaN where a map cannot be compared."""
     xp = namespace(maps)
-    found = _features(maps, similarity)
+    found = features_of(maps, similarity)
     n = maps.shape[0]
     if similarity.unit_vectors:
         units = found.parts[0]
@@ -82,7 +82,7 @@ def _row(sums: _Sums, possible: int) -> Array:
     return xp.stack([mean, sums.count, possible - sums.count, code], axis=0)
 
 
-def _features(maps: Array, similarity: Similarity) -> Features:
+def features_of(maps: Array, similarity: Similarity) -> Features:
     """Widen a block of maps, blank those that are not finite, and compute features."""
     xp = namespace(maps)
     maps = xp.astype(maps, wide_dtype(maps))
@@ -111,7 +111,7 @@ def _closed_form(
     step = max(1, _BLOCK_BYTES // (8 * pixels))
     for start in range(0, indices.size, step):
         part = indices[start : start + step]
-        found = _features(_take(maps, part), similarity)
+        found = features_of(_take(maps, part), similarity)
         defined = xp.astype(found.defined, wide)
         w = from_numpy(maps, weights[part], wide) * defined
         vector = vector + xp.matmul(w, found.parts[0])
@@ -128,7 +128,7 @@ def _pair_by_pair(
     sums = _empty(maps)
     if indices.size < 2:
         return sums
-    found = _features(_take(maps, indices), similarity)
+    found = features_of(_take(maps, indices), similarity)
     w = from_numpy(maps, weights[indices], wide_dtype(maps))
     for i in range(indices.size - 1):
         rest = found.part(i + 1, None)
@@ -147,8 +147,8 @@ def _against_reference(
         reference = follow(maps, pairs.reference, "reference")[None, ...]
     if not indices.size:
         return _empty(maps)
-    one = _features(reference, similarity)
-    found = _features(_take(maps, indices), similarity)
+    one = features_of(reference, similarity)
+    found = features_of(_take(maps, indices), similarity)
     w = from_numpy(maps, pairs.weights[indices], wide_dtype(maps))
     return _add(_empty(maps), similarity.compare(one, found), found.defined & one.defined, w)
 

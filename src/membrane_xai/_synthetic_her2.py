@@ -100,7 +100,12 @@ class Parameters(NamedTuple):
 
 
 def draw(
-    score: str, grid: Grid, seed: int, options: Parameters, background: NDArray[np.float64] | None
+    score: str,
+    grid: Grid,
+    seed: int,
+    options: Parameters,
+    background: NDArray[np.float64] | None,
+    stain_matrix: NDArray[np.float64] | None,
 ) -> SyntheticHER2:
     """Draw :func:`membrane_xai.datasets.synthetic_her2` from checked arguments."""
     # A stream per stage: what one of them draws does not change the others.
@@ -119,7 +124,10 @@ def draw(
     densities = draw_stains(texture, tissue, nuclei, staining, membrane, haze=options.haze)
     add_artefacts(texture, grid, densities, options.artefacts)
     vectors, glass = draw_vectors(optics, options.stain_variation), draw_background(optics)
-    light = Light(vectors, glass if background is None else background)
+    light = Light(
+        vectors if stain_matrix is None else stain_matrix,
+        glass if background is None else background,
+    )
     territories, labels, cells = _label(tissue, nuclei, tumour, shown)
     return SyntheticHER2(
         rgb=_photograph(noise, grid, densities, light, options),

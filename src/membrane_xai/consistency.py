@@ -15,18 +15,14 @@ from membrane_xai._arrays import (
     Array,
     as_array,
     check_maps,
-    follow,
     is_dask_array,
-    is_map_list,
     is_numpy_array,
     namespace,
-    squeeze_channel,
     to_numpy,
-    wide_dtype,
 )
+from membrane_xai._cam_sets import as_set
 from membrane_xai._containers import is_dataarray
 from membrane_xai._pairs import PairSet, mean_similarity, similarity_matrix
-from membrane_xai._resample import upsample
 from membrane_xai._similarity import named_similarity
 from membrane_xai._status import as_words
 from membrane_xai.errors import InvalidInputError
@@ -191,7 +187,7 @@ def consistency(
     [('3+', 'ok'), ('0', 'no_defined_pair')]
     """
     compared = named_similarity(similarity, k)
-    maps = _as_set(cams, "cams")
+    maps = as_set(cams, "cams")
     count = maps.shape[-3]
     pairs = PairSet(
         members=_members(groups, count),
@@ -243,7 +239,7 @@ def pairwise_similarity(cams: Any, *, similarity: str = "pearson", k: float = 0.
            [nan, nan, nan]])
     """
     compared = named_similarity(similarity, k)
-    maps = _as_set(cams, "cams")
+    maps = as_set(cams, "cams")
     n = maps.shape[-3]
     core = partial(similarity_matrix, similarity=compared)
     table = _over_sets(core, maps, n * n)
@@ -256,41 +252,6 @@ def pairwise_similarity(cams: Any, *, similarity: str = "pearson", k: float = 0.
         labels = maps.coords[dim].values
         matrix = matrix.assign_coords({dim: labels, f"{dim}_other": labels})
     return matrix.assign_coords({n: c for n, c in table.coords.items() if "column" not in c.dims})
-
-
-def _as_set(cams: Any, name: str) -> Any:
-    """Return maps as (N, h, w) or a DataArray (..., map, row, column)."""
-    if is_dataarray(cams):
-        if cams.ndim < 3:
-            raise InvalidInputError(
-                f"{name} has dims {cams.dims}; it takes (..., map, row, column)"
-            )
-        return cams
-    if is_map_list(cams):
-        return _stack(cams, name)
-    maps = as_array(cams)
-    check_maps(maps, name)
-    maps = squeeze_channel(maps, name)
-    if maps.ndim != 3:
-        raise InvalidInputError(
-            f"{name} has shape {tuple(maps.shape)}; it takes (N, h, w), (N, 1, h, w) or a list"
-        )
-    return maps
-
-
-def _stack(cams: Sequence[Array], name: str) -> Array:
-    """Stack a list of (h, w) maps, upsampled to the largest height and width among them."""
-    for i, cam in enumerate(cams):
-        check_maps(cam, f"{name}[{i}]")
-        if cam.ndim != 2:
-            raise InvalidInputError(
-                f"{name}[{i}] has shape {tuple(cam.shape)}; in a list each map is (h, w)"
-            )
-    xp = namespace(cams[0])
-    size = (max(cam.shape[0] for cam in cams), max(cam.shape[1] for cam in cams))
-    wide = wide_dtype(cams[0])
-    same = [follow(cams[0], cam, f"{name}[{i}]") for i, cam in enumerate(cams)]
-    return xp.stack([upsample(xp.astype(cam, wide), size) for cam in same], axis=0)
 
 
 def _members(groups: Any, count: int) -> dict[Any, np.ndarray[Any, Any]]:

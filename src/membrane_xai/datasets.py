@@ -11,6 +11,7 @@ from membrane_xai._synthetic_field import Grid
 from membrane_xai._synthetic_her2 import Parameters, SyntheticHER2, draw
 from membrane_xai._synthetic_staining import SCORES
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.stain import stain_vectors
 
 __all__ = ["IHCSample", "SyntheticHER2", "ihc_sample", "synthetic_her2"]
 
@@ -81,6 +82,7 @@ def synthetic_her2(
     cell_diameter: float | None = None,
     stain_variation: float = 1.0,
     background: Any = None,
+    stain_matrix: Any = None,
     haze: float = 1.0,
     blur: float = 0.3,
     vignette: float = 0.03,
@@ -113,6 +115,9 @@ def synthetic_her2(
         Scales how far the stain vectors stray from :data:`membrane_xai.stain.HDAB`, 0 to 2.
     background : three numbers, optional
         Glass on the scale of uint8, in [1, 255]; by default drawn: white, or grey in three of ten.
+    stain_matrix : array of shape (2, 3), optional
+        Colours of hematoxylin and DAB, by default drawn. With those of another field, and its
+        `background`, this one is of the same slide.
     haze : float
         Scales DAB that is not in the membrane's plane: cytoplasm, background and blur, 0 to 3.
     blur : float
@@ -190,7 +195,8 @@ def synthetic_her2(
     _check_count(seed, "seed", 0)
     _check_options(options)
     glass = None if background is None else _glass(background)
-    return draw(score, Grid(_shape(size), float(mpp)), int(seed), options, glass)
+    vectors = None if stain_matrix is None else stain_vectors(stain_matrix)
+    return draw(score, Grid(_shape(size), float(mpp)), int(seed), options, glass, vectors)
 
 
 def _check_options(options: Parameters) -> None:

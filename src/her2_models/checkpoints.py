@@ -1,0 +1,144 @@
+"""Checkpoints that are written whole or not at all, and read without unpickling code."""
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import torch
+    from lightning.pytorch.plugins.io import TorchCheckpointIO
+    from safetensors.torch import save
+except ImportError as error:
+    raise MissingDependencyError(
+        f'training needs {error.name}: pip install "membrane-xai[her2]"'
+    ) from error
+
+__all__ = ["AtomicCheckpointIO", "network_weights", "save_weights"]
+
+_NETWORK = "network."
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints by way of a temporary file; the one before stays until then."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: Any,
+        storage_options: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Write a checkpoint.
+
+        Parameters
+        ----------
+        checkpoint : dict
+            Tensors and plain values.
+        path : path
+            Where to.
+        storage_options : None
+            Not used.
+
+        Raises
+        ------
+        OSError
+            It cannot be written, as on a full disk; what was there before stays.
+        """
+        with io.BytesIO() as buffer:
+            torch.save(checkpoint, buffer)
+            _replace(Path(path), buffer.getvalue())
+
+    def load_checkpoint(
+        self,
+        path: Any,
+        map_location: Any = "cpu",
+        weights_only: bool | None = True,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Read a checkpoint; tensors and plain values only.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        map_location
+            Where tensors go.
+        weights_only : bool, optional
+            Not used: never anything else.
+
+        Returns
+        -------
+        dict
+        """
+        return _load(Path(path), map_location)
+
+
+def network_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of the network from a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        As training writes it.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+
+    Raises
+    ------
+    InvalidInputError
+        Not a checkpoint, or one with more than tensors and plain values.
+    """
+    state: Mapping[str, torch.Tensor] = _load(path, "cpu")["state_dict"]
+    return {
+        name.removeprefix(_NETWORK): tensor
+        for name, tensor in state.items()
+        if name.startswith(_NETWORK)
+    }
+
+
+def save_weights(path: Path, weights: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
+    """Write weights as safetensors.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; replaced whole or not at all.
+    weights : mapping of str to torch.Tensor
+        Of a network.
+    about : mapping of str to str
+        Goes into the file's header.
+    """
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    _replace(path, save(tensors, metadata=dict(about)))
+
+
+def _load(path: Path, map_location: Any) -> dict[str, Any]:
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of zipfile, pickle and torch, for anything but a checkpoint
+        raise InvalidInputError(f"{path}: not a checkpoint that can be read: {error}") from error
+    return checkpoint
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

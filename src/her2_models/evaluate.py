@@ -1,0 +1,311 @@
+"""Trained classifier and images in, honest table out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2_models.data import SCORES, Record
+from her2_models.inputs import InputSpec
+from her2_models.metrics import (
+    ClassificationMetrics,
+    classification_metrics,
+    cross_table,
+    fit_temperature,
+    refer_to_ish,
+    reliability,
+    write_tables,
+)
+from her2_models.models import Backbone, her2_backbone
+from her2_models.patches import ViewedPatches, collate
+from her2_models.train import Run
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.report import write_csv, write_markdown
+
+try:
+    import torch
+    from torch.utils.data import DataLoader
+except ImportError as error:
+    raise MissingDependencyError(
+        f'evaluation needs {error.name}: pip install "membrane-xai[her2]"'
+    ) from error
+
+__all__ = ["Evaluation", "Predictions", "cross_evaluate", "evaluate", "predict_records"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a classifier says of images.
+
+    Attributes
+    ----------
+    records : tuple of Record
+        The images.
+    logits : ndarray of float64, shape (n, 4)
+        Logarithms of probabilities, averaged over the windows of an image.
+    """
+
+    records: tuple[Record, ...]
+    logits: NDArray[np.float64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The scores the images have, (n,)."""
+        return np.array([record.score for record in self.records], dtype=np.int64)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """Slide or patient of each image; None unless all are known."""
+        names = [record.whole_group for record in self.records]
+        return None if None in names else ["/".join(name) for name in names if name]
+
+    def probabilities(self, temperature: float = 1.0) -> NDArray[np.float64]:
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        temperature : float
+            Logits are divided by it.
+
+        Returns
+        -------
+        ndarray of shape (n, 4)
+            Rows sum to 1.
+        """
+        from scipy.special import softmax
+
+        found: NDArray[np.float64] = softmax(self.logits / temperature, axis=1)
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row an image.
+
+        Returns
+        -------
+        list of dict
+        """
+        names = [f"p_{score}" for score in SCORES]
+        return [
+            {
+                "path": str(record.path),
+                "group": record.group or "",
+                "label": record.label,
+                "predicted": SCORES[int(np.argmax(p))],
+                **dict(zip(names, map(float, p), strict=True)),
+            }
+            for record, p in zip(self.records, self.probabilities(), strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A classifier on the test split.
+
+    Attributes
+    ----------
+    predictions : Predictions
+        Image by image.
+    metrics : ClassificationMetrics
+        Of the probabilities as they come.
+    calibrated : ClassificationMetrics or None
+        After temperature scaling on the validation split; None without such a split.
+    temperature : float
+        NaN without a validation split.
+    """
+
+    predictions: Predictions
+    metrics: ClassificationMetrics
+    calibrated: ClassificationMetrics | None
+    temperature: float
+
+
+def predict_records(
+    backbone: Backbone,
+    records: Sequence[Record],
+    *,
+    input_size: int,
+    magnification: float | None = None,
+    batch_size: int = 32,
+) -> Predictions:
+    """Predict images.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        From :func:`her2_models.models.her2_backbone`.
+    records : sequence of Record
+        Which images.
+    input_size : int
+        Side of the input in pixels.
+    magnification : float, optional
+        Look through this objective: all windows of an image are predicted, and their probabilities
+        averaged. By default images are predicted whole.
+    batch_size : int
+        Images at once.
+
+    Returns
+    -------
+    Predictions
+
+    Raises
+    ------
+    InvalidInputError
+        No images, an image that cannot be read, or unknown micrometres per pixel with a
+        magnification.
+    """
+    if not records:
+        raise InvalidInputError("records is empty; there is nothing to predict")
+    spec = InputSpec(input_size, backbone.mean, backbone.std)
+    patches = ViewedPatches(records, spec, () if magnification is None else (magnification,))
+    total = torch.zeros(len(records), len(SCORES), dtype=torch.float64)
+    count = torch.zeros(len(records), 1, dtype=torch.float64)
+    with torch.inference_mode():
+        for batch in DataLoader(patches, batch_size=batch_size, collate_fn=collate):
+            for views, at in zip(
+                batch.views.split(batch_size), batch.records.split(batch_size), strict=True
+            ):
+                logits = backbone.network(views)
+                total.index_add_(0, at, torch.softmax(logits.double(), dim=1))
+                count.index_add_(0, at, torch.ones(len(at), 1, dtype=torch.float64))
+    smallest = np.finfo(float).tiny  # of a probability whose logarithm is finite
+    mean = np.maximum((total / count).numpy(), smallest)
+    return Predictions(tuple(records), np.log(mean))
+
+
+def evaluate(
+    run: str | Path | Run, *, magnification: float | None = None, draws: int = 1000
+) -> Evaluation:
+    """Evaluate a training run on its test split, and write tables and figures beside it.
+
+    Parameters
+    ----------
+    run : path or Run
+        Folder of the run.
+    magnification : float, optional
+        As for :func:`predict_records`.
+    draws : int
+        Of the bootstrap; slides are drawn where they are known, images otherwise.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InvalidInputError
+        Training has not ended; as :func:`predict_records`.
+    """
+    run = run if isinstance(run, Run) else Run(Path(run))
+    config, splits = run.config, run.manifest.by_split()
+    backbone = _trained(run)
+    options: dict[str, Any] = {
+        "input_size": config.model.input_size,
+        "magnification": magnification,
+    }
+    predictions = predict_records(backbone, splits["test"], **options)
+    probabilities = predictions.probabilities()
+    found = _metrics(predictions, probabilities, draws)
+    temperature, calibrated = float("nan"), None
+    if splits["val"]:
+        val = predict_records(backbone, splits["val"], **options)
+        temperature = fit_temperature(val.logits, val.labels)
+        calibrated = _metrics(predictions, predictions.probabilities(temperature), draws)
+    done = Evaluation(predictions, found, calibrated, temperature)
+    name = "test" if magnification is None else f"test-{magnification:g}x"
+    _write(done, run, run.folder / name)
+    return done
+
+
+def cross_evaluate(
+    runs: Sequence[str | Path],
+    *,
+    magnifications: Sequence[float] = (),
+    out: str | Path,
+    quantity: str = "accuracy",
+    draws: int = 1000,
+) -> list[dict[str, Any]]:
+    """Evaluate runs on each other's test splits, or at several magnifications.
+
+    Parameters
+    ----------
+    runs : sequence of path
+        Folders of training runs.
+    magnifications : sequence of float
+        Every run on its own test split at each of these. Empty: every run, as trained, on the test
+        split of every run.
+    out : str or Path
+        Folder for ``cross.csv`` and ``cross.md``.
+    quantity : str
+        As :func:`her2_models.metrics.cross_table` takes it.
+    draws : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    list of dict
+        One row a pair: what it was trained and tested on, and the quantity with its interval.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`evaluate`; also for two folders of the same name.
+    """
+    opened = {Path(run).name: Run(Path(run)) for run in runs}
+    if len(opened) < len(runs):
+        raise InvalidInputError("runs have equal names; the table tells them apart by these")
+    results: dict[tuple[str, str], ClassificationMetrics] = {}
+    for name, run in opened.items():
+        backbone, size = _trained(run), run.config.model.input_size
+        for test, records, magnification in _tests(run, opened, magnifications):
+            found = predict_records(backbone, records, input_size=size, magnification=magnification)
+            results[name, test] = _metrics(found, found.probabilities(), draws)
+    rows = cross_table(results, quantity=quantity)
+    write_csv(Path(out) / "cross.csv", rows)
+    write_markdown(Path(out) / "cross.md", {quantity: rows})
+    return rows
+
+
+def _tests(
+    run: Run, opened: dict[str, Run], magnifications: Sequence[float]
+) -> list[tuple[str, Sequence[Record], float | None]]:
+    if magnifications:
+        own = run.manifest.by_split()["test"]
+        return [(f"{m:g}x", own, m) for m in magnifications]
+    return [(other, o.manifest.by_split()["test"], None) for other, o in opened.items()]
+
+
+def _trained(run: Run) -> Backbone:
+    if not run.weights.exists():
+        raise InvalidInputError(
+            f"{run.folder} has no {run.weights.name}; train it to the end first"
+        )
+    return her2_backbone(run.config.model, run.weights)
+
+
+def _metrics(
+    predictions: Predictions, probabilities: NDArray[np.float64], draws: int
+) -> ClassificationMetrics:
+    return classification_metrics(
+        predictions.labels, probabilities, groups=predictions.groups, draws=draws
+    )
+
+
+def _write(done: Evaluation, run: Run, folder: Path) -> None:
+    from her2_models.evaluation_figures import write_figures
+
+    labels, probabilities = done.predictions.labels, done.predictions.probabilities()
+    about = {
+        "config": run.config.to_dict(),
+        "temperature": done.temperature,
+        "selected_on": "test" if run.config.published_protocol else "val",
+    }
+    write_tables(done.metrics, folder, parameters=about)
+    write_csv(folder / "predictions.csv", done.predictions.rows())
+    write_csv(folder / "reliability.csv", reliability(labels, probabilities))
+    write_csv(folder / "refer_to_ish.csv", refer_to_ish(labels, probabilities).rows())
+    if done.calibrated is not None:
+        write_tables(done.calibrated, folder / "calibrated", parameters=about)
+    write_figures(done.metrics, labels, probabilities, folder)

@@ -1,0 +1,113 @@
+"""Configurations: what is read is what was written, and mistakes are named by their place."""
+
+import dataclasses
+import re
+
+import pytest
+
+pytest.importorskip("yaml")
+
+from her2_models.config import Config, bundled_configs, load_config, to_yaml
+from membrane_xai.errors import InvalidInputError
+
+
+def test_those_of_the_source_study_are_there():
+    assert set(bundled_configs()) == {
+        "demo", "honest_40x", "multi_magnification",
+        "paper_40x_patch", "paper_40x_wsi", "paper_bci",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", bundled_configs())
+def test_what_is_written_out_is_read_as_the_same(name, tmp_path):
+    config = load_config(name)
+    assert config.name == name
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize("name", ["paper_40x_patch", "paper_40x_wsi", "paper_bci"])
+def test_the_published_protocol_is_that_of_the_notebook(name):
+    """Values of the authors' notebook, as DESIGN's reference protocol gives them."""
+    config = load_config(name)
+    assert config.published_protocol
+    assert (config.model.backbone, config.model.dropout) == ("resnet50", 0.3)
+    assert config.model.input_size == 224
+    assert (config.unfreeze.plan, config.unfreeze.freeze_batch_norm) == ("hybrid", False)
+    train = config.train
+    assert (train.optimizer, train.learning_rate, train.weight_decay) == ("adam", 1e-3, 1e-4)
+    assert (train.min_learning_rate, train.batch_size) == (1e-6, 32)
+    assert config.augment.rotation == 20
+
+
+def test_no_other_configuration_selects_on_the_test_split():
+    honest = [n for n in bundled_configs() if not n.startswith("paper")]
+    assert not any(load_config(name).published_protocol for name in honest)
+
+
+def test_what_a_file_leaves_out_has_its_default(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("train: {epochs: 3}")
+    config = load_config(path)
+    assert config.train == dataclasses.replace(Config().train, epochs=3)
+    assert config.data == Config().data
+    path.write_text("")
+    assert load_config(path) == Config()
+
+
+def test_overrides_go_before_the_file_and_the_last_one_wins():
+    config = load_config("demo", ["train.epochs=3", "train.epochs=4", "data.path=x", "name=b"])
+    assert (config.train.epochs, config.data.path, config.name) == (4, "x", "b")
+    assert load_config("demo", ["train.learning_rate=1e-4"]).train.learning_rate == 1e-4
+    assert load_config("demo", ["augment.magnifications=[10, 20]"]).augment.magnifications == (
+        10,
+        20,
+    )
+    assert load_config("demo", ["data.path=null"]).data.path is None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", "train.epoch is unknown; train takes epochs, batch_size"),
+        ("trian.epochs=3", "trian is unknown; a config takes name, published_protocol"),
+        ("train=3", "train is 3; it takes keys of its own"),
+        ("name.x=3", "name has no keys of its own"),
+        ("epochs", "override is 'epochs'; it takes key=value"),
+        ("train.epochs=3.5", "train.epochs is 3.5; it takes int"),
+        ("train.epochs=true", "train.epochs is True; it takes int"),
+        ("train.epochs=0", "train.epochs is 0; it takes an integer from 1"),
+        ("train.learning_rate=fast", "train.learning_rate is 'fast'; it takes float"),
+        ("train.learning_rate=-1", "train.learning_rate is -1.0; it takes a positive number"),
+        ("train.loss=mse", "train.loss is 'mse'; it takes one of cross_entropy, ordinal"),
+        ("train.tensorboard=1", "train.tensorboard is 1; it takes bool"),
+        ("model.dropout=1", "model.dropout is 1.0; it takes a number in [0, 1)"),
+        ("unfreeze.schedule={1: 2}", "unfreeze.schedule is {1: 2}; it takes epochs from 0"),
+        ("unfreeze.schedule={a: 2}", "unfreeze.schedule is {'a': 2}"),
+        ("augment.magnifications=[1]", "augment.magnifications is (1.0,); it takes objectives"),
+        ("augment.magnifications=[x]", "augment.magnifications is ['x']"),
+        ("data.synthetic.slides={train: 1}", "it takes numbers of slides for train, val and test"),
+        ("data.path=[", "its value is not YAML"),
+    ],
+)
+def test_mistakes_are_named_by_their_place(override, message):
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        load_config("demo", [override])
+
+
+def test_files_that_are_no_configuration_are_named(tmp_path):
+    path = tmp_path / "a.yaml"
+    for text, message in [("a: [", "not YAML"), ("- 1", "holds list; it takes a mapping")]:
+        path.write_text(text)
+        with pytest.raises(InvalidInputError, match=message):
+            load_config(path)
+    with pytest.raises(InvalidInputError, match="it takes a YAML file or one of demo"):
+        load_config("dmeo")
+
+
+def test_yaml_cannot_make_objects(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("name: !!python/object/apply:os.getcwd []")
+    with pytest.raises(InvalidInputError, match="not YAML"):
+        load_config(path)

