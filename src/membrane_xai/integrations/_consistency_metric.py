@@ -191,7 +191,7 @@ class ExplanationConsistency(SummedMetric):
         """Return (N, h * w) unit vectors, zero where a map has no direction, and where it has."""
         maps = maps.to(wide_dtype(maps))
         finite = maps.isfinite().all(dim=(1, 2))
-        maps = torch.where(finite[:, None, None], maps, 0.0)
+        maps = torch.where(finite[:, None, None], maps, 0.0)  # all zero: no direction
         found = named_similarity(self.similarity, 0.1).prepare(maps)
         units: torch.Tensor = found.parts[0]
-        return units.to(self.vector), (found.defined & finite).to(self.vector.device)
+        return units.to(self.vector), found.defined.to(self.vector.device)
