@@ -54,7 +54,8 @@ def test_an_example_prints_its_key_line(name):
 
 
 def test_every_example_is_run():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(KEY_LINES)
+    elsewhere = {"train_her2"}  # run by test_her2_cli
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(KEY_LINES) | elsewhere
 
 
 def test_no_example_hides_a_library_it_imports():
