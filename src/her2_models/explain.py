@@ -13,6 +13,8 @@ try:
     import pytorch_grad_cam
     import torch
     from pytorch_grad_cam.base_cam import BaseCAM
+
+    from membrane_xai.integrations.pytorch_grad_cam import native_grid
 except ImportError as error:
     raise MissingDependencyError(
         f'explanations need {error.name}: pip install "membrane-xai[her2]"'
@@ -80,8 +82,7 @@ def native_cam(
     targets = [_score_of(target)] * len(inputs)
     if method == "ScoreCAM":
         return ScoreCAM(backbone.network, layers).native(inputs, targets).astype(float)
-    native = type(f"Native{method}", (_NativeGrid, library), {})
-    with native(backbone.network, layers) as cam:
+    with library(backbone.network, layers) as cam, native_grid(cam):
         maps = cam(inputs, targets)
     return np.asarray(maps, dtype=float)
 
@@ -147,29 +148,3 @@ def _score_of(target: int) -> Callable[[torch.Tensor], torch.Tensor]:
         return output[target]
 
     return score
-
-
-class _NativeGrid:
-    """Mixed in before a method of pytorch-grad-cam: leave the map on the grid of its layer."""
-
-    detach: bool
-    target_layers: list[torch.nn.Module]
-    activations_and_grads: Any
-    get_cam_image: Any
-
-    def compute_cam_per_layer(
-        self, input_tensor: torch.Tensor, targets: list[Any], eigen_smooth: bool
-    ) -> list[NDArray[np.float32]]:
-        activations: list[Any] = list(self.activations_and_grads.activations)
-        gradients: list[Any] = list(self.activations_and_grads.gradients) or [None]
-        if self.detach:  # methods with second derivatives need tensors
-            activations, gradients = (
-                [x if x is None else x.cpu().numpy() for x in xs] for xs in (activations, gradients)
-            )
-        cam = self.get_cam_image(
-            input_tensor, self.target_layers[0], targets, activations[0], gradients[0], eigen_smooth
-        )
-        return [np.maximum(cam, 0)]
-
-    def aggregate_multi_layers(self, cams: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        return cams[0]

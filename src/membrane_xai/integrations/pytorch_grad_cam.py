@@ -1,0 +1,203 @@
+"""pytorch-grad-cam: its maps on the grid of their layer, and MAP called like its metrics."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._options import check_choice
+from membrane_xai.alignment import alignment, pool_mask
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import torch
+    from pytorch_grad_cam import FullGrad
+    from pytorch_grad_cam.base_cam import BaseCAM
+except ImportError as error:
+    raise MissingDependencyError(
+        f"membrane_xai.integrations.pytorch_grad_cam needs {error.name}: pip install grad-cam"
+    ) from error
+
+__all__ = ["MembraneActivationPrecision", "native_grid"]
+
+_SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+
+
+@contextmanager
+def native_grid(cam: Any) -> Iterator[Any]:
+    """Let a method of pytorch-grad-cam return its maps as they arise.
+
+    pytorch-grad-cam stretches its maps to the image and to [0, 1]. MAP does not need the first,
+    which raises its ceiling to that of the image's grid, and depends on the second.
+
+    Parameters
+    ----------
+    cam : pytorch_grad_cam.base_cam.BaseCAM
+        Any of its methods with one target layer, but FullGrad, whose map has no layer's grid.
+
+    Yields
+    ------
+    pytorch_grad_cam.base_cam.BaseCAM
+        The same object. Until the context ends, calling it gives an ndarray of shape (N, h, w):
+        negative values set to 0, not scaled, on the grid of the layer.
+
+    Raises
+    ------
+    InvalidInputError
+        Not a method of pytorch-grad-cam, FullGrad, or several target layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pytorch_grad_cam import GradCAM
+    >>> from membrane_xai.integrations.pytorch_grad_cam import native_grid
+    >>> layer = torch.nn.Conv2d(3, 2, 3, stride=2, padding=1)
+    >>> network = torch.nn.Sequential(layer, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> images = torch.rand(2, 3, 8, 8)
+    >>> with GradCAM(network, [layer]) as cam:
+    ...     with native_grid(cam):
+    ...         print(cam(images, None).shape)
+    ...     print(cam(images, None).shape)
+    (2, 4, 4)
+    (2, 8, 8)
+    """
+    _check_method(cam)
+    kept: list[Any] = []
+    compute = cam.get_cam_image
+    replaced = {"get_cam_image", "aggregate_multi_layers"}
+    before = {name: value for name, value in vars(cam).items() if name in replaced}
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        kept[:] = [compute(*args, **kwargs)]
+        return kept[0]
+
+    def unscaled(_: Any) -> NDArray[Any]:
+        positive: NDArray[Any] = np.maximum(kept.pop(), 0)
+        return positive
+
+    cam.get_cam_image, cam.aggregate_multi_layers = keep, unscaled
+    try:
+        yield cam
+    finally:
+        for name in replaced:
+            delattr(cam, name)
+        vars(cam).update(before)
+
+
+class MembraneActivationPrecision:
+    """MAP, called like the metrics of ``pytorch_grad_cam.metrics``; higher is better.
+
+    Parameters
+    ----------
+    masks : array of shape (H, W), (N, H, W) or (N, 1, H, W)
+        Membrane, bool or fractions in [0, 1], of the field that the images show, on any grid. One
+        (H, W) mask serves every image.
+    region : array, optional
+        What counts, such as tissue; shaped like `masks`.
+    score : {"map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage"}
+        Which field of :class:`membrane_xai.AlignmentResult` to return.
+    negative : {"clip", "abs", "raise"}
+        As in :func:`membrane_xai.map_score`.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from membrane_xai.integrations.pytorch_grad_cam import MembraneActivationPrecision
+    >>> masks = np.array([[[True, False]], [[False, False]]])
+    >>> metric = MembraneActivationPrecision(masks)
+    >>> cams = np.array([[[3.0, 1.0]], [[1.0, 1.0]]], dtype=np.float32)
+
+    The second image has no membrane, so it has no score:
+
+    >>> metric(torch.rand(2, 3, 1, 2), cams)
+    array([0.75,  nan])
+    """
+
+    def __init__(
+        self, masks: Any, *, region: Any = None, score: str = "map", negative: str = "clip"
+    ) -> None:
+        check_choice(score, "score", _SCORES)
+        self.masks = masks
+        self.region = region
+        self.score = score
+        self.negative = negative
+
+    def __call__(
+        self,
+        input_tensor: torch.Tensor,
+        cams: NDArray[Any],
+        targets: Sequence[Any] | None = None,  # noqa: ARG002  the signature of its metrics
+        model: torch.nn.Module | None = None,  # noqa: ARG002
+        return_visualization: bool = False,
+    ) -> Any:
+        """Score the CAM of each image.
+
+        Parameters
+        ----------
+        input_tensor : torch.Tensor of shape (N, C, H, W)
+            What was explained.
+        cams : ndarray of shape (N, h, w)
+            Its maps, on the grid of the image or, better, of the layer: see :func:`native_grid`.
+        targets, model
+            Not used: the activation is there already.
+        return_visualization : bool
+            Also return the images times what the score counts: the activation on the membrane.
+
+        Returns
+        -------
+        ndarray of shape (N,), float64
+            NaN for an image without a score; :func:`membrane_xai.alignment` tells the reason.
+        torch.Tensor of shape (N, C, H, W), if `return_visualization`
+            Each image times its upsampled positive activation, scaled to a maximum of 1, times the
+            share of membrane of each pixel.
+
+        Raises
+        ------
+        InvalidInputError
+            As many CAMs as images are needed; else as in :func:`membrane_xai.map_score`.
+        """
+        cams = np.asarray(cams)
+        if cams.ndim < 3 or len(cams) != len(input_tensor):
+            raise InvalidInputError(
+                f"cams has shape {cams.shape} for {len(input_tensor)} images; it takes (N, h, w)"
+            )
+        result = alignment(cams, self.masks, region=self.region, negative=self.negative)
+        scores = np.asarray(getattr(result, self.score))
+        if not return_visualization:
+            return scores
+        return scores, self._visualize(input_tensor, cams)
+
+    def _visualize(self, images: torch.Tensor, cams: NDArray[Any]) -> torch.Tensor:
+        size = (images.shape[-2], images.shape[-1])
+        positive = np.abs(cams) if self.negative == "abs" else np.maximum(cams, 0)
+        maps = torch.from_numpy(np.asarray(positive, dtype=np.float32)).reshape(
+            len(cams), 1, *cams.shape[-2:]
+        )
+        up = torch.nn.functional.interpolate(maps, size, mode="bilinear", align_corners=False)
+        top = up.amax((2, 3), keepdim=True)
+        pooled = pool_mask(self.masks, size, region=self.region)
+        share = pooled.mask if self.region is None else pooled.mask * pooled.region
+        inside = torch.as_tensor(np.nan_to_num(np.asarray(share)), dtype=torch.float32)
+        weight = up / torch.where(top > 0, top, 1.0) * inside.reshape(-1, 1, *size)
+        return images * weight.to(images)
+
+
+def _check_method(cam: Any) -> None:
+    if not isinstance(cam, BaseCAM) or isinstance(cam, FullGrad):
+        raise InvalidInputError(
+            f"cam is a {type(cam).__name__}; it takes a method of pytorch-grad-cam other than "
+            f"FullGrad, such as GradCAM(network, [layer])"
+        )
+    if len(cam.target_layers) != 1:
+        raise InvalidInputError(
+            f"cam has {len(cam.target_layers)} target layers; each layer has a grid of its own: "
+            f"explain one at a time"
+        )

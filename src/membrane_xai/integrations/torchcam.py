@@ -1,0 +1,228 @@
+"""TorchCAM: an extractor's output as maps, and MAP summed up over batches like its metrics."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from membrane_xai._mass import check_negative
+from membrane_xai._options import is_count
+from membrane_xai.alignment import AlignmentResult, alignment
+from membrane_xai.errors import InvalidInputError, MissingDependencyError, UndefinedScoreError
+
+try:
+    import torch
+    from torchcam.methods.core import _CAM  # noqa: PLC2701  the base of all extractors
+except ImportError as error:
+    raise MissingDependencyError(
+        f"membrane_xai.integrations.torchcam needs {error.name}: pip install torchcam"
+    ) from error
+
+__all__ = ["MembraneActivationPrecision", "to_maps"]
+
+_SCORES = ("map", "chance", "ceiling", "relative", "coverage")
+
+
+def to_maps(cams: Any, *, layer: int | None = None) -> torch.Tensor:
+    """Return the maps of one layer from what an extractor gives.
+
+    Parameters
+    ----------
+    cams : list of torch.Tensor
+        One tensor per target layer, (N, h, w) or (h, w). Get it with ``normalized=False``: by
+        default TorchCAM stretches each map to [0, 1], which changes MAP.
+    layer : int, optional
+        Which of them; needed if there are several, as each layer has a grid of its own and so a
+        ceiling of its own.
+
+    Returns
+    -------
+    torch.Tensor of shape (N, h, w) or (h, w)
+        On the grid of the layer, outside the gradient graph, values as they were.
+
+    Raises
+    ------
+    InvalidInputError
+        No list of such tensors, a volume, several layers without `layer`, or an index beyond them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from membrane_xai import map_score
+    >>> from membrane_xai.integrations.torchcam import to_maps
+    >>> cams = [torch.tensor([[[3.0, 1.0]]]), torch.tensor([[[1.0]]])]  # as of two layers
+    >>> membrane = torch.tensor([[True, False]])
+    >>> [map_score(to_maps(cams, layer=i), membrane).item() for i in range(2)]
+    [0.75, 0.5]
+    >>> to_maps(cams)
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: cams has 2 layers; pass layer=0 to 1
+    """
+    if not isinstance(cams, list | tuple) or not cams:
+        raise InvalidInputError(f"cams is {type(cams).__name__}; it takes a list, one per layer")
+    for i, cam in enumerate(cams):
+        if not isinstance(cam, torch.Tensor) or cam.ndim not in (2, 3):
+            got = tuple(cam.shape) if isinstance(cam, torch.Tensor) else type(cam).__name__
+            raise InvalidInputError(f"cams[{i}] is {got}; it takes tensors (N, h, w) or (h, w)")
+    if layer is None and len(cams) > 1:
+        raise InvalidInputError(f"cams has {len(cams)} layers; pass layer=0 to {len(cams) - 1}")
+    index = 0 if layer is None else layer
+    if not is_count(index) or not -len(cams) <= index < len(cams):
+        raise InvalidInputError(f"layer is {layer!r}; cams has layers 0 to {len(cams) - 1}")
+    found: torch.Tensor = cams[index]
+    return found.detach()
+
+
+class MembraneActivationPrecision:
+    """MAP and its frame of reference over a dataset, used like ``torchcam.metrics``.
+
+    Parameters
+    ----------
+    cam_extractor : torchcam extractor
+        Such as ``LayerCAM(network, layer)``, with its hooks on.
+    logits_fn : callable, optional
+        Applied to the network's output before the class is chosen, such as a softmax.
+    layer : int, optional
+        Which target layer to score; needed if the extractor has several.
+    negative : {"clip", "abs", "raise"}
+        As in :func:`membrane_xai.map_score`.
+
+    Attributes
+    ----------
+    statuses : collections.Counter
+        Samples so far by status; see :class:`membrane_xai.AlignmentResult`.
+
+    Raises
+    ------
+    InvalidInputError
+        Not an extractor, or an unknown option.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchcam.methods import GradCAM
+    >>> from membrane_xai.integrations.torchcam import MembraneActivationPrecision
+    >>> _ = torch.manual_seed(0)
+    >>> layer = torch.nn.Conv2d(3, 2, 3, stride=2, padding=1)
+    >>> network = torch.nn.Sequential(layer, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> membrane = torch.zeros(2, 8, 8, dtype=torch.bool)
+    >>> membrane[0, :, 3] = True
+    >>> with GradCAM(network, layer) as extractor:
+    ...     metric = MembraneActivationPrecision(extractor)
+    ...     metric.update(torch.rand(2, 3, 8, 8), membrane)
+
+    The second image has no membrane: it is counted and left out of the means.
+
+    >>> summary = metric.summary()
+    >>> summary["scored"], summary["undefined"], summary["chance"]
+    (1, 1, 0.125)
+    """
+
+    def __init__(
+        self,
+        cam_extractor: Any,
+        logits_fn: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        *,
+        layer: int | None = None,
+        negative: str = "clip",
+    ) -> None:
+        if not isinstance(cam_extractor, _CAM):
+            raise InvalidInputError(
+                f"cam_extractor is a {type(cam_extractor).__name__}; it takes an extractor of "
+                f"TorchCAM, such as LayerCAM(network, layer)"
+            )
+        check_negative(negative)
+        self.cam_extractor = cam_extractor
+        self.logits_fn = logits_fn
+        self.layer = layer
+        self.negative = negative
+        self.reset()
+
+    def update(
+        self,
+        input_tensor: torch.Tensor,
+        masks: Any,
+        class_idx: int | list[int] | None = None,
+        *,
+        region: Any = None,
+    ) -> None:
+        """Explain a batch and add its scores.
+
+        Parameters
+        ----------
+        input_tensor : torch.Tensor of shape (N, C, H, W)
+            What the network takes. The network is put into evaluation mode meanwhile.
+        masks : array of shape (H, W), (N, H, W) or (N, 1, H, W)
+            Membrane, bool or fractions in [0, 1].
+        class_idx : int or list of N int, optional
+            Which class to explain; by default the predicted one of each sample.
+        region : array, optional
+            What counts, such as tissue; shaped like `masks`.
+
+        Raises
+        ------
+        InvalidInputError
+            As in :func:`membrane_xai.alignment` and :func:`to_maps`.
+        """
+        with _evaluation_mode(self.cam_extractor.model):
+            scores = self.cam_extractor.model(input_tensor)
+            scores = scores if self.logits_fn is None else self.logits_fn(scores)
+            chosen = scores.argmax(dim=-1).tolist() if class_idx is None else class_idx
+            cams = self.cam_extractor(chosen, scores, normalized=False)
+        maps = to_maps(cams, layer=self.layer)
+        self._add(alignment(maps, masks, region=region, negative=self.negative))
+
+    def _add(self, result: AlignmentResult) -> None:
+        status = np.atleast_1d(result.status)
+        self.statuses.update(status.tolist())
+        for name in _SCORES:
+            values = torch.as_tensor(getattr(result, name)).double().cpu().numpy()
+            values = np.atleast_1d(values)[status == "ok"]
+            defined = values[~np.isnan(values)]
+            self._totals[name] += float(defined.sum())
+            self._counts[name] += defined.size
+
+    def summary(self) -> dict[str, float]:
+        """Return means over the samples that have a score.
+
+        Returns
+        -------
+        dict of str to float
+            "map", "chance", "ceiling", "relative" and "coverage", as in
+            :class:`membrane_xai.AlignmentResult`; NaN if no sample has a score, and "relative" is
+            over those that have room between chance and ceiling. "scored" and "undefined" count
+            samples.
+
+        Raises
+        ------
+        UndefinedScoreError
+            No batch so far.
+        """
+        seen, scored = self.statuses.total(), self.statuses["ok"]
+        if not seen:
+            raise UndefinedScoreError("no sample so far: call update before summary")
+        means = {
+            name: self._totals[name] / self._counts[name] if self._counts[name] else float("nan")
+            for name in _SCORES
+        }
+        return {**means, "scored": scored, "undefined": seen - scored}
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self.statuses: Counter[str] = Counter()
+        self._totals = dict.fromkeys(_SCORES, 0.0)
+        self._counts = dict.fromkeys(_SCORES, 0)
+
+
+@contextmanager
+def _evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and each of its modules back as it was."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
