@@ -1,6 +1,10 @@
 """Measure Score-CAM against its libraries and write benchmarks/results/score_cam.json."""
 
 import argparse
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from run import table
 from score_cam_approximations import approximations
 from score_cam_networks import SEED, calls, subject
 from score_cam_once import Once, once
-from timing import Seconds, clock, in_turns, rates, ratios
+from timing import Seconds, in_turns, rates, ratios
 
 from membrane_xai.report import provenance, write_json
 
@@ -26,6 +30,27 @@ _SIDE, _LARGE = 224, 1024
 _MATRIX = 2048
 _MEGABYTE = 1e6
 _ONCE = ("pytorch-grad-cam", "torchcam", "fp32", "fp32, variant torchcam", "bf16")
+
+
+@dataclass
+class Stopwatch:
+    """Times a call: on the clock, and by the processor time of this process.
+
+    On a machine shared with others the clock tells more about them; the processor time counts
+    only what was worked, and what the threads of this process waited for each other in a loop.
+    """
+
+    call: Callable[[], object]
+    processor: list[float] = field(default_factory=list)
+    load: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        """Return seconds on the clock."""
+        self.load.append(os.getloadavg()[0])
+        start, worked = time.perf_counter(), time.process_time()
+        self.call()
+        self.processor.append(time.process_time() - worked)
+        return time.perf_counter() - start
 
 
 def in_full() -> list[Row]:
@@ -108,12 +133,13 @@ def _memory(head: str, done: dict[str, Once]) -> list[Row]:
 def in_rounds(name: str, channels: int, rounds: int) -> list[Row]:
     """Run every library in turns on some channels."""
     it = subject(name, channels)
-    every = {key: clock(call) for key, call in calls(it).items()}
+    every = {key: Stopwatch(call) for key, call in calls(it).items()}
     every.pop("fp32, auto batch")
     for kind in (torch.float32, torch.bfloat16):
         matrix = torch.randn(_MATRIX, _MATRIX, dtype=kind)
-        every[f"matmul {kind}"] = clock(partial(torch.mm, matrix, matrix), 3)
+        every[f"matmul {kind}"] = Stopwatch(partial(torch.mm, matrix, matrix))
     seconds = in_turns(every, rounds)
+    processor = {key: watch.processor[-rounds:] for key, watch in every.items()}
     head = f"{name}, {channels} channels, {_SIDE} px"
     one = Row(f"{head}: pytorch-grad-cam", "s", seconds["pytorch-grad-cam"], None, seconds)
     others = [k for k in seconds if k != "pytorch-grad-cam" and not k.startswith("matmul")]
@@ -121,19 +147,28 @@ def in_rounds(name: str, channels: int, rounds: int) -> list[Row]:
         one,
         *(Row(f"{head}: {key}", "s", seconds[key]) for key in others),
         *_speed(head, seconds),
+        *_speed(f"{head}, processor time of all threads", processor),
+        Row(f"{head}: load average", "", every["pytorch-grad-cam"].load[-rounds:]),
         Row(
             f"{head}: four classes / one class",
             "x",
             ratios(seconds["four classes"], seconds["one class"]),
             Goal("<=", 1.05),
         ),
-        *_share_of_peak(head, it.gigaflops() * channels, seconds),
+        Row(
+            f"{head}, processor time of all threads: four classes / one class",
+            "x",
+            ratios(processor["four classes"], processor["one class"]),
+            Goal("<=", 1.05),
+        ),
+        *_share_of_peak(f"{head}, processor time", it.gigaflops() * channels, processor),
     ]
 
 
 def _share_of_peak(head: str, gigaflops: float, seconds: Seconds) -> list[Row]:
     """Relate the operations a second to those of a product of large matrices in the same round."""
     product = 2 * _MATRIX**3 / 1e9
+    # Of one thread: processor time counts every thread.
     peaks = {k: rates(product, seconds[f"matmul torch.{k}"]) for k in ("float32", "bfloat16")}
     kinds = {"pytorch-grad-cam": "float32", "fp32": "float32", "bf16": "bfloat16"}
     reached = {k: rates(gigaflops, seconds[k]) for k in kinds}
@@ -153,10 +188,10 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     rows: list[Row] = []
     parts = (
-        partial(in_rounds, "tf_efficientnet_lite0", _PART, rounds),
         partial(in_rounds, "resnet50", _PART, rounds),
-        approximations,
         in_full,
+        partial(in_rounds, "tf_efficientnet_lite0", _PART, rounds),
+        approximations,
     )
     for part in parts:  # each takes minutes: what is measured is kept
         rows += part()
