@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -19,6 +20,7 @@ from membrane_xai import (
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import horizontal_flip, noise, rotation
+from membrane_xai.study import read_study, read_view
 
 KEYS = [
     "id",
@@ -37,6 +39,7 @@ KEYS = [
     "mask_share",
     "flags",
     "error",
+    "key",
 ]
 STEPS = [horizontal_flip(), noise(20, seed=1), rotation(30)]
 
@@ -482,3 +485,55 @@ MASKS = np.ones((2, 8, 8), bool)
 def test_arguments_that_do_not_fit(explainers, images, masks, options, words):
     with pytest.raises(InvalidInputError, match=words):
         evaluate(explainers, images, masks, **options)
+
+
+def test_views_keep_what_was_scored(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (2, 8, 8, 3), np.uint8)
+    masks = rng.random((2, 8, 8)) < 0.5
+    regions = rng.random((2, 8, 8)) < 0.9
+
+    def one(rgb: np.ndarray) -> np.ndarray:
+        return rgb[:, ::4, ::4, 0].astype(np.float32)
+
+    def by_class(rgb: np.ndarray, targets: list[str]) -> dict[str, np.ndarray]:
+        return {"a": one(rgb), "b": -one(rgb)}
+
+    methods = {"one/../": lambda rgb, targets: one(rgb), "by class": by_class}
+    out = tmp_path / "out"
+    result = evaluate(
+        methods, images, masks, regions=regions, targets=["t", "u"], out=out, views=True,
+        perturbations=[horizontal_flip()],
+    )  # fmt: skip
+    for i, key in enumerate(dict.fromkeys(row["key"] for row in result.rows)):
+        view = read_view(out, key)
+        np.testing.assert_array_equal(view.rgb, images[i])
+        np.testing.assert_array_equal(view.mask, masks[i])
+        np.testing.assert_array_equal(view.region, regions[i])
+        assert set(view.maps) == set(methods)
+        np.testing.assert_array_equal(view.maps["one/../"]["tu"[i]], one(images[i : i + 1])[0])
+        np.testing.assert_array_equal(view.maps["by class"]["b"], -one(images[i : i + 1])[0])
+        assert view.maps["by class"]["a"].dtype == np.float32
+    assert {path.parent.parent for path in tmp_path.rglob("*.npz")} == {out / "views"}
+    assert sorted(map(str, read_study(out).rows)) == sorted(map(str, result.rows))
+    assert read_study(out).settings == json.loads((out / "manifest.json").read_text())["settings"]
+
+
+def test_views_without_a_folder() -> None:
+    with pytest.raises(InvalidInputError, match="views is True, but out is None"):
+        evaluate(
+            {"m": lambda rgb: rgb[..., 0]}, [np.zeros((4, 4, 3), np.uint8)], "extract", views=True
+        )
+
+
+def test_views_of_no_image(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="nothing was kept"):
+        read_view(tmp_path, "../elsewhere")
+
+
+def test_rows_of_other_weights_are_refused(tmp_path: Path) -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    methods = {"m": lambda rgb: rgb[..., 0].astype(float)}
+    evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "a"})
+    with pytest.raises(InvalidInputError, match=r"there about is \{'weights': 'a'\}, now"):
+        evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "b"})

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ from membrane_xai.report import array_hash
 
 __all__ = ["Entry", "Subject", "entries"]
 
+_KEY_DIGITS = 24
+"""96 bits: even among 1e9 images two of one key are less likely than one in 1e10."""
+
 
 class Subject(NamedTuple):
     """An image ready to be explained and scored."""
@@ -30,7 +34,7 @@ class Subject(NamedTuple):
     flags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """An image of a study as it was given."""
 
@@ -43,12 +47,13 @@ class Entry:
     """"tissue", None or an array."""
     mpp: float | None
 
+    @cached_property
     def key(self) -> str:
-        """Return a hash of all that the scores of this image depend on."""
+        """A hash of all that the scores of this image depend on."""
         parts = [self.id, self.group, self.target, self.mpp]
         parts += [_identity(x) for x in (self.image, self.mask, self.region)]
         text = json.dumps(parts, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
     def load(self) -> Subject:
         """Read the image and find its mask."""

@@ -9,7 +9,7 @@ from typing import Any
 from membrane_xai._files import write_text
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Parts", "Rows"]
+__all__ = ["Parts", "Rows", "read_parts"]
 
 Rows = list[dict[str, Any]]
 
@@ -32,9 +32,7 @@ class Parts:
         self._count = 0
         if out is not None:
             self._check_settings(out / _MANIFEST, settings)
-            for path in sorted(out.glob("part-*.jsonl")):
-                self._read(path)
-                self._count = int(path.stem.removeprefix("part-")) + 1
+            self._found, self._count = _read(out, self._numbers)
 
     def get(self, key: str, method: str) -> Rows | None:
         """Return the rows of a finished image, or None."""
@@ -52,23 +50,11 @@ class Parts:
         write_text(self._out / f"part-{self._count:06d}.jsonl", "\n".join(lines) + "\n")
         self._count += 1
 
-    def _read(self, path: Path) -> None:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            part = json.loads(line)
-            rows = [self._with_nan(row) for row in part["rows"]]
-            self._found[part["input"], part["method"]] = rows
-
-    def _with_nan(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: math.nan if value is None and name in self._numbers else value
-            for name, value in row.items()
-        }
-
-    @staticmethod
-    def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    def _check_settings(self, path: Path, settings: Mapping[str, Any]) -> None:
         plain = json.loads(json.dumps(settings))
         if not path.exists():
-            write_text(path, json.dumps({"settings": plain}, indent=2) + "\n")
+            manifest = {"settings": plain, "numbers": sorted(self._numbers)}
+            write_text(path, json.dumps(manifest, indent=2) + "\n")
             return
         there = json.loads(path.read_text(encoding="utf-8"))["settings"]
         for name in {**there, **plain}:
@@ -77,6 +63,36 @@ class Parts:
                     f"out has rows of other settings: there {name} is {there.get(name)!r}, now "
                     f"{plain.get(name)!r}; take another folder, or the settings in {_MANIFEST}"
                 )
+
+
+def read_parts(out: Path) -> tuple[dict[str, Any], Rows]:
+    """Return the settings and all rows of a folder."""
+    try:
+        manifest = json.loads((out / _MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInputError(f"out is {str(out)!r}; no study has been kept there") from error
+    found, _ = _read(out, frozenset(manifest["numbers"]))
+    return manifest["settings"], [row for rows in found.values() for row in rows]
+
+
+def _read(out: Path, numbers: frozenset[str]) -> tuple[dict[tuple[str, str], Rows], int]:
+    """Return rows by image and method, later parts over earlier ones, and the next part."""
+    found: dict[tuple[str, str], Rows] = {}
+    count = 0
+    for path in sorted(out.glob("part-*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            part = json.loads(line)
+            rows = [_with_nan(row, numbers) for row in part["rows"]]
+            found[part["input"], part["method"]] = rows
+        count = int(path.stem.removeprefix("part-")) + 1
+    return found, count
+
+
+def _with_nan(row: Mapping[str, Any], numbers: frozenset[str]) -> dict[str, Any]:
+    return {
+        name: math.nan if value is None and name in numbers else value
+        for name, value in row.items()
+    }
 
 
 def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from membrane_xai._explained import Explain, View, explain_views
 from membrane_xai._perturbation import Perturbation
 from membrane_xai._study_inputs import Entry, Subject
 from membrane_xai._study_parts import Rows
+from membrane_xai._study_views import Views
 from membrane_xai.alignment import alignment
 
 __all__ = ["SCORES", "Plan", "numbers_of", "rows_of_errors", "score_batch"]
@@ -25,6 +26,7 @@ class Plan:
     perturbations: tuple[Perturbation, ...]
     measure: Measure
     negative: str
+    views: Views
 
 
 def numbers_of(plan: Plan) -> list[str]:
@@ -70,6 +72,7 @@ def _explain(
 def _score(
     entry: Entry, subject: Subject, views: Mapping[Any, list[View]], method: str, plan: Plan
 ) -> Rows:
+    plan.views.add_maps(entry.key, method, views, entry.target)
     try:
         return [
             _row(
@@ -120,4 +123,5 @@ def _row(
         **{name: values[name] for name in (*SCORES, "status", *ec, "mask_share")},
         "flags": values.get("flags", ""),
         "error": error,
+        "key": entry.key,
     }

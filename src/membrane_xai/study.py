@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from membrane_xai._perturbation import Perturbation
 from membrane_xai._progress import progress as progress_bar
 from membrane_xai._similarity import named_similarity
 from membrane_xai._study_inputs import Entry, Subject, entries
-from membrane_xai._study_parts import Parts, Rows
+from membrane_xai._study_parts import Parts, Rows, read_parts
 from membrane_xai._study_rows import Plan, numbers_of, rows_of_errors, score_batch
+from membrane_xai._study_views import KeptView, Views, read_view
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.report import provenance, write_csv, write_json
 
-__all__ = ["StudyResult", "evaluate"]
+__all__ = ["KeptView", "StudyResult", "evaluate", "read_study", "read_view"]
 
 _STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite", "error")
 _MEANS = ("map", "chance", "relative", "ec")
@@ -102,6 +103,8 @@ def evaluate(
     batch_size: int = 8,
     progress: bool = False,
     out: str | Path | None = None,
+    views: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> StudyResult:
     """Score explainers on a set of images: MAP against masks, EC under perturbations.
 
@@ -136,15 +139,21 @@ def evaluate(
         Whether to show a bar on stderr while it is a terminal.
     out : path, optional
         A folder that keeps the rows batch by batch: called again after it was stopped, with the
-        same settings, `evaluate` goes on where it was.
+        same settings, `evaluate` goes on where it was. :func:`read_study` reads it.
+    views : bool
+        Whether to keep in `out`, too, what the scores were made from: images, masks and maps, each
+        map as its explainer gave it. :func:`read_view` reads them.
+    about : mapping, optional
+        What else the scores depend on, such as a hash of the network's weights, in values that JSON
+        has; kept in the settings, so that rows of other weights are not mixed.
 
     Returns
     -------
     StudyResult
         Rows with the keys ``id, group, method, class``; ``map, chance, ceiling, relative,
         enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and, for every
-        perturbation, ``ec <name>``; ``mask_share``, in [0, 1], ``flags`` and ``error``. Undefined
-        numbers are NaN.
+        perturbation, ``ec <name>``; ``mask_share``, in [0, 1], ``flags`` and ``error``; ``key``, a
+        hash that tells the image with its mask and labels from others. Undefined numbers are NaN.
 
     Raises
     ------
@@ -179,10 +188,15 @@ def evaluate(
     >>> result.summary()[0]["error"], result.summary()[0]["map"]
     (1, 1.0)
     """
+    folder = None if out is None else Path(out)
+    if views and folder is None:
+        raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
     plan = _plan(explainers, perturbations, Measure(similarity, k), negative)
+    plan = replace(plan, views=Views(folder if views else None))
     _check_inputs(images, masks, regions, ids)
     settings = _settings(plan, masks, regions, None if mpp is None else check_mpp(mpp))
-    parts = Parts(None if out is None else Path(out), settings, numbers_of(plan))
+    settings |= {"views": views, "about": dict(about or {})}
+    parts = Parts(folder, settings, numbers_of(plan))
     given = entries(
         images, masks, groups=groups, ids=ids, targets=targets, regions=regions, mpp=mpp
     )
@@ -199,11 +213,47 @@ def evaluate(
     return StudyResult(rows, settings | {"methods": list(explainers)})
 
 
+def read_study(out: str | Path) -> StudyResult:
+    """Read the rows that :func:`evaluate` has kept in a folder so far.
+
+    Parameters
+    ----------
+    out : path
+        The folder.
+
+    Returns
+    -------
+    StudyResult
+        In the order in which images were finished.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no study.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.study import evaluate, read_study
+    >>> out, image = getfixture("tmp_path") / "study", np.full((8, 8, 3), 90, np.uint8)
+    >>> methods = {"darkness": lambda rgb: 240.0 - rgb.mean(axis=-1)}
+    >>> empty = np.zeros((8, 8), bool)
+    >>> _ = evaluate(methods, [image, image], [np.eye(8, dtype=bool), empty], out=out)
+    >>> [(row["id"], row["map"], row["status"]) for row in read_study(out).rows]
+    [(0, 0.125, 'ok'), (1, nan, 'empty_mask')]
+    >>> read_study(out / "elsewhere")
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no study has been kept there
+    """
+    settings, rows = read_parts(Path(out))
+    return StudyResult(rows, settings)
+
+
 def _of_batch(
     explainers: Mapping[str, Callable[..., Any]], batch: Sequence[Entry], plan: Plan, parts: Parts
 ) -> Rows:
     """Return the rows of a batch by image, then method, computing what is not there yet."""
-    keys = [entry.key() for entry in batch]
+    keys = [entry.key for entry in batch]
     finished = {(key, name): parts.get(key, name) for key in keys for name in explainers}
     missing = {pair for pair, rows in finished.items() if rows is None or _failed(rows)}
     loaded: dict[str, tuple[Entry, Subject]] = {}
@@ -213,6 +263,7 @@ def _of_batch(
         try:
             if wanted:
                 loaded[key] = entry, entry.load()
+                plan.views.add_image(key, loaded[key][1])
         except (OSError, ValueError, ImportError) as error:
             new |= {(key, name): rows_of_errors(entry, name, error, plan) for name in wanted}
     for name, explain in explainers.items():
@@ -246,7 +297,7 @@ def _plan(explainers: Any, perturbations: Any, measure: Measure, negative: str) 
         )
     named_similarity(measure.name, measure.k)
     check_negative(negative)
-    return Plan(steps, measure, negative)
+    return Plan(steps, measure, negative, Views(None))
 
 
 def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
