@@ -66,7 +66,7 @@ def masks(rng):
 
 
 def unkeyed(rows):
-    """Rows without what tells inputs apart: a file from its pixels, an extracted mask from a given one."""
+    """Rows without the hash, which differs between a file and its pixels."""
     return [{name: value for name, value in row.items() if name != "key"} for row in rows]
 
 
