@@ -542,3 +542,30 @@ def test_rows_of_other_weights_are_refused(tmp_path: Path) -> None:
     evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "a"})
     with pytest.raises(InvalidInputError, match=r"there about is \{'weights': 'a'\}, now"):
         evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "b"})
+
+
+def test_labels_are_columns() -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    masks = [np.eye(4, dtype=bool)] * 2
+    methods = {"m": lambda rgb: 1.0 + rgb[..., 0]}
+    labels = {"score": ["0", "3+"], "magnification": np.array([10, 40])}
+    rows = evaluate(methods, images, masks, labels=labels).rows
+    assert [(row["score"], row["magnification"]) for row in rows] == [("0", 10), ("3+", 40)]
+    assert list(rows[0]) == [*KEYS[:4], "score", "magnification", *KEYS[4:]]
+    assert rows[0]["key"] != rows[1]["key"]
+
+
+@pytest.mark.parametrize("name", [*KEYS, "ec noise"])
+def test_labels_of_names_that_are_taken(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"labels has '{name}', which the table has"):
+        evaluate({"m": np.asarray}, [np.zeros((4, 4, 3))], "extract", labels={name: [1]})
+
+
+def test_labels_of_another_length() -> None:
+    with pytest.raises(InvalidInputError, match=r"labels\['score'\] has more values"):
+        evaluate(
+            {"m": lambda rgb: 1.0 + rgb[..., 0]},
+            np.zeros((1, 4, 4, 3), np.uint8),
+            [np.eye(4, dtype=bool)],
+            labels={"score": [1, 2]},
+        )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,11 +46,13 @@ class Entry:
     region: Any
     """"tissue", None or an array."""
     mpp: float | None
+    labels: Mapping[str, Any]
+    """More columns of the table."""
 
     @cached_property
     def key(self) -> str:
         """A hash of all that the scores of this image depend on."""
-        parts = [self.id, self.group, self.target, self.mpp]
+        parts = [self.id, self.group, self.target, self.mpp, sorted(self.labels.items())]
         parts += [_identity(x) for x in (self.image, self.mask, self.region)]
         text = json.dumps(parts, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
@@ -90,10 +92,12 @@ def entries(
     ids: Sequence[Any] | None,
     targets: Sequence[Any] | None,
     regions: Any,
+    labels: Mapping[str, Sequence[Any]],
     mpp: float | None,
 ) -> Generator[Entry, None, None]:
     """Yield what belongs together; raise where one argument has more values than another."""
     given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
+    given |= {f"labels[{name!r}]": values for name, values in labels.items()}
     shared = {name: x for name, x in given.items() if x is None or isinstance(x, str)}
     rest: dict[str, Iterator[Any]] = {
         name: iter(x) for name, x in given.items() if name not in shared
@@ -111,6 +115,7 @@ def entries(
             one["masks"],
             one["regions"],
             mpp,
+            {name: _label(one[f"labels[{name!r}]"]) for name in labels},
         )
     for name, values in rest.items():
         if next(values, rest) is not rest:

@@ -13,9 +13,12 @@ from membrane_xai._study_parts import Rows
 from membrane_xai._study_views import Views
 from membrane_xai.alignment import alignment
 
-__all__ = ["SCORES", "Plan", "numbers_of", "rows_of_errors", "score_batch"]
+__all__ = ["COLUMNS", "SCORES", "Plan", "numbers_of", "rows_of_errors", "score_batch"]
 
 SCORES = ("map", "chance", "ceiling", "relative", "enrichment", "skill", "coverage")
+_LABELS = ("id", "group", "method", "class")
+COLUMNS = (*_LABELS, *SCORES, "status", "ec", "mask_share", "flags", "error", "key")
+"""Those of every table; each perturbation adds one."""
 _FAILED = "error"
 
 
@@ -120,6 +123,7 @@ def _row(
         "group": entry.group,
         "method": method,
         "class": plain,
+        **entry.labels,
         **{name: values[name] for name in (*SCORES, "status", *ec, "mask_share")},
         "flags": values.get("flags", ""),
         "error": error,

@@ -19,7 +19,7 @@ from membrane_xai._progress import progress as progress_bar
 from membrane_xai._similarity import named_similarity
 from membrane_xai._study_inputs import Entry, Subject, entries
 from membrane_xai._study_parts import Parts, Rows, read_parts
-from membrane_xai._study_rows import Plan, numbers_of, rows_of_errors, score_batch
+from membrane_xai._study_rows import COLUMNS, Plan, numbers_of, rows_of_errors, score_batch
 from membrane_xai._study_views import KeptView, Views, read_view
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.report import provenance, write_csv, write_json
@@ -93,6 +93,7 @@ def evaluate(
     *,
     groups: Sequence[Any] | None = None,
     ids: Sequence[Any] | None = None,
+    labels: Mapping[str, Sequence[Any]] | None = None,
     targets: Sequence[Any] | None = None,
     perturbations: Sequence[Perturbation] = (),
     similarity: str = "pearson",
@@ -121,6 +122,8 @@ def evaluate(
         by :func:`extract_membrane_mask`, whose flags go into the table.
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
+    labels : mapping of str to sequence of N, optional
+        More columns of the table, such as the HER2 score or the magnification.
     targets : sequence of N, optional
         What is explained in each image, such as a class.
     perturbations : sequence of Perturbation
@@ -150,8 +153,8 @@ def evaluate(
     Returns
     -------
     StudyResult
-        Rows with the keys ``id, group, method, class``; ``map, chance, ceiling, relative,
-        enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and, for every
+        Rows with the keys ``id, group, method, class``, those of `labels`; ``map, chance, ceiling,
+        relative, enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and, for every
         perturbation, ``ec <name>``; ``mask_share``, in [0, 1], ``flags`` and ``error``; ``key``, a
         hash that tells the image with its mask and labels from others. Undefined numbers are NaN.
 
@@ -194,11 +197,19 @@ def evaluate(
     plan = _plan(explainers, perturbations, Measure(similarity, k), negative)
     plan = replace(plan, views=Views(folder if views else None))
     _check_inputs(images, masks, regions, ids)
+    _check_labels(labels or {})
     settings = _settings(plan, masks, regions, None if mpp is None else check_mpp(mpp))
     settings |= {"views": views, "about": dict(about or {})}
     parts = Parts(folder, settings, numbers_of(plan))
     given = entries(
-        images, masks, groups=groups, ids=ids, targets=targets, regions=regions, mpp=mpp
+        images,
+        masks,
+        groups=groups,
+        ids=ids,
+        targets=targets,
+        regions=regions,
+        labels=labels or {},
+        mpp=mpp,
     )
     rows: Rows = []
     total = len(images) if hasattr(images, "__len__") else None
@@ -313,6 +324,12 @@ def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
         twice = [label for label, count in Counter(map(str, ids)).items() if count > 1]
         if twice:
             raise InvalidInputError(f"ids has {twice[0]!r} more than once; it takes different ones")
+
+
+def _check_labels(labels: Mapping[str, Any]) -> None:
+    for name in labels:
+        if name in COLUMNS or name.startswith("ec "):
+            raise InvalidInputError(f"labels has {name!r}, which the table has already")
 
 
 def _settings(plan: Plan, masks: Any, regions: Any, mpp: float | None) -> dict[str, Any]:
