@@ -154,9 +154,10 @@ def evaluate(
     -------
     StudyResult
         Rows with the keys ``id, group, method, class``, those of `labels`; ``map, chance, ceiling,
-        relative, enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and, for every
-        perturbation, ``ec <name>``; ``mask_share``, in [0, 1], ``flags`` and ``error``; ``key``, a
-        hash that tells the image with its mask and labels from others. Undefined numbers are NaN.
+        relative, enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and,
+        for every perturbation, ``ec <name>``; ``mask_share``, in [0, 1], ``flags`` and ``error``;
+        ``key``, a hash that tells the image with its mask and labels from others. Undefined
+        numbers are NaN.
 
     Raises
     ------
