@@ -386,3 +386,18 @@ def test_kept_rows_survive_a_cut(tmp_path):
     again.add([{"id": 3, "method": "a", "ec": 1.0}])
     assert path.read_text() == whole + '{"id": 3, "method": "a", "ec": 1.0}\n'
     assert KeptRows(path, ["id", "method"]).get(3, "a")["ec"] == 1.0
+
+
+def test_approximate_score_cam_says_how_close_it_is(backbone, images, tmp_path):
+    options = {"ScoreCAM": {"max_channels": 12}}
+    done = study(backbone, images, tmp_path / "few", ("ScoreCAM",), options=options)
+    exact = study(backbone, images, tmp_path / "all", ("ScoreCAM",))
+    assert exact.settings["pearson to exact"] == []
+    found = done.settings["pearson to exact"]
+    assert len(found) == 4
+    maps = [
+        read_view(tmp_path / folder, one.images[0]["key"]).maps["ScoreCAM"][one.images[0]["class"]]
+        for folder, one in (("few", done), ("all", exact))
+    ]
+    assert found[0] == pytest.approx(np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1], abs=1e-4)
+    assert found[0] < 1

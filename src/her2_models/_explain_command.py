@@ -151,7 +151,8 @@ def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
     if args.json:
         import json
 
-        print(json.dumps({"out": str(out), "classes": done.classes}, default=str))
+        closeness = {"pearson to exact": done.settings["pearson to exact"]}
+        print(json.dumps({"out": str(out), "classes": done.classes, **closeness}, default=str))
         return
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     for row in done.classes:
@@ -161,6 +162,9 @@ def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
         for name in _SHOWN:
             print(f"  {name:<17} {_interval(row, name)}")
         print(f"  {'ec class':<17} {_number(row['ec class'])}")
+    if done.settings["pearson to exact"]:
+        said = ", ".join(_number(value) for value in done.settings["pearson to exact"])
+        print(f"Score-CAM is approximate: Pearson to the exact maps of some images {said}")
     print(f"written to {out}")
 
 

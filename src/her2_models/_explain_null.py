@@ -15,7 +15,7 @@ from her2_models.unfreeze import layer_groups
 from membrane_xai import ec_score
 from membrane_xai.study import evaluate, read_view
 
-__all__ = ["evenly", "randomisation_rows"]
+__all__ = ["randomisation_rows"]
 
 Rows = list[dict[str, Any]]
 
@@ -46,12 +46,6 @@ def randomisation_rows(
         for method in work.methods:
             rows.append(_row(work, stage, place, method, stage_rows, trained))
     return rows
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """Return `most` of `count` places, or all, evenly over them."""
-    most = min(most, count)
-    return [i * count // most for i in range(most)]
 
 
 def _all_stages(work: Work) -> Iterator[Stage]:

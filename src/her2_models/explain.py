@@ -22,7 +22,15 @@ except ImportError as error:
 
 from her2_models.score_cam import ScoreCAM
 
-__all__ = ["NORMALISATION", "cam_method", "cam_methods", "native_cam", "on_device", "predict"]
+__all__ = [
+    "NORMALISATION",
+    "cam_method",
+    "cam_methods",
+    "native_cam",
+    "on_device",
+    "predict",
+    "scores_of",
+]
 
 NORMALISATION = "negative values set to 0, not scaled"
 """What :func:`native_cam` does to the weighted sum of activations."""
@@ -104,7 +112,7 @@ def native_cam(
         is not that of the images.
     """
     library, layers = cam_method(method), [backbone.target_layer]
-    inputs, targets = on_device(backbone, inputs), _scores_of(target, len(inputs))
+    inputs, targets = on_device(backbone, inputs), scores_of(target, len(inputs))
     if method == "ScoreCAM":
         return ScoreCAM(backbone.network, layers, **options).native(inputs, targets).astype(float)
     with library(backbone.network, layers, **options) as cam, native_grid(cam):
@@ -164,9 +172,28 @@ def cam_methods() -> dict[str, type[Any]]:
     return classes
 
 
-def _scores_of(
+def scores_of(
     target: int | Sequence[int], count: int
 ) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """Return what methods of pytorch-grad-cam take as targets.
+
+    Parameters
+    ----------
+    target : int or sequence of int
+        Index of the class, from 0; one for all images, or one for each.
+    count : int
+        Number of images.
+
+    Returns
+    -------
+    list of function
+        From an image's output to the score of its class.
+
+    Raises
+    ------
+    InvalidInputError
+        Another number of targets; when called, a class that the network lacks.
+    """
     targets = [target] * count if isinstance(target, int) else list(target)
     if len(targets) != count:
         raise InvalidInputError(f"target has {len(targets)} classes for {count} images")
