@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.epilog = EXAMPLE
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="folder of a training run")
+    add("folder", type=Path, metavar="RUN", help="folder of a training run")
     add("--methods", nargs="+", default=["ScoreCAM"], metavar="NAME",
         help="CAM methods of pytorch-grad-cam (default: ScoreCAM)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="folder of the results (default: RUN/explained)")
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
     for method in args.methods:
         cam_method(method)
-    trained = Run(args.run)
+    trained = Run(args.folder)
     images = explained_images(_records(trained, args), most=args.most)
     mpp = settled_mpp(images, args.mpp)
     out = args.out or trained.folder / "explained"
