@@ -256,7 +256,7 @@ def read_study(out: str | Path) -> StudyResult:
     [(0, 0.125, 'ok'), (1, nan, 'empty_mask')]
     >>> read_study(out / "elsewhere")
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no study has been kept there
+    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
     settings, rows = read_parts(Path(out))
     return StudyResult(rows, settings)
