@@ -215,7 +215,7 @@ def test_every_cut_and_every_kind_of_rubbish_is_an_error(name, tmp_path):
             assert (read_cam(path) == cam).all()  # some ends are only a description
         except InvalidInputError:
             refused += 1
-    assert refused > 150 - 90 * (name == "a.png")
+    assert refused > 50
     path.write_bytes(b"not a file of this format" * 9)
     with pytest.raises(InvalidInputError, match=name):
         read_cam(path)
