@@ -21,7 +21,7 @@ def files_below(
     Hidden ones and those in the folders `without` are passed over. A folder that ends in ``.zarr``
     counts as a file.
     """
-    seen = {one.resolve() for one in without}
+    barred = {one.resolve() for one in without}
     found: list[Path] = []
     for place, folders, files in os.walk(folder, followlinks=True):
         here = Path(place)
@@ -31,7 +31,7 @@ def files_below(
             for one in named
             if _suffix(one) in suffixes and (one.is_file() or _suffix(one) in _FOLDERS)
         ]
-        folders[:] = _unseen(here, folders, seen)
+        folders[:] = _to_enter(here, folders, barred)
     return iter(sorted(found))
 
 
@@ -43,9 +43,9 @@ def stem(name: str, suffixes: Sequence[str] = ()) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text in one Unicode form, as systems write one name in several; all of it printable.
+    r"""Return text in one Unicode form, as systems write one name in several; all of it printable.
 
-    Bytes that are no UTF-8 come out as ``\\xNN``.
+    Bytes that are no UTF-8 come out as ``\xNN``.
     """
     return unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
 
@@ -66,12 +66,13 @@ def _suffix(path: Path) -> str:
     return path.suffix.lower()
 
 
-def _unseen(here: Path, folders: Sequence[str], seen: set[Path]) -> list[str]:
-    """Return the folders to go into, each once however many links lead there."""
+def _to_enter(here: Path, folders: Sequence[str], barred: Collection[Path]) -> list[str]:
+    """Return the folders to go into; a link to a folder above would lead round in circles."""
+    now = here.resolve()
     chosen = []
     for name in sorted(folders):
         target = (here / name).resolve()
-        if not name.startswith(".") and _suffix(here / name) not in _FOLDERS and target not in seen:
-            seen.add(target)
+        enters = not name.startswith(".") and _suffix(here / name) not in _FOLDERS
+        if enters and target not in barred and not now.is_relative_to(target):
             chosen.append(name)
     return chosen
