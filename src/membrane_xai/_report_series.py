@@ -3,7 +3,6 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +101,7 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _natural(value: Any) -> Sequence[Any]:
+def _natural(value: Any) -> list[tuple[int, float, str]]:
     """Order 2 before 10, also inside text."""
     parts = re.split(r"(\d+(?:\.\d+)?)", str(value))
     return [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(parts)]

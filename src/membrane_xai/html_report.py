@@ -15,8 +15,9 @@ from membrane_xai import __version__
 from membrane_xai._files import atomic_path
 from membrane_xai._options import is_count
 from membrane_xai._progress import progress as progress_bar
+from membrane_xai._report_chart import Chart
 from membrane_xai._report_encoding import LEVELS
-from membrane_xai._report_figures import Chart, context_chart, distribution_charts, ec_chart
+from membrane_xai._report_figures import context_chart, distribution_charts, ec_chart
 from membrane_xai._report_gallery import DAB_LIMIT, chosen, payload, plain_row, view_of, views_of
 from membrane_xai._report_series import (
     Patch,
@@ -28,6 +29,7 @@ from membrane_xai._report_series import (
     values_of,
 )
 from membrane_xai._report_summary import SCORES, Nulls, part_of
+from membrane_xai._status import STATUSES
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.report import provenance
 from membrane_xai.study import StudyResult, read_study
@@ -36,6 +38,7 @@ __all__ = ["write_html_report"]
 
 _CASES = 6
 """The worst and the best of each method that are shown."""
+_STATUSES = (*STATUSES, "error")
 _PACKAGES = ("jinja2", "pillow", "scikit-image")
 
 
@@ -168,7 +171,9 @@ class _Page:
             "nulls": {one.name: nulls.combined(one) for one in self._series},
             "too_large": sorted(nulls.too_large),
             "n_groups": None if groups is None else len(dict.fromkeys(groups)),
-            "statuses": list(dict.fromkeys(row["status"] for row in self._rows)),
+            "statuses": [
+                name for name in _STATUSES if name in {row["status"] for row in self._rows}
+            ],
             "n_images": len(self.patches),
             "n_rows": len(self._rows),
             "context_chart": context_chart(parts),
@@ -238,7 +243,7 @@ def _environment() -> Any:
 def _assets() -> dict[str, Any]:
     """Return style and script with their hashes, which are all that the page's policy allows."""
     folder = resources.files("membrane_xai") / "_report_page"
-    found = {}
+    found: dict[str, Any] = {}
     for name in ("css", "js"):
         text = (folder / f"page.{name}").read_text(encoding="utf-8")
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
