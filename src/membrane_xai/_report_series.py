@@ -12,6 +12,7 @@ from membrane_xai._study_rows import COLUMNS
 __all__ = [
     "Patch",
     "Series",
+    "by_image",
     "cases_of",
     "ec_columns",
     "groups_of",
@@ -42,6 +43,14 @@ class Patch:
     number: int
     key: str
     rows: tuple[int, ...]
+
+
+def by_image(rows: Rows) -> Rows:
+    """Put the rows of an image together; images in the order of their first rows."""
+    places: dict[str, int] = {}
+    for row in rows:
+        places.setdefault(row["key"], len(places))
+    return sorted(rows, key=lambda row: places[row["key"]])
 
 
 def series_of(rows: Rows) -> list[Series]:

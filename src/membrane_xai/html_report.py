@@ -21,6 +21,7 @@ from membrane_xai._report_figures import context_chart, distribution_charts, ec_
 from membrane_xai._report_gallery import DAB_LIMIT, chosen, payload, plain_row, view_of, views_of
 from membrane_xai._report_series import (
     Patch,
+    by_image,
     cases_of,
     groups_of,
     label_columns,
@@ -146,11 +147,11 @@ class _Page:
 
     def __init__(self, folder: Path, study: StudyResult, most: int) -> None:
         self._folder = folder
-        self._rows = study.rows
+        self._rows = by_image(study.rows)
         self._negative = study.settings.get("negative", "clip")
-        self._series = series_of(study.rows)
+        self._series = series_of(self._rows)
         self._cases = [(one, *cases_of(one, _CASES)) for one in self._series]
-        self.patches = patches_of(study.rows)
+        self.patches = patches_of(self._rows)
         self._kept_views = bool(study.settings.get("views"))
         first = [row["key"] for _, low, high in self._cases for row in (*low, *high)]
         self.shown = chosen(self.patches, first, most) if self._kept_views else []
