@@ -101,7 +101,7 @@ def _named(
     """Return files by name."""
     if not folder.is_dir():
         raise InvalidInputError(f"{folder}: there is no such folder")
-    ends = {Path(one).suffix for one in suffixes}
+    ends = {one[one.rindex(".") :] for one in suffixes}
     files = {
         path: _name(path.relative_to(folder), suffixes)
         for path in files_below(folder, ends, without=without)
