@@ -1,5 +1,6 @@
 """The masks of an audit: found in the stain, or drawn from an expert's outlines."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,7 +45,9 @@ def masks_of(images: Sequence[Matched], outlines: Outlines | None) -> str | Iter
 def check_pixel_size(image: Path, mpp: float | None) -> None:
     """Raise at the start what would else be wrong with every image: nobody says its pixel size."""
     try:
-        known = read_image(image, mpp=mpp).mpp
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scoring the image will warn
+            known = read_image(image, mpp=mpp).mpp
     except (OSError, ValueError, ImportError):
         return  # the row of the image will tell
     if known is None:
