@@ -271,6 +271,26 @@ def test_tiff_that_is_no_plain_map(options, said, tmp_path):
         read_cam(tmp_path / "a.tif")
 
 
+def test_a_tile_that_a_tiff_leaves_out_is_no_zero(tmp_path):
+    tiles = iter([np.ones((16, 16), np.float32), None])
+    tifffile.imwrite(tmp_path / "a.tif", tiles, shape=(16, 32), dtype=np.float32, tile=(16, 16))
+    with pytest.raises(InvalidInputError, match=r"a\.tif: is truncated or damaged: a part of it"):
+        read_cam(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_values_after_a_changed_byte_are_never_returned(save, tmp_path):
+    path = tmp_path / "a.npz"
+    save(path, cam=CAM)
+    whole = path.read_bytes()
+    for place in range(60, len(whole) - 100):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            assert (read_cam(path) == CAM).all()  # some bytes say nothing of the values
+        except InvalidInputError:
+            continue
+
+
 def test_files_that_are_not_there_or_not_cams(tmp_path):
     for suffix in CAM_SUFFIXES:
         with pytest.raises((FileNotFoundError, InvalidInputError), match=f"none{suffix}"):

@@ -106,9 +106,7 @@ def _from_stream(file: IO[bytes], check: Check) -> NDArray[Any]:
     shape, _, dtype = _HEADERS[version](file)
     check(shape, dtype)
     file.seek(0)
-    values = np.asarray(npy.read_array(file, allow_pickle=False))
-    file.read(1)  # at the end of a member of a zip, its checksum is compared
-    return values
+    return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
 def _chosen(path: Path, names: Sequence[str]) -> str:
