@@ -28,7 +28,7 @@ SCORES = ("0", "1+", "2+", "3+")
 COUNT, SIDE, GRID = 48, 224, 7
 SHOWN, THRESHOLD = 7, 30
 """The image that is open, a 3+, and the threshold in hundredths."""
-WIDTH, HEIGHTS = 1200, (760, 800)
+WIDTH, HEIGHTS = 1180, (860, 840)
 OUTPUT = Path(__file__).parents[1] / "_static" / "report.png"
 
 Images = NDArray[np.uint8]
@@ -84,6 +84,7 @@ def picture(browser: Any, height: int) -> Image.Image:
 def pictures(page: Path) -> list[Image.Image]:
     """Return the top of the page, and an image with a map at a threshold."""
     with chromium() as browser:
+        browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         browser.get(page.as_uri())
         top = picture(browser, HEIGHTS[0])
         browser.execute_script(f"location.hash = 'image-{SHOWN}'")
@@ -106,5 +107,6 @@ if __name__ == "__main__":
     whole = Image.new("RGB", (WIDTH, sum(HEIGHTS)))
     for part, top in zip(parts, (0, HEIGHTS[0]), strict=True):
         whole.paste(part, (0, top))
-    whole.quantize(160).save(OUTPUT, optimize=True)
+    colours = whole.quantize(256, Image.Quantize.MAXCOVERAGE)  # keeps the few pure colours
+    whole.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(OUTPUT, optimize=True)
     print(f"wrote {OUTPUT.stat().st_size / 1e3:.0f} kB")
