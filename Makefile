@@ -34,6 +34,8 @@ bench: .venv/installed-all
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/cells.py
 	$(BIN)/python benchmarks/unfreezing.py
+	$(BIN)/python benchmarks/score_cam.py
+	$(BIN)/python benchmarks/scale.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
