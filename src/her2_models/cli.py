@@ -1,14 +1,19 @@
-"""The command ``her2``: data sets, training, evaluation."""
+"""The command ``her2``: data sets, training, evaluation, explanations."""
 
 import sys
 from collections.abc import Sequence
 
-from her2_models import _data_command, _evaluate_command, _train_command
+from her2_models import _data_command, _evaluate_command, _explain_command, _train_command
 from membrane_xai.cli import command_parser, run_command
 
 __all__ = ["main"]
 
-_COMMANDS = {"data": _data_command, "train": _train_command, "evaluate": _evaluate_command}
+_COMMANDS = {
+    "data": _data_command,
+    "train": _train_command,
+    "evaluate": _evaluate_command,
+    "explain": _explain_command,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,10 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(
         "her2",
         _COMMANDS,
-        description="HER2 scoring networks: data sets, training, evaluation. Research use only.",
+        description="HER2 scoring networks: data, training, evaluation, explanation. "
+        "Research use only.",
         epilog="example: her2 train --config demo --out runs/demo",
     )
-    said = "interrupted; the same command goes on from the last epoch"
+    said = "interrupted; the same command goes on from the last epoch or batch"
     return run_command(parser, argv, interrupted=said)
 
 

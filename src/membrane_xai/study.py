@@ -142,10 +142,11 @@ def evaluate(
         Whether to show a bar on stderr while it is a terminal.
     out : path, optional
         A folder that keeps the rows batch by batch: called again after it was stopped, with the
-        same settings, `evaluate` goes on where it was. :func:`read_study` reads it.
+        same settings, `evaluate` goes on where it was. :func:`membrane_xai.study.read_study` reads
+        it.
     views : bool
         Whether to keep in `out`, too, what the scores were made from: images, masks and maps, each
-        map as its explainer gave it. :func:`read_view` reads them.
+        map as its explainer gave it. :func:`membrane_xai.study.read_view` reads them.
     about : mapping, optional
         What else the scores depend on, such as a hash of the network's weights, in values that JSON
         has; kept in the settings, so that rows of other weights are not mixed.
@@ -226,7 +227,7 @@ def evaluate(
 
 
 def read_study(out: str | Path) -> StudyResult:
-    """Read the rows that :func:`evaluate` has kept in a folder so far.
+    """Read the rows that :func:`membrane_xai.evaluate` has kept in a folder so far.
 
     Parameters
     ----------
