@@ -46,7 +46,7 @@ MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_rank
 	tests/test_cells.py tests/test_her2_rule.py
 
 # What people will install: both archives, and the wheel where nothing but the core is installed.
-# `-I` keeps this checkout out of the way.
+# `-I` and no PYTHONPATH keep this checkout out of the way.
 package: .venv-package/installed
 	rm -rf dist
 	.venv-package/bin/python -m build --installer uv --outdir dist
@@ -54,7 +54,7 @@ package: .venv-package/installed
 	.venv-package/bin/python tools/check_distributions.py dist
 	.venv-package/bin/uv venv --quiet --clear --python .venv-package/bin/python .venv-empty
 	.venv-package/bin/uv pip install --quiet --python .venv-empty/bin/python dist/*.whl
-	.venv-empty/bin/python -I -m unittest discover --start-directory tests/minimal
+	env -u PYTHONPATH .venv-empty/bin/python -I -m unittest discover --start-directory tests/minimal
 
 clean:
 	rm -rf .venv .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .coverage htmlcov
