@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-
-logger = logging.getLogger(__name__)
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TITLES = {
@@ -163,7 +160,6 @@ def script(result: Result) -> str | None:
     for path in sorted(BENCHMARKS.glob("*.py")):
         if f'"{result.name}.json"' in path.read_text():
             return f"python benchmarks/{path.name}"
-    logger.warning("no script in benchmarks/ writes results/%s.json", result.name)
     return None
 
 
