@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-output
 
-.PHONY: demo test check lint types contracts docs bench minimum clean
+.PHONY: demo test check lint types contracts docs bench minimum package clean
 
 # A third of the configuration's epochs: enough to compare where the networks look.
 demo: .venv/installed-demo
@@ -47,8 +47,19 @@ MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_rank
 	tests/test_io.py tests/test_mask_command.py tests/test_annotations.py tests/test_quality.py \
 	tests/test_cells.py tests/test_her2_rule.py
 
+# What people will install: both archives, and the wheel where nothing but the core is installed.
+# `-I` and no PYTHONPATH keep this checkout out of the way.
+package: .venv-package/installed
+	rm -rf dist
+	.venv-package/bin/python -m build --installer uv --outdir dist
+	.venv-package/bin/twine check --strict dist/*
+	.venv-package/bin/python tools/check_distributions.py dist
+	.venv-package/bin/uv venv --quiet --clear --python .venv-package/bin/python .venv-empty
+	.venv-package/bin/uv pip install --quiet --python .venv-empty/bin/python dist/*.whl
+	env -u PYTHONPATH .venv-empty/bin/python -I -m unittest discover --start-directory tests/minimal
+
 clean:
-	rm -rf .venv .venv-minimum docs/_build docs/reference/generated demo-output .coverage htmlcov
+	rm -rf .venv .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .coverage htmlcov
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -66,4 +77,9 @@ clean:
 	.venv-minimum/bin/python -m pip install --quiet uv
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python \
 		--resolution lowest-direct --editable . 'pytest>=8.3' 'hypothesis>=6.112' 'pytest-cov>=5.0'
+	touch $@
+
+.venv-package/installed: Makefile
+	$(PYTHON) -m venv --clear .venv-package
+	.venv-package/bin/python -m pip install --quiet 'build[uv]>=1.2' 'twine>=6.1'
 	touch $@

@@ -27,6 +27,8 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
+    "sphinx_design",
+    "benchmark_tables",
     "command_help",
     "public_names",
 ]
