@@ -35,6 +35,7 @@ bench: .venv/installed-all
 	$(BIN)/python benchmarks/cells.py
 	$(BIN)/python benchmarks/unfreezing.py
 	$(BIN)/python benchmarks/score_cam.py
+	$(BIN)/python benchmarks/score_cam.py --full
 	$(BIN)/python benchmarks/scale.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
