@@ -10,6 +10,8 @@ OUT ?= demo-output
 demo: .venv/installed-demo
 	$(BIN)/her2 train --config demo --set train.epochs=4 --draws 200 --out $(OUT)/her2
 	$(BIN)/membrane-xai demo --out $(OUT) --trained $(OUT)/her2
+	$(BIN)/her2 explain $(OUT)/her2 --methods GradCAM LayerCAM --most 16 --out $(OUT)/explained
+	$(BIN)/membrane-xai report $(OUT)/explained -o $(OUT)/report.html
 
 test: .venv/installed-all
 	$(BIN)/python -m pytest --cov --cov-report=term-missing

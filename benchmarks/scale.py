@@ -7,6 +7,7 @@ about 12 GB of disk.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,10 @@ _MEGABYTE = 1e6
 def part(*words: object) -> dict[str, float]:
     """Run a part in a new process and return what it measured."""
     command = [sys.executable, str(_SCRIPT), *map(str, words)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | one_thread
+    )
     found: dict[str, float] = json.loads(done.stdout)
     Console(stderr=True).print(*words, found, highlight=False)
     return found
