@@ -3,7 +3,6 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from membrane_xai._study_rows import COLUMNS
 __all__ = [
     "Patch",
     "Series",
+    "by_image",
     "cases_of",
     "ec_columns",
     "groups_of",
@@ -43,6 +43,14 @@ class Patch:
     number: int
     key: str
     rows: tuple[int, ...]
+
+
+def by_image(rows: Rows) -> Rows:
+    """Put the rows of an image together; images in the order of their first rows."""
+    places: dict[str, int] = {}
+    for row in rows:
+        places.setdefault(row["key"], len(places))
+    return sorted(rows, key=lambda row: places[row["key"]])
 
 
 def series_of(rows: Rows) -> list[Series]:
@@ -102,7 +110,7 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _natural(value: Any) -> Sequence[Any]:
+def _natural(value: Any) -> list[tuple[int, float, str]]:
     """Order 2 before 10, also inside text."""
     parts = re.split(r"(\d+(?:\.\d+)?)", str(value))
     return [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(parts)]

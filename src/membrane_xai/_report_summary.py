@@ -18,6 +18,7 @@ from membrane_xai._summary import Summary, summarize
 __all__ = ["SCORES", "Nulls", "Part", "mean_with_interval", "part_of"]
 
 SCORES = ("map", "chance", "ceiling", "relative", "ec")
+_UNKNOWN = {"chance": math.nan, "ceiling": math.nan}
 _LARGEST = 64 * 64
 """Pixels of a map up to which all its moves take milliseconds."""
 
@@ -36,14 +37,11 @@ class Part:
 def part_of(series: Series) -> Part:
     """Summarize; chance and ceiling run over the rows that have a MAP, to stand beside it."""
     rows = series.rows
-    scored = [row for row in rows if math.isfinite(row["map"])]
-    scores = {
-        name: mean_with_interval(scored if name in ("chance", "ceiling") else rows, name)
-        for name in SCORES
-    }
-    return Part(
-        series.name, series.number, scores, Counter(row["status"] for row in rows), len(rows)
-    )
+    scored = [row if math.isfinite(row["map"]) else {**row, **_UNKNOWN} for row in rows]
+    scores = {name: mean_with_interval(scored, name) for name in SCORES}
+    scores["ec"] = mean_with_interval(rows, "ec")
+    statuses = Counter(row["status"] for row in rows)
+    return Part(series.name, series.number, scores, statuses, len(rows))
 
 
 def mean_with_interval(rows: Rows, name: str) -> Summary:

@@ -15,11 +15,13 @@ from membrane_xai import __version__
 from membrane_xai._files import atomic_path
 from membrane_xai._options import is_count
 from membrane_xai._progress import progress as progress_bar
+from membrane_xai._report_chart import Chart
 from membrane_xai._report_encoding import LEVELS
-from membrane_xai._report_figures import Chart, context_chart, distribution_charts, ec_chart
+from membrane_xai._report_figures import context_chart, distribution_charts, ec_chart
 from membrane_xai._report_gallery import DAB_LIMIT, chosen, payload, plain_row, view_of, views_of
 from membrane_xai._report_series import (
     Patch,
+    by_image,
     cases_of,
     groups_of,
     label_columns,
@@ -28,6 +30,7 @@ from membrane_xai._report_series import (
     values_of,
 )
 from membrane_xai._report_summary import SCORES, Nulls, part_of
+from membrane_xai._status import STATUSES
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.report import provenance
 from membrane_xai.study import StudyResult, read_study
@@ -36,6 +39,7 @@ __all__ = ["write_html_report"]
 
 _CASES = 6
 """The worst and the best of each method that are shown."""
+_STATUSES = (*STATUSES, "error")
 _PACKAGES = ("jinja2", "pillow", "scikit-image")
 
 
@@ -143,11 +147,11 @@ class _Page:
 
     def __init__(self, folder: Path, study: StudyResult, most: int) -> None:
         self._folder = folder
-        self._rows = study.rows
+        self._rows = by_image(study.rows)
         self._negative = study.settings.get("negative", "clip")
-        self._series = series_of(study.rows)
+        self._series = series_of(self._rows)
         self._cases = [(one, *cases_of(one, _CASES)) for one in self._series]
-        self.patches = patches_of(study.rows)
+        self.patches = patches_of(self._rows)
         self._kept_views = bool(study.settings.get("views"))
         first = [row["key"] for _, low, high in self._cases for row in (*low, *high)]
         self.shown = chosen(self.patches, first, most) if self._kept_views else []
@@ -168,7 +172,9 @@ class _Page:
             "nulls": {one.name: nulls.combined(one) for one in self._series},
             "too_large": sorted(nulls.too_large),
             "n_groups": None if groups is None else len(dict.fromkeys(groups)),
-            "statuses": list(dict.fromkeys(row["status"] for row in self._rows)),
+            "statuses": [
+                name for name in _STATUSES if name in {row["status"] for row in self._rows}
+            ],
             "n_images": len(self.patches),
             "n_rows": len(self._rows),
             "context_chart": context_chart(parts),
@@ -238,7 +244,7 @@ def _environment() -> Any:
 def _assets() -> dict[str, Any]:
     """Return style and script with their hashes, which are all that the page's policy allows."""
     folder = resources.files("membrane_xai") / "_report_page"
-    found = {}
+    found: dict[str, Any] = {}
     for name in ("css", "js"):
         text = (folder / f"page.{name}").read_text(encoding="utf-8")
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
