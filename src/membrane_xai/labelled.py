@@ -180,9 +180,9 @@ class StoreResult:
         Returns
         -------
         xarray.Dataset
-            The scores of :func:`membrane_xai.labelled.score_dataset` over the dim "sample", with the coordinates
-            `sample`, and `id`, `group` and `class` if the store has them. Samples of parts that
-            failed are left out.
+            The scores of :func:`membrane_xai.labelled.score_dataset` over the dim "sample", with
+            the coordinates `sample`, and `id`, `group` and `class` if the store has them. Samples
+            of parts that failed are left out.
         """
         columns: dict[str, list[Any]] = {}
         for part, arrays in self._files.results(self._parts):
