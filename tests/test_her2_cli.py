@@ -1,6 +1,7 @@
 """The command her2, the example and the demo with a trained network, on a few synthetic slides."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,30 @@ def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
 def test_data_check_reads_what_train_drew(run, capsys):
     assert main(["data", "check", str(run / "splits.csv")]) == 0
     assert "test" in capsys.readouterr().out
+
+
+def test_explain_scores_a_run_and_goes_on(run, capsys):
+    command = ["explain", str(run), "--methods", "GradCAM", "--most", "4", "--draws", "100",
+               "--no-perturbations", "--randomise", "1"]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "4 rows; intervals by slide" in said
+    assert f"written to {run / 'explained'}" in said
+    assert main([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert sum(row["images"] for row in document["classes"]) == 4
+    with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["score"] for row in rows) == ["0", "1+", "2+", "3+"]
+    assert {row["magnification"] for row in rows} == {"13.3333x"}
+
+
+def test_explain_without_images_of_the_split(run, tmp_path, capsys):
+    lines = (run / "splits.csv").read_text(encoding="utf-8").splitlines()
+    table = tmp_path / "some.csv"
+    table.write_text("\n".join(line for line in lines if ",test," not in line) + "\n")
+    assert main(["explain", str(run), "--data", str(table)]) == 1
+    assert "--split is 'test', of which there are no images" in capsys.readouterr().err
 
 
 def test_the_demo_compares_the_networks(run, tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from her2_models._archive_members import Limits, Member, checked_members
-from her2_models._data_progress import Bar, progress_bar
+from her2_models._progress import Bar, progress_bar
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["extract"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import PIL.Image
 
-from her2_models._data_progress import progress_bar
 from her2_models._data_report import DataReport
 from her2_models._manifest import Manifest, Record
+from her2_models._progress import progress_bar
 from her2_models._published import PUBLISHED
 from her2_models._score_names import SCORES, read_file_name
 from membrane_xai.errors import InvalidInputError, MembraneXAIError

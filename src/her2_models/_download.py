@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 
-from her2_models._data_progress import progress_bar
 from her2_models._http import check_address, open_url
+from her2_models._progress import progress_bar
 from her2_models._zenodo import DATA_SETS, file_url, published_md5
 from membrane_xai.errors import InvalidInputError
 

@@ -33,7 +33,14 @@ except ImportError as error:
         f'evaluation needs {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
-__all__ = ["Evaluation", "Predictions", "cross_evaluate", "evaluate", "predict_records"]
+__all__ = [
+    "Evaluation",
+    "Predictions",
+    "cross_evaluate",
+    "evaluate",
+    "predict_records",
+    "trained_backbone",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +208,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     config, splits = run.config, run.manifest.by_split()
-    backbone = _trained(run)
+    backbone = trained_backbone(run)
     options: dict[str, Any] = {
         "input_size": config.model.input_size,
         "magnification": magnification,
@@ -259,7 +266,7 @@ def cross_evaluate(
         raise InvalidInputError("runs have equal names; the table tells them apart by these")
     results: dict[tuple[str, str], ClassificationMetrics] = {}
     for name, run in opened.items():
-        backbone, size = _trained(run), run.config.model.input_size
+        backbone, size = trained_backbone(run), run.config.model.input_size
         for test, records, magnification in _tests(run, opened, magnifications):
             found = predict_records(backbone, records, input_size=size, magnification=magnification)
             results[name, test] = _metrics(found, found.probabilities(), draws)
@@ -278,7 +285,24 @@ def _tests(
     return [(other, o.manifest.by_split()["test"], None) for other, o in opened.items()]
 
 
-def _trained(run: Run) -> Backbone:
+def trained_backbone(run: Run) -> Backbone:
+    """Return the classifier of a training run, on the device it was trained on if that is there.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+
+    Returns
+    -------
+    Backbone
+        In evaluation mode.
+
+    Raises
+    ------
+    InvalidInputError
+        Training has not ended, or the weights are not those of its network.
+    """
     if not run.weights.exists():
         raise InvalidInputError(
             f"{run.folder} has no {run.weights.name}; train it to the end first"

@@ -1,6 +1,6 @@
 """Images in, CAMs out, by the methods of pytorch-grad-cam, on the grid where they arise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,15 @@ except ImportError as error:
 
 from her2_models.score_cam import ScoreCAM
 
-__all__ = ["NORMALISATION", "cam_method", "cam_methods", "native_cam", "predict"]
+__all__ = [
+    "NORMALISATION",
+    "cam_method",
+    "cam_methods",
+    "native_cam",
+    "on_device",
+    "predict",
+    "scores_of",
+]
 
 NORMALISATION = "negative values set to 0, not scaled"
 """What :func:`native_cam` does to the weighted sum of activations."""
@@ -44,14 +52,36 @@ def predict(backbone: Backbone, inputs: torch.Tensor) -> NDArray[np.float64]:
         Rows sum to 1.
     """
     with torch.inference_mode():
-        probabilities = torch.softmax(backbone.network(inputs), dim=-1)
-    return probabilities.double().numpy()
+        probabilities = torch.softmax(backbone.network(on_device(backbone, inputs)), dim=-1)
+    return probabilities.double().cpu().numpy()
+
+
+def on_device(backbone: Backbone, inputs: torch.Tensor) -> torch.Tensor:
+    """Return inputs where the network is.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    inputs : torch.Tensor
+        Anywhere.
+
+    Returns
+    -------
+    torch.Tensor
+    """
+    return inputs.to(next(backbone.network.parameters()).device)
 
 
 def native_cam(
-    backbone: Backbone, inputs: torch.Tensor, method: str, *, target: int
+    backbone: Backbone,
+    inputs: torch.Tensor,
+    method: str,
+    *,
+    target: int | Sequence[int],
+    **options: Any,
 ) -> NDArray[np.float64]:
-    """Explain one class with a method of pytorch-grad-cam, on the grid of the target layer.
+    """Explain a class with a method of pytorch-grad-cam, on the grid of the target layer.
 
     pytorch-grad-cam stretches its maps to the image and to [0, 1]; MAP does not need the first and
     depends on the second, so neither is done here. ScoreCAM's map is the library's, computed by
@@ -65,8 +95,10 @@ def native_cam(
         The tensor that was predicted.
     method : str
         Name of a class of pytorch-grad-cam, such as "GradCAM", "LayerCAM" or "ScoreCAM".
-    target : int
-        Index of the class to explain, from 0.
+    target : int or sequence of N int
+        Index of the class to explain, from 0; one for all images, or one for each.
+    **options
+        Of the method's constructor, such as `precision` of :class:`her2_models.score_cam.ScoreCAM`.
 
     Returns
     -------
@@ -76,13 +108,14 @@ def native_cam(
     Raises
     ------
     InvalidInputError
-        pytorch-grad-cam has no such method, or the network no such class.
+        pytorch-grad-cam has no such method, the network no such class, or a number of targets that
+        is not that of the images.
     """
     library, layers = cam_method(method), [backbone.target_layer]
-    targets = [_score_of(target)] * len(inputs)
+    inputs, targets = on_device(backbone, inputs), scores_of(target, len(inputs))
     if method == "ScoreCAM":
-        return ScoreCAM(backbone.network, layers).native(inputs, targets).astype(float)
-    with library(backbone.network, layers) as cam, native_grid(cam):
+        return ScoreCAM(backbone.network, layers, **options).native(inputs, targets).astype(float)
+    with library(backbone.network, layers, **options) as cam, native_grid(cam):
         maps = cam(inputs, targets)
     return np.asarray(maps, dtype=float)
 
@@ -137,6 +170,34 @@ def cam_methods() -> dict[str, type[Any]]:
     classes = {n: c for n, c in found if isinstance(c, type) and issubclass(c, BaseCAM)}
     classes.pop("FullGrad", None)
     return classes
+
+
+def scores_of(
+    target: int | Sequence[int], count: int
+) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """Return what methods of pytorch-grad-cam take as targets.
+
+    Parameters
+    ----------
+    target : int or sequence of int
+        Index of the class, from 0; one for all images, or one for each.
+    count : int
+        Number of images.
+
+    Returns
+    -------
+    list of function
+        From an image's output to the score of its class.
+
+    Raises
+    ------
+    InvalidInputError
+        Another number of targets; when called, a class that the network lacks.
+    """
+    targets = [target] * count if isinstance(target, int) else list(target)
+    if len(targets) != count:
+        raise InvalidInputError(f"target has {len(targets)} classes for {count} images")
+    return [_score_of(one) for one in targets]
 
 
 def _score_of(target: int) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -20,6 +20,7 @@ GROUP = "membrane_xai.commands"
 _OWN = (
     EntryPoint("mask", "membrane_xai._mask_command", GROUP),
     EntryPoint("report", "membrane_xai._report_command", GROUP),
+    EntryPoint("score", "membrane_xai._score_command", GROUP),
 )
 
 

@@ -1,7 +1,7 @@
 """Explainers, images and masks in, one table out: MAP and EC of every image by every method."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,7 +93,7 @@ def evaluate(
     *,
     groups: Sequence[Any] | None = None,
     ids: Sequence[Any] | None = None,
-    labels: Mapping[str, Sequence[Any]] | None = None,
+    labels: Mapping[str, Iterable[Any]] | None = None,
     targets: Sequence[Any] | None = None,
     perturbations: Sequence[Perturbation] = (),
     similarity: str = "pearson",
@@ -122,7 +122,7 @@ def evaluate(
         by :func:`extract_membrane_mask`, whose flags go into the table.
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
-    labels : mapping of str to sequence of N, optional
+    labels : mapping of str to iterable of N, optional
         More columns of the table, such as the HER2 score or the magnification.
     targets : sequence of N, optional
         What is explained in each image, such as a class.
@@ -142,10 +142,11 @@ def evaluate(
         Whether to show a bar on stderr while it is a terminal.
     out : path, optional
         A folder that keeps the rows batch by batch: called again after it was stopped, with the
-        same settings, `evaluate` goes on where it was. :func:`read_study` reads it.
+        same settings, `evaluate` goes on where it was. :func:`membrane_xai.study.read_study` reads
+        it.
     views : bool
         Whether to keep in `out`, too, what the scores were made from: images, masks and maps, each
-        map as its explainer gave it. :func:`read_view` reads them.
+        map as its explainer gave it. :func:`membrane_xai.study.read_view` reads them.
     about : mapping, optional
         What else the scores depend on, such as a hash of the network's weights, in values that JSON
         has; kept in the settings, so that rows of other weights are not mixed.
@@ -226,7 +227,7 @@ def evaluate(
 
 
 def read_study(out: str | Path) -> StudyResult:
-    """Read the rows that :func:`evaluate` has kept in a folder so far.
+    """Read the rows that :func:`membrane_xai.evaluate` has kept in a folder so far.
 
     Parameters
     ----------
@@ -255,7 +256,7 @@ def read_study(out: str | Path) -> StudyResult:
     [(0, 0.125, 'ok'), (1, nan, 'empty_mask')]
     >>> read_study(out / "elsewhere")
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no study has been kept there
+    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
     settings, rows = read_parts(Path(out))
     return StudyResult(rows, settings)

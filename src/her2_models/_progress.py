@@ -17,7 +17,9 @@ class Bar(NamedTuple):
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None, *, done: int = 0) -> Iterator[Bar]:
+def progress_bar(
+    what: str, total: int | None, *, done: int = 0, shown: bool = True
+) -> Iterator[Bar]:
     """Show a bar that vanishes at the end, unless stderr is no terminal or rich not installed."""
     try:
         from rich.console import Console
@@ -27,7 +29,7 @@ def progress_bar(what: str, total: int | None, *, done: int = 0) -> Iterator[Bar
         yield Bar(lambda _step: None, lambda _more: None)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Remaining())
-    shown = sys.stderr.isatty()
+    shown = shown and sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
         task = bar.add_task(what, total=total, completed=done)
         yield Bar(
