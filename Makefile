@@ -4,12 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-output
 
-.PHONY: browser demo test check lint types contracts docs bench minimum clean
+.PHONY: browser demo test check lint types contracts docs bench minimum package clean
 
 # A third of the configuration's epochs: enough to compare where the networks look.
 demo: .venv/installed-demo
 	$(BIN)/her2 train --config demo --set train.epochs=4 --draws 200 --out $(OUT)/her2
 	$(BIN)/membrane-xai demo --out $(OUT) --trained $(OUT)/her2
+	$(BIN)/her2 explain $(OUT)/her2 --methods GradCAM LayerCAM --most 16 --out $(OUT)/explained
+	$(BIN)/membrane-xai report $(OUT)/explained -o $(OUT)/report.html
 
 test: .venv/installed-all browser
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
@@ -40,6 +42,9 @@ bench: .venv/installed-all
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/cells.py
 	$(BIN)/python benchmarks/unfreezing.py
+	$(BIN)/python benchmarks/score_cam.py
+	$(BIN)/python benchmarks/score_cam.py --full
+	$(BIN)/python benchmarks/scale.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
@@ -51,8 +56,19 @@ MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_rank
 	tests/test_io.py tests/test_mask_command.py tests/test_annotations.py tests/test_quality.py \
 	tests/test_cells.py tests/test_her2_rule.py
 
+# What people will install: both archives, and the wheel where nothing but the core is installed.
+# `-I` and no PYTHONPATH keep this checkout out of the way.
+package: .venv-package/installed
+	rm -rf dist
+	.venv-package/bin/python -m build --installer uv --outdir dist
+	.venv-package/bin/twine check --strict dist/*
+	.venv-package/bin/python tools/check_distributions.py dist
+	.venv-package/bin/uv venv --quiet --clear --python .venv-package/bin/python .venv-empty
+	.venv-package/bin/uv pip install --quiet --python .venv-empty/bin/python dist/*.whl
+	env -u PYTHONPATH .venv-empty/bin/python -I -m unittest discover --start-directory tests/minimal
+
 clean:
-	rm -rf .venv .venv-minimum docs/_build docs/reference/generated demo-output .coverage htmlcov
+	rm -rf .venv .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .coverage htmlcov
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -70,4 +86,9 @@ clean:
 	.venv-minimum/bin/python -m pip install --quiet uv
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python \
 		--resolution lowest-direct --editable . 'pytest>=8.3' 'hypothesis>=6.112' 'pytest-cov>=5.0'
+	touch $@
+
+.venv-package/installed: Makefile
+	$(PYTHON) -m venv --clear .venv-package
+	.venv-package/bin/python -m pip install --quiet 'build[uv]>=1.2' 'twine>=6.1'
 	touch $@

@@ -2,18 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
-from her2_models import _data_command, _evaluate_command, _explain_command, _train_command
 from membrane_xai.cli import command_parser, run_command
+from membrane_xai.errors import MissingDependencyError
 
 __all__ = ["main"]
-
-_COMMANDS = {
-    "data": _data_command,
-    "train": _train_command,
-    "evaluate": _evaluate_command,
-    "explain": _explain_command,
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,15 +31,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Traceback (most recent call last):
     SystemExit: 0
     """
+    try:
+        commands = _commands()
+    except MissingDependencyError as error:
+        print(f"her2: {error}", file=sys.stderr)
+        return 2
     parser = command_parser(
         "her2",
-        _COMMANDS,
+        commands,
         description="HER2 scoring networks: data, training, evaluation, explanation. "
         "Research use only.",
         epilog="for example:\n  her2 train --config demo --out runs/demo",
     )
     said = "interrupted; the same command goes on from the last epoch or batch"
     return run_command(parser, argv, interrupted=said)
+
+
+def _commands() -> dict[str, ModuleType]:
+    """Import the commands: the script `her2` is installed without their dependencies, too."""
+    from her2_models import _data_command, _evaluate_command, _explain_command, _train_command
+
+    return {
+        "data": _data_command,
+        "train": _train_command,
+        "evaluate": _evaluate_command,
+        "explain": _explain_command,
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The metrics on xarray, lazily on dask, and over Zarr stores larger than memory.
 
-Every function of :mod:`membrane_xai` that takes maps takes ``xarray.DataArray`` and keeps dims and
+Every function of ``membrane_xai`` that takes maps takes ``xarray.DataArray`` and keeps dims and
 coordinates; on dask it computes nothing until it is asked to. Here are all scores of a Dataset at
 once, and studies of a store, in parts, on this machine or on the workers of a dask client.
 """
@@ -114,7 +114,7 @@ def _dataset(variables: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoreResult:
-    """What :func:`evaluate_store` found, in a folder of parts.
+    """What :func:`membrane_xai.labelled.evaluate_store` found, in a folder of parts.
 
     Attributes
     ----------
@@ -180,9 +180,9 @@ class StoreResult:
         Returns
         -------
         xarray.Dataset
-            The scores of :func:`score_dataset` over the dim "sample", with the coordinates
-            `sample`, and `id`, `group` and `class` if the store has them. Samples of parts that
-            failed are left out.
+            The scores of :func:`membrane_xai.labelled.score_dataset` over the dim "sample", with
+            the coordinates `sample`, and `id`, `group` and `class` if the store has them. Samples
+            of parts that failed are left out.
         """
         columns: dict[str, list[Any]] = {}
         for part, arrays in self._files.results(self._parts):
