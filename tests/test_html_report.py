@@ -295,6 +295,10 @@ def test_the_table_has_every_row(study, tmp_path):
     rows = by_image(read_study(study).rows)
     assert table["columns"] == list(rows[0])
     assert table["labels"] == ["score", "<b>"]
+    assert table["shown"][:10] == [
+        "id", "group", "method", "score", "<b>", "status", "map", "chance", "ceiling", "relative",
+    ]  # fmt: skip
+    assert set(table["columns"]) - set(table["shown"]) == {"class", "flags", "error"}
     for got, want in zip(table["rows"], rows, strict=True):
         for value, expected in zip(got, want.values(), strict=True):
             undefined = isinstance(expected, float) and math.isnan(expected)
@@ -533,6 +537,12 @@ def test_positions_by_hand():
         "0", "0.05", "0.1", "0.15", "0.2", "0.25", "0.3",
     ]  # fmt: skip
     assert [above(x) for x in ([0.31], [0.3], [1.7], [math.nan], [0.0])] == [0.4, 0.3, 1, 1, 0.1]
+
+
+def test_numbers_as_text():
+    shown = [_report_chart.number(x) for x in (-0.0004, -0.0006, 1.0, math.nan)]
+    assert shown == ["0.000", "−0.001", "1.000", "–"]
+    assert _report_chart.number(0.126, 2) == "0.13"
 
 
 def test_long_names_are_cut_and_kept():
