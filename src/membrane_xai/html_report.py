@@ -121,7 +121,7 @@ def write_html_report(
     (True, True, False)
     >>> write_html_report(folder, folder / "report.html")
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: out is '...'; no study has been kept there
+    membrane_xai.errors.InvalidInputError: out is '...'; no rows have been kept there
     """
     if not is_count(most) or most < 0:
         raise InvalidInputError(f"most is {most!r}; it takes an integer from 0")
