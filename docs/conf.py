@@ -36,7 +36,7 @@ exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True  # a cross-reference that leads nowhere fails the build
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # shapes, units and ranges are in the docstrings, types alone say less
