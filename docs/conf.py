@@ -30,6 +30,7 @@ extensions = [
     "sphinx_design",
     "benchmark_tables",
     "command_help",
+    "example_scripts",
     "public_names",
 ]
 exclude_patterns = ["_build"]
