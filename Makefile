@@ -10,6 +10,8 @@ OUT ?= demo-output
 demo: .venv/installed-demo
 	$(BIN)/her2 train --config demo --set train.epochs=4 --draws 200 --out $(OUT)/her2
 	$(BIN)/membrane-xai demo --out $(OUT) --trained $(OUT)/her2
+	$(BIN)/her2 explain $(OUT)/her2 --methods GradCAM LayerCAM --most 16 --out $(OUT)/explained
+	$(BIN)/membrane-xai report $(OUT)/explained -o $(OUT)/report.html
 
 test: .venv/installed-all
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
@@ -34,6 +36,9 @@ bench: .venv/installed-all
 	$(BIN)/python benchmarks/masks.py
 	$(BIN)/python benchmarks/cells.py
 	$(BIN)/python benchmarks/unfreezing.py
+	$(BIN)/python benchmarks/score_cam.py
+	$(BIN)/python benchmarks/score_cam.py --full
+	$(BIN)/python benchmarks/scale.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed

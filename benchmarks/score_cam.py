@@ -1,4 +1,8 @@
-"""Measure Score-CAM against its libraries and write benchmarks/results/score_cam.json."""
+"""Measure Score-CAM against its libraries.
+
+By default some channels in turns, and approximations: benchmarks/results/score_cam.json. With
+``--full`` all channels, each library once: benchmarks/results/score_cam_full.json.
+"""
 
 import argparse
 import os
@@ -21,7 +25,7 @@ from timing import Seconds, in_turns, rates, ratios
 
 from membrane_xai.report import provenance, write_json
 
-_RESULTS = Path(__file__).parent / "results" / "score_cam.json"
+_RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("torch", "timm", "grad-cam", "torchcam")
 _ALL = 2048
 """Channels of ResNet50's layer4."""
@@ -185,24 +189,24 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--full", action="store_true", help="all channels, each library once")
+    args = parser.parse_args()
     rows: list[Row] = []
-    parts = (
-        partial(in_rounds, "resnet50", _PART, rounds),
-        in_full,
-        partial(in_rounds, "tf_efficientnet_lite0", _PART, rounds),
+    parts = [
+        partial(in_rounds, "resnet50", _PART, args.rounds),
+        partial(in_rounds, "tf_efficientnet_lite0", _PART, args.rounds),
         approximations,
-    )
-    for part in parts:  # each takes minutes: what is measured is kept
+    ]
+    for part in [in_full] if args.full else parts:  # each takes minutes: what is measured is kept
         rows += part()
-        _write(rows)
+        _write(rows, "score_cam_full.json" if args.full else "score_cam.json")
     Console(width=150).print(table(rows))
 
 
-def _write(rows: list[Row]) -> None:
+def _write(rows: list[Row], name: str) -> None:
     settings = {"seed": SEED, "threads": torch.get_num_threads(), "weights": "random"}
     record = provenance(settings, packages=_PACKAGES) | {"machine": machine()}
-    write_json(_RESULTS, [row.record() for row in rows], record)
+    write_json(_RESULTS / name, [row.record() for row in rows], record)
 
 
 if __name__ == "__main__":

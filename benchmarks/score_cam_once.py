@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from memory import peak, start_of_peak
 from score_cam_networks import Maps, calls, subject
-
-_KIBIBYTE = 1024
 
 
 @dataclass(frozen=True)
@@ -40,21 +39,13 @@ def once(network: str, channels: int, side: int, call: str) -> Once:
 def _main(network: str, channels: str, side: str, call: str, out: str) -> None:
     explain = calls(subject(network, int(channels), int(side)))[call]
     load = os.getloadavg()
-    held = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    held = start_of_peak()
     start = time.perf_counter()
     maps = explain()
     seconds = time.perf_counter() - start
-    extra = _resident("VmHWM") - held
+    extra = peak() - held
     np.save(out, maps)
     print(json.dumps({"seconds": seconds, "extra_bytes": extra, "load": load}))
-
-
-def _resident(name: str) -> int:
-    """Return bytes by the kernel's own count of this process; getrusage inherits its parent's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    found = dict(line.split(":", 1) for line in lines)
-    return int(found[name].split()[0]) * _KIBIBYTE
 
 
 if __name__ == "__main__":

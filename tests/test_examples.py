@@ -19,6 +19,7 @@ KEY_LINES = {
     "torchcam_example": r"^GradCAM( +0\.\d+){3} +-?0\.\d+ +2 +1$",
     "captum_example": r"^LayerGradCam +sum +14x14( +0\.\d{3}){3} +-?0\.\d{3}$",
     "torchmetrics_example": r"^samples: \{'ok': 6, 'no_activation': 0, .*\}$",
+    "cluster": r"^3\+ +4  MAP 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]  chance 0\.\d{3}  EC -?0\.\d{3}$",
     "quantus_example": r"^Saliency +0\.\d{3} +-?0\.\d{3} +0\.\d{3} +0\.\d{3}$",
 }
 NEEDS = {
@@ -29,6 +30,7 @@ NEEDS = {
     "torchcam_example": (*LITE0, "torchcam"),
     "captum_example": (*LITE0, "captum"),
     "torchmetrics_example": (*LITE0, "torchmetrics"),
+    "cluster": ("dask", "distributed", "zarr"),
     "quantus_example": (*LITE0, "quantus", "captum"),
 }
 

@@ -203,6 +203,21 @@ def test_two_processes_give_what_one_does(tmp_path):
     assert [one["own"] for one in found] == [12, 3]  # each has its own state back
 
 
+def test_accumulators_across_processes_are_one_pass_and_torchmetrics(tmp_path):
+    torch.multiprocessing.spawn(two_processes.work_with_accumulators, (str(tmp_path),), nprocs=2)
+    alone = two_processes.accumulators()
+    for batch in two_processes.batches():
+        two_processes.accumulate(alone, batch)
+    expected_numbers = two_processes.numbers(alone)
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        assert found[2:4] == expected_numbers[2:4]
+        assert found[5] == expected_numbers[5]
+        flat = [[*x[:2], x[4], *(ec for _, ec in x[6])] for x in (found, expected_numbers)]
+        np.testing.assert_allclose(*flat, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(found[0], expected()["map"], rtol=1e-6)
+
+
 def test_a_process_without_data(tmp_path):
     torch.multiprocessing.spawn(two_processes.work_without_data, (str(tmp_path),), nprocs=2)
     for rank in (0, 1):

@@ -84,3 +84,46 @@ def work_without_data(rank, folder):
         torch.save(values, f"{folder}/{rank}.pt")
     finally:
         dist.destroy_process_group()
+
+
+def accumulators():
+    """Return empty accumulators."""
+    from membrane_xai import EcAccumulator, MapAccumulator
+
+    return {"map": MapAccumulator(), "ec": EcAccumulator()}
+
+
+def accumulate(found, batch):
+    """Update with one batch; every process has its own samples of each patient."""
+    cams, masks, labels, _ = batch
+    found["map"].update(cams, masks, groups=labels)
+    found["ec"].update(cams, groups=labels)
+
+
+def numbers(found):
+    """Return what accumulators compute."""
+    mean, ec = found["map"].compute(), found["ec"].compute()
+    by_group = found["ec"].compute_groups()
+    patients = sorted(zip(by_group.groups, by_group.ec.tolist(), strict=True))
+    return [mean.map, mean.relative, mean.n, mean.status, ec.ec, ec.n_pairs, patients]
+
+
+def work_with_accumulators(rank, folder):
+    """Take every other batch, exchange states, and merge them in the order of the ranks."""
+    import torch
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    try:
+        own = accumulators()
+        for batch in batches()[rank::2]:
+            accumulate(own, batch)
+        states = [None, None]
+        dist.all_gather_object(states, {name: one.state_dict() for name, one in own.items()})
+        merged = accumulators()
+        for state in states:
+            for name, one in accumulators().items():
+                merged[name].merge(one.load_state_dict(state[name]))
+        torch.save(numbers(merged), f"{folder}/{rank}.pt")
+    finally:
+        dist.destroy_process_group()

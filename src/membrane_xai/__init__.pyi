@@ -5,9 +5,12 @@ from . import datasets as datasets
 from . import errors as errors
 from . import figures as figures
 from . import her2_rule as her2_rule
+from . import html_report as html_report
 from . import integrations as integrations
+from . import labelled as labelled
 from . import perturb as perturb
 from . import report as report
+from . import slide_map as slide_map
 from . import stain as stain
 from . import statistics as statistics
 from . import study as study

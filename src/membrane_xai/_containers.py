@@ -137,7 +137,9 @@ def _over_dataarrays(core: Core, names: Sequence[str], maps: Sequence[Any], n_co
         input_core_dims=dims,
         output_core_dims=[["column"]],
         join="exact",
-        dask="allowed",
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"output_sizes": {"column": n_columns}, "allow_rechunk": True},
     )
 
 

@@ -19,9 +19,9 @@ from membrane_xai._summary import Summary
 from membrane_xai.consistency import ConsistencyResult
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["EcAccumulator"]
+__all__ = ["SIMILARITIES", "EcAccumulator"]
 
-_SIMILARITIES = ("pearson", "spearman", "cosine")
+SIMILARITIES = ("pearson", "spearman", "cosine")
 
 
 class EcAccumulator:
@@ -56,7 +56,7 @@ class EcAccumulator:
     """
 
     def __init__(self, *, similarity: str = "pearson") -> None:
-        check_choice(similarity, "similarity", _SIMILARITIES)
+        check_choice(similarity, "similarity", SIMILARITIES)
         self.similarity = similarity
         self._state = RunningSums(0, 3)
         self._grid: tuple[int, int] | None = None

@@ -15,7 +15,7 @@ from membrane_xai._options import check_choice
 from membrane_xai._running_sums import RunningSums, check_state, exact_sums, total
 from membrane_xai._status import STATUSES
 from membrane_xai._summary import Summary, summary_of
-from membrane_xai.alignment import alignment
+from membrane_xai.alignment import AlignmentResult, alignment
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["MapAccumulator", "MapMean"]
@@ -111,6 +111,33 @@ class MapAccumulator:
             As in :func:`membrane_xai.alignment`; groups that do not fit. Nothing is added then.
         """
         result = alignment(cams, masks, region=region, negative=self.negative)
+        return self.update_scores(result, groups=groups)
+
+    def update_scores(self, result: AlignmentResult, *, groups: Any = None) -> "MapAccumulator":
+        """Add a batch that is scored already.
+
+        Parameters
+        ----------
+        result : AlignmentResult
+            Of one pair or a batch, made with the same `negative`.
+        groups : sequence of labels, optional
+            As in :meth:`update`.
+
+        Returns
+        -------
+        MapAccumulator
+            Itself.
+
+        Raises
+        ------
+        InvalidInputError
+            Scores made with another `negative`; groups that do not fit. Nothing is added then.
+        """
+        if result.negative != self.negative:
+            raise InvalidInputError(
+                f"result was made with negative={result.negative!r}; this accumulator has "
+                f"negative={self.negative!r}"
+            )
         values = np.stack([_row(getattr(result, name)) for name in SCORES], axis=1)
         words = np.atleast_1d(np.asarray(_plain(result.status))).ravel()
         codes, rows = self._state.codes(groups, len(values))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from membrane_xai.annotations import vectorize
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.stain import estimate_background
 
-__all__ = ["slide_background", "write_slide_mask"]
+__all__ = ["MaskedWindow", "masked_windows", "slide_background", "write_slide_mask"]
 
 CORE = 2048
 """Pixels along the side of a window, without what surrounds it; also of a tile in the OME-TIFF."""
@@ -32,10 +32,13 @@ _SAMPLES, _SAMPLE = 12, 256  # along each side: samples of the slide, pixels of 
 _BLOCK = 4  # as estimate_background averages
 
 
-class _Window(NamedTuple):
+class MaskedWindow(NamedTuple):
+    """A part of a slide with its mask, and what surrounds it."""
+
+    rgb: NDArray[np.uint8]
     found: MembraneMask
     core: tuple[slice, slice]
-    """The part of `found` that belongs to no other window."""
+    """The part of both that belongs to no other window."""
     corner: tuple[int, int]
     """x, y of the core on the slide."""
 
@@ -50,7 +53,14 @@ def write_slide_mask(
     """Write the mask in the formats that `paths` has and return the sums over the slide."""
     columns, rows = slide.dimensions
     tally = Tally()
-    windows = _windows(slide, mpp, settings, show)
+    windows = masked_windows(
+        slide,
+        mpp,
+        stain_matrix=settings.stain_matrix,
+        background=settings.background,
+        side=CORE,
+        show=show,
+    )
     with ExitStack() as stack:
         outlines = None
         if "geojson" in paths:
@@ -89,30 +99,36 @@ def _overview(slide: SlideReader) -> NDArray[np.uint8]:
     return np.concatenate(parts)
 
 
-def _windows(
-    slide: SlideReader, mpp: float, settings: Settings, show: Callable[[float], None]
-) -> Iterator[_Window]:
-    background = settings.background
+def masked_windows(
+    slide: SlideReader,
+    mpp: float,
+    *,
+    stain_matrix: Any = "hdab",
+    background: Any = "auto",
+    side: int,
+    show: Callable[[float], None] = lambda _done: None,
+) -> Iterator[MaskedWindow]:
+    """Yield the windows of a slide row by row, `side` pixels wide and high, less at its ends."""
     if isinstance(background, str):
         background = slide_background(slide)
     columns, rows = slide.dimensions
     halo = margin(mpp) + round(_PIECE / mpp)
-    for y in range(0, rows, CORE):
-        for x in range(0, columns, CORE):
+    for y in range(0, rows, side):
+        for x in range(0, columns, side):
             left, top = max(x - halo, 0), max(y - halo, 0)
-            right, bottom = min(x + CORE + halo, columns), min(y + CORE + halo, rows)
+            right, bottom = min(x + side + halo, columns), min(y + side + halo, rows)
             rgb = slide.read_region(left, top, right - left, bottom - top, 0)
             found = extract_membrane_mask(
-                rgb, mpp=mpp, stain_matrix=settings.stain_matrix, background=background
+                rgb, mpp=mpp, stain_matrix=stain_matrix, background=background
             )
-            tall, wide = min(CORE, rows - y), min(CORE, columns - x)
+            tall, wide = min(side, rows - y), min(side, columns - x)
             core = slice(y - top, y - top + tall), slice(x - left, x - left + wide)
-            yield _Window(found, core, (x, y))
-            show((y * columns + min(CORE, rows - y) * (x + wide)) / (rows * columns))
+            yield MaskedWindow(rgb, found, core, (x, y))
+            show((y * columns + min(side, rows - y) * (x + wide)) / (rows * columns))
 
 
 def _tiles(
-    windows: Iterator[_Window], tally: Tally, outlines: Callable[[_Window], None] | None
+    windows: Iterator[MaskedWindow], tally: Tally, outlines: Callable[[MaskedWindow], None] | None
 ) -> Iterator[NDArray[np.uint8]]:
     """Count and outline each window; yield its classes, filled up to a full tile."""
     for window in windows:
@@ -125,7 +141,7 @@ def _tiles(
 
 
 @contextmanager
-def _feature_file(path: Path) -> Iterator[Callable[[_Window], None]]:
+def _feature_file(path: Path) -> Iterator[Callable[[MaskedWindow], None]]:
     """Give a function that appends a window's outlines to a GeoJSON file."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
@@ -137,7 +153,7 @@ class _Appender:
     def __init__(self, file: IO[str]) -> None:
         self._file, self._before = file, "\n"
 
-    def __call__(self, window: _Window) -> None:
+    def __call__(self, window: MaskedWindow) -> None:
         found, core = window.found, window.core
         outlines = vectorize(
             found.mask[core],

@@ -92,7 +92,7 @@ def entries(
     ids: Sequence[Any] | None,
     targets: Sequence[Any] | None,
     regions: Any,
-    labels: Mapping[str, Sequence[Any]],
+    labels: Mapping[str, Iterable[Any]],
     mpp: float | None,
 ) -> Generator[Entry, None, None]:
     """Yield what belongs together; raise where one argument has more values than another."""

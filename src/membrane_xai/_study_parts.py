@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from membrane_xai._files import write_text
-from membrane_xai.errors import InvalidInputError
+from membrane_xai._manifest import check_manifest, read_manifest
 
 __all__ = ["Parts", "Rows", "read_parts"]
 
 Rows = list[dict[str, Any]]
 
-_MANIFEST = "manifest.json"
+_WHAT = "rows"
 
 
 class Parts:
@@ -31,7 +31,7 @@ class Parts:
         self._found: dict[tuple[str, str], Rows] = {}
         self._count = 0
         if out is not None:
-            self._check_settings(out / _MANIFEST, settings)
+            check_manifest(out, settings, what=_WHAT, numbers=sorted(self._numbers))
             self._found, self._count = _read(out, self._numbers)
 
     def get(self, key: str, method: str) -> Rows | None:
@@ -50,27 +50,10 @@ class Parts:
         write_text(self._out / f"part-{self._count:06d}.jsonl", "\n".join(lines) + "\n")
         self._count += 1
 
-    def _check_settings(self, path: Path, settings: Mapping[str, Any]) -> None:
-        plain = json.loads(json.dumps(settings))
-        if not path.exists():
-            manifest = {"settings": plain, "numbers": sorted(self._numbers)}
-            write_text(path, json.dumps(manifest, indent=2) + "\n")
-            return
-        there = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        for name in {**there, **plain}:
-            if there.get(name) != plain.get(name):
-                raise InvalidInputError(
-                    f"out has rows of other settings: there {name} is {there.get(name)!r}, now "
-                    f"{plain.get(name)!r}; take another folder, or the settings in {_MANIFEST}"
-                )
-
 
 def read_parts(out: Path) -> tuple[dict[str, Any], Rows]:
     """Return the settings and all rows of a folder."""
-    try:
-        manifest = json.loads((out / _MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInputError(f"out is {str(out)!r}; no study has been kept there") from error
+    manifest = read_manifest(out, what=_WHAT)
     found, _ = _read(out, frozenset(manifest["numbers"]))
     return manifest["settings"], [row for rows in found.values() for row in rows]
 

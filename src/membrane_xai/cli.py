@@ -17,7 +17,11 @@ from membrane_xai.errors import MembraneXAIError, MissingDependencyError
 __all__ = ["command_parser", "main", "run_command"]
 
 GROUP = "membrane_xai.commands"
-_OWN = (EntryPoint("mask", "membrane_xai._mask_command", GROUP),)
+_OWN = (
+    EntryPoint("mask", "membrane_xai._mask_command", GROUP),
+    EntryPoint("report", "membrane_xai._report_command", GROUP),
+    EntryPoint("score", "membrane_xai._score_command", GROUP),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

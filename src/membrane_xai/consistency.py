@@ -321,7 +321,9 @@ def _over_sets(core: Callable[[Array], Array], maps: Any, n_columns: int) -> Any
             maps,
             input_core_dims=[maps.dims[-3:]],
             output_core_dims=[["column"]],
-            dask="allowed",
+            dask="parallelized",
+            output_dtypes=[np.float64],
+            dask_gufunc_kwargs={"output_sizes": {"column": n_columns}, "allow_rechunk": True},
         )
     if is_dask_array(maps):
         import dask.array as da

@@ -1,7 +1,7 @@
 """Explainers, images and masks in, one table out: MAP and EC of every image by every method."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def evaluate(
     *,
     groups: Sequence[Any] | None = None,
     ids: Sequence[Any] | None = None,
-    labels: Mapping[str, Sequence[Any]] | None = None,
+    labels: Mapping[str, Iterable[Any]] | None = None,
     targets: Sequence[Any] | None = None,
     perturbations: Sequence[Perturbation] = (),
     similarity: str = "pearson",
@@ -144,7 +144,7 @@ def evaluate(
         by :func:`extract_membrane_mask`, whose flags go into the table.
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
-    labels : mapping of str to sequence of N, optional
+    labels : mapping of str to iterable of N, optional
         More columns of the table, such as the HER2 score or the magnification.
     targets : sequence of N, optional
         What is explained in each image, such as a class.
@@ -278,7 +278,7 @@ def read_study(out: str | Path) -> StudyResult:
     [(0, 0.125, 'ok'), (1, nan, 'empty_mask')]
     >>> read_study(out / "elsewhere")
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no study has been kept there
+    membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
     settings, rows = read_parts(Path(out))
     return StudyResult(rows, settings)

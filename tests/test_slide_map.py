@@ -1,0 +1,129 @@
+"""Slides: tiles against the mask of the whole, QuPath's file, stops."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from membrane_xai import alignment, extract_membrane_mask, read_annotations
+from membrane_xai.datasets import synthetic_her2
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.io import open_slide
+from membrane_xai.slide_map import slide_map
+
+MPP, TILE = 0.5, 128
+GLASS = 240
+
+
+def darkness(rgb):
+    return 255.0 - rgb[:, ::16, ::16].mean(axis=-1)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """Tissue on the left, glass on the right; the last row and column of tiles are cut."""
+    whole = np.full((300, 600, 3), GLASS, np.uint8)
+    whole[:256, :256] = synthetic_her2("3+", size=256, mpp=MPP, seed=3).rgb
+    return whole
+
+
+@pytest.fixture(scope="module")
+def slide(pixels, tmp_path_factory):
+    path = tmp_path_factory.mktemp("slide") / "slide.tif"
+    tifffile.imwrite(path, pixels, tile=(128, 128), photometric="rgb")
+    return path
+
+
+def test_tiles_are_scored_against_the_mask_of_the_whole(slide, pixels):
+    found = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP)
+    background = np.full(3, GLASS)
+    whole = extract_membrane_mask(pixels, mpp=MPP, background=background)
+    assert found.dimensions == (600, 300)
+    assert [(row["x"], row["y"]) for row in found.result.rows] == [
+        (0, 0), (128, 0), (0, 128), (128, 128)]  # fmt: skip
+    grid = found.grid("map")
+    assert grid.shape == (3, 5)
+    assert np.isnan(grid[2]).all()
+    assert np.isnan(grid[:, 2:]).all()
+    for row in found.result.rows:
+        at = np.s_[row["y"] : row["y"] + TILE, row["x"] : row["x"] + TILE]
+        expected = alignment(darkness(pixels[at][None])[0], whole.mask[at], region=whole.tissue[at])
+        assert row["map"] == pytest.approx(expected.map, abs=0.01)
+        assert row["mask_share"] == pytest.approx(whole.mask[at].mean(), abs=0.01)
+        assert grid[row["y"] // TILE, row["x"] // TILE] == row["map"]
+
+
+def test_tiles_at_the_ends_are_cut(slide):
+    found = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP, min_tissue=0)
+    sizes = {(row["x"], row["y"]): (row["width"], row["height"]) for row in found.result.rows}
+    assert len(sizes) == 15
+    assert sizes[512, 256] == (88, 44)
+    assert sizes[0, 0] == (128, 128)
+
+
+def test_qupath_reads_the_tiles(slide, tmp_path):
+    found = slide_map(slide, {"a": darkness, "b": lambda rgb: -darkness(rgb)}, tile=TILE, mpp=MPP)
+    path = found.write_geojson(tmp_path / "tiles.geojson", method="b")
+    features = json.loads(path.read_text())["features"]
+    assert len(features) == 4
+    first = features[0]["properties"]
+    assert first["objectType"] == "tile"
+    assert first["classification"]["name"] == "CAM no_activation"
+    assert set(first["measurements"]) == {"chance", "ceiling", "mask_share"}
+    boxes = [one.geometry.bounds for one in read_annotations(path)]
+    assert boxes == [(0, 0, 128, 128), (128, 0, 256, 128), (0, 128, 128, 256), (128, 128, 256, 256)]
+    with pytest.raises(InvalidInputError, match=r"method is None; it takes one of \['a', 'b'\]"):
+        found.grid()
+    with pytest.raises(InvalidInputError, match="method is 'c'; it takes one of"):
+        found.write_geojson(tmp_path / "x.geojson", method="c")
+    with pytest.raises(InvalidInputError, match="score is 'heat'; it takes one of"):
+        found.grid("heat", method="a")
+
+
+def test_a_stopped_map_goes_on(slide, tmp_path):
+    calls = []
+
+    def stopping(rgb):
+        calls.append(len(rgb))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return darkness(rgb)
+
+    options = {"tile": TILE, "mpp": MPP, "batch_size": 1, "out": tmp_path / "out"}
+    with pytest.raises(KeyboardInterrupt):
+        slide_map(slide, {"dark": stopping}, **options)
+    found = slide_map(slide, {"dark": stopping}, **options)
+    assert len(calls) == 5  # two, the one that stopped, and the two that were missing
+    whole = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP)
+    np.testing.assert_array_equal(found.grid(), whole.grid())
+
+
+def test_a_slide_that_is_open_stays_open(slide):
+    from contextlib import closing
+
+    with closing(open_slide(slide, mpp=MPP)) as opened:
+        slide_map(opened, {"dark": darkness}, tile=TILE)
+        assert opened.read_region(0, 0, 1, 1).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tile": 0}, "tile is 0; it takes a positive integer"),
+        ({"tile": 2.5}, "tile is 2.5; it takes a positive integer"),
+        ({"min_tissue": 1.5}, "min_tissue is 1.5"),
+        ({"mpp": None}, "mpp is None, and the slide does not say"),
+    ],
+)
+def test_bad_options(slide, options, words):
+    with pytest.raises(InvalidInputError, match=words):
+        slide_map(slide, {"dark": darkness}, **{"tile": TILE, "mpp": MPP, **options})
+
+
+def test_a_slide_of_glass(tmp_path):
+    path = tmp_path / "glass.tif"
+    tifffile.imwrite(path, np.full((256, 256, 3), GLASS, np.uint8), tile=(128, 128),
+                     photometric="rgb")  # fmt: skip
+    with pytest.raises(InvalidInputError, match="the slide has no tile with enough tissue"):
+        slide_map(path, {"dark": darkness}, tile=TILE, mpp=MPP)
