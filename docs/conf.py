@@ -50,6 +50,7 @@ documented_modules = [
     "membrane_xai.accumulate",
     "membrane_xai.alignment",
     "membrane_xai.annotations",
+    "membrane_xai.cam_files",
     "membrane_xai.cells",
     "membrane_xai.cli",
     "membrane_xai.consistency",
