@@ -639,7 +639,7 @@ def test_most_is_checked(study, tmp_path, most):
 
 
 def test_no_study(tmp_path):
-    with pytest.raises(InvalidInputError, match="no rows have been kept there"):
+    with pytest.raises(InvalidInputError, match=r"study is '.*none'; no study has been kept there"):
         write_html_report(tmp_path / "none", tmp_path / "r.html")
     (tmp_path / "manifest.json").write_text('{"settings": {}, "numbers": []}')
     with pytest.raises(InvalidInputError, match=r"study is '.*'; it has no rows yet"):

@@ -121,15 +121,13 @@ def write_html_report(
     (True, True, False)
     >>> write_html_report(folder, folder / "report.html")
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: out is '...'; no rows have been kept there
+    membrane_xai.errors.InvalidInputError: study is '...'; no study has been kept there
     """
     if not is_count(most) or most < 0:
         raise InvalidInputError(f"most is {most!r}; it takes an integer from 0")
     environment = _environment()
     folder = Path(study)
-    found = read_study(folder)
-    if not found.rows:
-        raise InvalidInputError(f"study is {str(study)!r}; it has no rows yet")
+    found = _read(folder)
     when = datetime.now(UTC) if date is None else date
     name = f"Membrane audit: {folder.resolve().name}" if title is None else title
     made = _Page(folder, found, most)
@@ -223,6 +221,18 @@ class _Page:
             if view is not None:
                 yield patch.number, payload(patch, view, self._rows, self._negative)
             show(len(self.shown) + i + 1, "drawing")
+
+
+def _read(folder: Path) -> StudyResult:
+    try:
+        found = read_study(folder)
+    except InvalidInputError as error:  # it calls the folder `out`
+        raise InvalidInputError(
+            f"study is {str(folder)!r}; no study has been kept there"
+        ) from error
+    if not found.rows:
+        raise InvalidInputError(f"study is {str(folder)!r}; it has no rows yet")
+    return found
 
 
 def _environment() -> Any:
