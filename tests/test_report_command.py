@@ -54,7 +54,7 @@ def test_the_page_has_the_command_that_makes_it_again(study, tmp_path):
 
 def test_failures(study, tmp_path, capsys, monkeypatch):
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 1
-    assert "no rows have been kept there" in capsys.readouterr().err
+    assert "no study has been kept there" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert main(["report", str(study), "-o", str(tmp_path / "r.html")]) == 2
     assert "membrane-xai[report]" in capsys.readouterr().err
