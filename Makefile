@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo-output
 
-.PHONY: demo test check lint types contracts docs bench minimum package clean
+.PHONY: browser demo test check lint types contracts docs bench minimum package clean
 
 # A third of the configuration's epochs: enough to compare where the networks look.
 demo: .venv/installed-demo
@@ -13,8 +13,14 @@ demo: .venv/installed-demo
 	$(BIN)/her2 explain $(OUT)/her2 --methods GradCAM LayerCAM --most 16 --out $(OUT)/explained
 	$(BIN)/membrane-xai report $(OUT)/explained -o $(OUT)/report.html
 
-test: .venv/installed-all
+test: .venv/installed-all browser
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+# For the tests of the report's page, which are skipped without it.
+browser:
+	@command -v chromedriver > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+		timeout 300 apt-get update -qq && timeout 300 apt-get install -y -qq chromium chromium-driver; } || \
+		echo "note: no chromedriver; install Chromium with its driver to test the report's page"
 
 check: lint types contracts test docs
 

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,40 @@ def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
     with (run / "cross" / "cross.csv").open(encoding="utf-8") as file:
         assert [row["test"] for row in csv.DictReader(file)] == ["10x", "20x"]
     assert (run / "test-10x" / "metrics.csv").exists()
+
+
+def test_evaluate_json_is_one_document(run, capsys):
+    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "20"]
+    assert main(["evaluate", str(run), *options, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [one["magnification"] for one in document["evaluations"]] == [10, 20]
+    first = document["evaluations"][0]
+    assert (first["run"], first["images"], first["groups"]) == (str(run), 8, 4)
+    accuracy = next(row for row in first["metrics"] if row["quantity"] == "accuracy")
+    confusion = first["confusion"]
+    assert accuracy["value"] == sum(confusion[i][i] for i in range(4)) / 8
+    assert [row["value"] for row in document["matrix"] if row["test"] == "10x"] == [
+        accuracy["value"]
+    ]
+
+
+def test_sigint_while_training_is_130_and_training_goes_on(tmp_path):
+    sets = [part for value in [*TINY[:-2], "train.epochs=4", TINY[-1]] for part in ("--set", value)]
+    command = [sys.executable, "-m", "her2_models.cli", "train", "--config", "demo", *sets,
+               "--out", str(tmp_path / "run"), "--draws", "20"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err[-2000:]
+    said = "her2: interrupted; the same command goes on from the last epoch or batch"
+    assert err.splitlines()[-1] == said
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with (tmp_path / "run" / "history.csv").open(encoding="utf-8") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3"]
 
 
 def test_data_check_reads_what_train_drew(run, capsys):

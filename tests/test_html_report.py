@@ -295,6 +295,10 @@ def test_the_table_has_every_row(study, tmp_path):
     rows = by_image(read_study(study).rows)
     assert table["columns"] == list(rows[0])
     assert table["labels"] == ["score", "<b>"]
+    assert table["shown"][:10] == [
+        "id", "group", "method", "score", "<b>", "status", "map", "chance", "ceiling", "relative",
+    ]  # fmt: skip
+    assert set(table["columns"]) - set(table["shown"]) == {"class", "flags", "error"}
     for got, want in zip(table["rows"], rows, strict=True):
         for value, expected in zip(got, want.values(), strict=True):
             undefined = isinstance(expected, float) and math.isnan(expected)
@@ -535,6 +539,12 @@ def test_positions_by_hand():
     assert [above(x) for x in ([0.31], [0.3], [1.7], [math.nan], [0.0])] == [0.4, 0.3, 1, 1, 0.1]
 
 
+def test_numbers_as_text():
+    shown = [_report_chart.number(x) for x in (-0.0004, -0.0006, 1.0, math.nan)]
+    assert shown == ["0.000", "−0.001", "1.000", "–"]
+    assert _report_chart.number(0.126, 2) == "0.13"
+
+
 def test_long_names_are_cut_and_kept():
     cut = _report_chart.line("m" * 60, 0, 0, "")
     assert (cut.label, cut.full) == ("m" * 37 + "…", "m" * 60)
@@ -629,7 +639,7 @@ def test_most_is_checked(study, tmp_path, most):
 
 
 def test_no_study(tmp_path):
-    with pytest.raises(InvalidInputError, match="no study has been kept there"):
+    with pytest.raises(InvalidInputError, match=r"study is '.*none'; no study has been kept there"):
         write_html_report(tmp_path / "none", tmp_path / "r.html")
     (tmp_path / "manifest.json").write_text('{"settings": {}, "numbers": []}')
     with pytest.raises(InvalidInputError, match=r"study is '.*'; it has no rows yet"):

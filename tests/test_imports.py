@@ -6,7 +6,7 @@ import sys
 
 import membrane_xai as mx
 
-HEAVY = {"torch", "pandas", "xarray", "matplotlib", "skimage", "scipy", "dask"}
+HEAVY = {"torch", "pandas", "xarray", "matplotlib", "skimage", "scipy", "dask", "jinja2", "PIL"}
 FRAMEWORKS = {"torch", "timm", "jax", "cupy", "tensorflow", "pytorch_grad_cam", "her2_models"}
 
 

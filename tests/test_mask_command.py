@@ -2,6 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import PIL.Image
@@ -171,6 +175,36 @@ def test_an_interrupt_leaves_finished_work(image, tmp_path, monkeypatch, capsys)
     monkeypatch.undo()
     assert run(image.parent, "--mpp", 0.5, out=out) == 0
     assert "1 made, 1 there already" in capsys.readouterr().out
+
+
+def test_sigint_stops_a_process_that_goes_on_later(rgb, tmp_path):
+    for i in range(12):
+        changed = np.tile(rgb, (3, 3, 1))
+        changed[0, 0] = i
+        path = tmp_path / "in" / f"{i:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        PIL.Image.fromarray(changed).save(path)
+    code = "import sys; from membrane_xai.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "mask", "in", "--mpp", "0.5", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    out = tmp_path / "out"
+    while not list(out.glob("*.mask.json")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == "membrane-xai: interrupted; files that are there are complete\n"
+    made = {path: path.stat().st_mtime_ns for path in out.glob("*.mask.json")}
+    assert 0 < len(made) < 12
+    assert len(table(out)) == len(made)
+    done = subprocess.run(
+        [*command, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["made"], document["skipped"]) == (12 - len(made), len(made))
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in made.items())
+    assert len(table(out)) == 12
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Directive ``command-help``: what ``membrane-xai ... --help`` prints, taken at build time."""
+"""Directive ``command-help``: what a command prints with ``--help``, taken at build time."""
 
 import contextlib
 import io
@@ -9,29 +9,33 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
-from membrane_xai.cli import main
+from her2_models import cli as her2
+from membrane_xai import cli
+
+_COMMANDS = {"membrane-xai": cli.main, "her2": her2.main}
 
 
 class CommandHelp(Directive):
-    """Show the help of a sub-command, or of the command itself without an argument."""
+    """Show the help of a command, or of one below it."""
 
-    optional_arguments = 1
+    required_arguments = 1
+    optional_arguments = 2
 
     def run(self) -> list[nodes.Node]:
         """Return the command line and its output as one literal block."""
-        arguments = [*self.arguments, "--help"]
-        text = f"$ membrane-xai {' '.join(arguments)}\n{_output(arguments)}"
+        command, *arguments = [*self.arguments, "--help"]
+        text = f"$ {command} {' '.join(arguments)}\n{_output(command, arguments)}"
         block = nodes.literal_block(text, text)
         block["language"] = "console"
         return [block]
 
 
-def _output(arguments: list[str]) -> str:
+def _output(command: str, arguments: list[str]) -> str:
     """Run the command in this process, at a width that does not depend on the terminal."""
     text = io.StringIO()
     plain = mock.patch.dict(os.environ, {"COLUMNS": "88", "NO_COLOR": "1"})
     with plain, contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
-        main(arguments)
+        _COMMANDS[command](arguments)
     return text.getvalue()
 
 

@@ -41,9 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         Of the command.
     """
     commands = parser.add_subparsers(metavar="ACTION", required=True)
-    _add_check(commands.add_parser("check", help="report what is wrong with a data set"))
-    _add_split(commands.add_parser("split", help="write a table with splits"))
-    _add_get(commands.add_parser("get", help="download a data set"))
+    for name, (add, what, example) in _ACTIONS.items():
+        add(
+            commands.add_parser(
+                name,
+                help=what,
+                description=f"{what[:1].upper()}{what[1:]}.",
+                epilog=f"for example:\n  {example}",
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+        )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -168,3 +175,22 @@ def _name(text: str) -> str:
         known = ", ".join(DATA_SETS)
         raise argparse.ArgumentTypeError(f"{text!r}; it takes {known} or an address of http(s)")
     return text
+
+
+_ACTIONS = {
+    "check": (
+        _add_check,
+        "report what is wrong with a data set",
+        "her2 data check her2-ihc-40x-patch.zip --unpack --csv manifest.csv",
+    ),
+    "split": (
+        _add_split,
+        "write a table with splits",
+        "her2 data split slides --scheme kfold --folds 5 --out splits.csv",
+    ),
+    "get": (
+        _add_get,
+        "download a data set",
+        "her2 data get her2-ihc-40x-patch --out data --unpack",
+    ),
+}

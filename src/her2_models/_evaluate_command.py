@@ -2,12 +2,24 @@
 
 One run gives its tables and figures. Several, or several magnifications, also give a matrix of what
 was trained on what against what it was tested on.
+
+for example:
+  her2 evaluate runs/demo --json
+  her2 evaluate runs/a runs/b --magnification 10 20 40 --out cross
 """
 
 import argparse
+import json
+import math
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from her2_models._train_command import print_evaluation
+
+if TYPE_CHECKING:
+    from her2_models.evaluate import Evaluation
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Of the command.
     """
-    parser.epilog = "example: her2 evaluate runs/a runs/b --magnification 10 20 40 --out cross"
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a training run")
     add("--magnification", nargs="+", type=float, default=[], metavar="X",
@@ -30,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the matrix (default: %(default)s)")  # fmt: skip
     add("--draws", type=int, default=1000, metavar="N",
         help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+    add("--json", action="store_true", help="write the metrics as JSON on stdout, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,23 +57,61 @@ def run(args: argparse.Namespace) -> int:
     int
         0.
     """
+    if not args.json:
+        _evaluate(args)
+        return 0
+    with redirect_stdout(sys.stderr):  # libraries print, and stdout is one document
+        document = _evaluate(args)
+    print(json.dumps(document, indent=2, allow_nan=False))
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate all runs, say what came out unless for programs, and return it."""
     from her2_models.evaluate import cross_evaluate, evaluate
     from her2_models.train import Run
 
+    evaluations = []
     for folder in args.runs:
         for magnification in args.magnification or [None]:
             done = evaluate(folder, magnification=magnification, draws=args.draws)
-            shown = "" if magnification is None else f" at {magnification:g}x"
-            print(f"{folder}{shown}")
-            print_evaluation(done, Run(folder).config)
+            evaluations.append(_plain_evaluation(folder, magnification, done))
+            if not args.json:
+                shown = "" if magnification is None else f" at {magnification:g}x"
+                print(f"{folder}{shown}")
+                print_evaluation(done, Run(folder).config)
+    matrix: list[dict[str, Any]] = []
     if len(args.runs) > 1 or len(args.magnification) > 1:
-        rows = cross_evaluate(
+        matrix = cross_evaluate(
             args.runs,
             magnifications=args.magnification,
             out=args.out or args.runs[0],
             quantity=args.quantity,
             draws=args.draws,
         )
-        for row in rows:
+    if not args.json:
+        for row in matrix:
             print("  ".join(str(value) for value in row.values()))
-    return 0
+    return {"evaluations": evaluations, "matrix": [_plain(row) for row in matrix]}
+
+
+def _plain_evaluation(
+    folder: Path, magnification: float | None, done: "Evaluation"
+) -> dict[str, Any]:
+    metrics = done.metrics
+    return {
+        "run": str(folder),
+        "magnification": magnification,
+        "images": len(done.predictions.records),
+        "groups": metrics.n_groups if metrics.clustered else None,
+        "confusion": metrics.confusion.tolist(),
+        "metrics": [_plain(row) for row in metrics.rows()],
+    }
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as JSON has words for it: NaN and infinity are null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }

@@ -2,6 +2,10 @@
 
 What it is told is a configuration, a bundled one or a file; --set changes single values. The same
 command goes on where an interrupted run stopped.
+
+for example:
+  her2 train --config demo --out runs/demo
+  her2 train --config honest_40x --set data.path=her2-ihc-40x --out runs/honest
 """
 
 import argparse
@@ -16,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-EXAMPLE = "example: her2 train --config honest_40x --set data.path=her2-ihc-40x --out runs/honest"
 _SHOWN = ("accuracy", "macro_f1", "quadratic_kappa", "macro_auc", "ece")
 
 
@@ -28,9 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Of the command.
     """
-    parser.epilog = EXAMPLE
     add = parser.add_argument
-    add("--config", required=True, metavar="NAME",
+    add("--config", required=True, metavar="FILE",
         help=f"a YAML file, or one of {', '.join(bundled_configs())}")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="change a value, as in train.epochs=3; may be given several times")  # fmt: skip

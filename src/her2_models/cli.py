@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands,
         description="HER2 scoring networks: data, training, evaluation, explanation. "
         "Research use only.",
-        epilog="example: her2 train --config demo --out runs/demo",
+        epilog="for example:\n  her2 train --config demo --out runs/demo",
     )
     said = "interrupted; the same command goes on from the last epoch or batch"
     return run_command(parser, argv, interrupted=said)

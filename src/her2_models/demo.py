@@ -3,6 +3,10 @@
 GradCAM, LayerCAM and ScoreCAM of EfficientNet-Lite0 are scored against the DAB-stained structures
 in scikit-image's immunohistochemistry image. Writes a figure, a CSV and a JSON file; needs no
 network access.
+
+for example:
+  membrane-xai demo --out demo-output
+  membrane-xai demo --methods GradCAM --trained runs/demo
 """
 
 import argparse

@@ -2,9 +2,12 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,11 +115,27 @@ def train(config: Config, out: str | Path) -> Run:
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", message="Starting from v1.9.0, `tensorboardX`")
         trainer = _trainer(config, module, run)
-        trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+        with _interruptible(trainer):
+            trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.is_global_zero:
         about = {"backbone": config.model.backbone, "scores": " ".join(SCORES)}
         save_weights(run.weights, network_weights(run.folder / _BEST), about)
     return run
+
+
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt, of which Lightning makes the end of the process."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
 
 
 def load_data(config: Config, folder: str | Path) -> Manifest:

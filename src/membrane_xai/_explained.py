@@ -20,7 +20,16 @@ from membrane_xai._options import is_count
 from membrane_xai._perturbation import Bools, Perturbation, Rgb, everywhere
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Explain", "View", "batches", "check_image", "explain_images", "explain_views"]
+__all__ = [
+    "Explain",
+    "View",
+    "as_map",
+    "batches",
+    "check_image",
+    "explain_images",
+    "explain_views",
+    "view_of",
+]
 
 Explain = Callable[..., Any]
 """(n, H, W, 3) uint8, and a list of n targets if there are any -> n maps, or label -> n maps."""
@@ -66,10 +75,7 @@ def explain_views(
     The first view is the image as it is. The label is None for an explainer without labels.
     """
     original = explain_images(explain, images, targets)
-    views = [
-        {label: [View(one, everywhere(_grid(one)))] for label, one in maps.items()}
-        for maps in original
-    ]
+    views = [{label: [view_of(one)] for label, one in maps.items()} for maps in original]
     for perturbation in perturbations:
         changed = [perturbation.apply(image) for image in images]
         for found, maps in zip(views, explain_images(explain, changed, targets), strict=True):
@@ -81,6 +87,22 @@ def explain_views(
             for label, one in maps.items():
                 found[label].append(_restored(perturbation, one))
     return views
+
+
+def view_of(one: Array) -> View:
+    """Return a map as the view of an image as it is."""
+    return View(one, everywhere(_grid(one)))
+
+
+def as_map(given: Any, method: str) -> Array:
+    """Return a map that was there before explaining as (h, w), or raise."""
+    array = _computed(given)
+    name = f"a map of {method!r}"
+    check_maps(array, name)
+    array = array[0, ...] if array.ndim == 3 and array.shape[0] == 1 else array
+    if array.ndim != 2:
+        raise InvalidInputError(f"{name} has shape {tuple(array.shape)}; it takes (h, w)")
+    return array
 
 
 def explain_images(

@@ -18,7 +18,7 @@ from membrane_xai.errors import InvalidInputError, MissingDependencyError
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["Pixels", "check_count", "is_tiff", "read_pixels"]
+__all__ = ["Pixels", "check_count", "is_tiff", "read_pixels", "told_apart"]
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA")
@@ -79,7 +79,7 @@ def check_count(width: int, height: int, max_pixels: int, path: Path) -> None:
 def _by_pillow(path: Path, max_pixels: int, formats: tuple[str, ...]) -> Pixels:
     from PIL import Image
 
-    with _told_apart(path), warnings.catch_warnings():
+    with told_apart(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # counted below
         with Image.open(path, formats=formats) as image:
             check_count(image.width, image.height, max_pixels, path)
@@ -90,7 +90,7 @@ def _by_pillow(path: Path, max_pixels: int, formats: tuple[str, ...]) -> Pixels:
 
 
 @contextmanager
-def _told_apart(path: Path) -> Iterator[None]:
+def told_apart(path: Path) -> Iterator[None]:
     """Turn the many errors that Pillow's decoders raise for a broken file into one."""
     from PIL import Image, UnidentifiedImageError
 

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from membrane_xai._command_types import count_type, mpp_type, numbers
 from membrane_xai._mask_inputs import ENDINGS, Job, find_jobs
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.io import MAX_PIXELS
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="file, folder or quoted pattern")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
-    add("--mpp", type=_mpp, metavar="UM",
+    add("--mpp", type=mpp_type, metavar="UM",
         help="micrometres per pixel (default: what each file says)")  # fmt: skip
     add("--formats", type=_formats, default=_FORMATS, metavar="LIST",
         help=f"of {','.join(_FORMATS)} (default: all)")  # fmt: skip
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--background", type=_background, default="auto", metavar="RGB",
         help="auto, or the colour of glass: three numbers with commas, 1 to 255 "
         "(default: %(default)s)")  # fmt: skip
-    add("--max-pixels", type=_count, default=MAX_PIXELS, metavar="N",
+    add("--max-pixels", type=count_type, default=MAX_PIXELS, metavar="N",
         help="largest image to decode at once (default: %(default)s)")  # fmt: skip
     add("--resume", action=argparse.BooleanOptionalAction, default=True,
         help="skip unchanged images whose results are there, made by the same options and version "
@@ -156,12 +157,8 @@ def _summarize(
         print(f"{made} made, {skipped} there already, {failed} failed; table: {table}")
 
 
-def _mpp(text: str) -> float:
-    return _numbers(text, 1, "a positive number of micrometres", 0, math.inf)[0]
-
-
 def _background(text: str) -> Any:
-    return text if text == "auto" else _numbers(text, 3, "auto or three numbers", 1, 255)
+    return text if text == "auto" else numbers(text, 3, "auto or three numbers", 1, 255)
 
 
 def _stain_matrix(text: str) -> Any:
@@ -169,8 +166,8 @@ def _stain_matrix(text: str) -> Any:
 
     if text == "hdab":
         return text
-    numbers = _numbers(text, 6, "hdab or six numbers", -math.inf, math.inf)
-    matrix = [numbers[:3], numbers[3:]]
+    values = numbers(text, 6, "hdab or six numbers", -math.inf, math.inf)
+    matrix = [values[:3], values[3:]]
     try:
         stain_vectors(matrix)
     except InvalidInputError as error:
@@ -183,22 +180,3 @@ def _formats(text: str) -> tuple[str, ...]:
     if not set(names) <= set(_FORMATS):
         raise argparse.ArgumentTypeError(f"{text!r}; it takes some of {','.join(_FORMATS)}")
     return names
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; it takes a positive integer")
-    return int(text)
-
-
-def _numbers(text: str, count: int, takes: str, low: float, high: float) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(
-        math.isfinite(x) and low <= x <= high and (x > 0 or low != 0) for x in numbers
-    ):
-        limits = f", {low:g} to {high:g}" if high < math.inf else ""
-        raise argparse.ArgumentTypeError(f"{text!r}; it takes {takes}{limits}")
-    return numbers

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from membrane_xai._named_files import files_below, stem
 from membrane_xai._slides import SLIDE_SUFFIXES
 from membrane_xai.errors import InvalidInputError
 
@@ -51,23 +52,15 @@ def find_jobs(arguments: Sequence[str]) -> list[Job]:
 def _jobs_of(argument: str) -> Iterator[Job]:
     path = Path(argument)
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            place = file.relative_to(path)
-            hidden = any(part.startswith(".") for part in place.parts)
-            if file.suffix.lower() in _SUFFIXES and file.is_file() and not hidden:
-                yield Job(file, place.with_name(_stem(file)))
+        for file in files_below(path, _SUFFIXES):
+            yield Job(file, file.relative_to(path).with_name(stem(file.name)))
     elif path.is_file():
-        yield Job(path, Path(_stem(path)))
+        yield Job(path, Path(stem(path.name)))
     elif glob.has_magic(argument):
         for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  # absolute ones too
             yield from _jobs_of(match)
     else:
         raise InvalidInputError(f"{argument}: there is no such file or folder")
-
-
-def _stem(path: Path) -> str:
-    stem = path.stem
-    return stem[: -len(".ome")] if stem.lower().endswith(".ome") else stem
 
 
 def _check_distinct(jobs: Sequence[Job]) -> None:

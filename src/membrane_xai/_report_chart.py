@@ -115,9 +115,11 @@ def above(values: Iterable[float]) -> float:
     return min(1.0, max(0.1, math.ceil(top * 10 - 1e-9) / 10))
 
 
-def number(value: float) -> str:
-    """Return three decimals, or a dash for a value that is undefined."""
-    return _minus(f"{value:.3f}") if math.isfinite(value) else "–"
+def number(value: float, digits: int = 3) -> str:
+    """Return so many decimals, or a dash for a value that is undefined."""
+    if not math.isfinite(value):
+        return "–"
+    return _minus(f"{round(value, digits) + 0.0:.{digits}f}")  # + 0.0 turns -0 into 0
 
 
 def _minus(text: str) -> str:

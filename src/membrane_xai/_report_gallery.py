@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from membrane_xai._report_encoding import encoded_map, encoded_weights, jpeg
 from membrane_xai._report_series import Patch
@@ -52,13 +51,12 @@ def view_of(study: Path, key: str) -> KeptView | None:
 
 def payload(patch: Patch, view: KeptView, rows: Rows, negative: str) -> dict[str, Any]:
     """Return an image in values that JSON has; equal images give equal text."""
-    shown = np.array(_scaled(view.rgb))
     height, width = view.mask.shape
     return {
         "height": height,
         "width": width,
         "rgb": jpeg(view.rgb, _SIDE, _QUALITY),
-        "dab": _dab(shown),
+        "dab": _dab(_scaled(view.rgb)),
         "mask": encoded_weights(view.mask),
         "region": None if view.region is None else encoded_weights(view.region),
         "maps": [
@@ -82,10 +80,12 @@ def _map(view: KeptView, number: int, row: Mapping[str, Any], negative: str) -> 
     return {"row": number, "map": encoded_map(cam, view.mask, view.region, negative)}
 
 
-def _scaled(rgb: NDArray[np.uint8]) -> Image.Image:
+def _scaled(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    from PIL import Image
+
     picture = Image.fromarray(rgb)
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    return picture
+    return np.array(picture)
 
 
 def _dab(rgb: NDArray[np.uint8]) -> str | None:

@@ -19,10 +19,12 @@ __all__ = [
     "label_columns",
     "patches_of",
     "series_of",
+    "shown_columns",
     "values_of",
 ]
 
 _EC = "ec "
+_FIRST = ("status", "map", "chance", "ceiling", "relative", "ec")
 _MOST_VALUES = 12
 
 
@@ -78,6 +80,13 @@ def patches_of(rows: Rows) -> list[Patch]:
 def label_columns(rows: Rows) -> list[str]:
     """Return the names of the columns that the user has added, such as score."""
     return [name for name in rows[0] if name not in COLUMNS and not name.startswith(_EC)]
+
+
+def shown_columns(rows: Rows) -> list[str]:
+    """Return the columns that say anything, what is read first before the rest."""
+    first = ["id", "group", "method", "class", *label_columns(rows), *_FIRST]
+    names = dict.fromkeys([*first, *rows[0]])
+    return [name for name in names if any(row[name] not in (None, "") for row in rows)]
 
 
 def ec_columns(rows: Rows) -> list[str]:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._arrays import as_array, to_numpy
-from membrane_xai._explained import check_image
+from membrane_xai._content_hash import content_hash
+from membrane_xai._explained import as_map, check_image
 from membrane_xai._perturbation import Rgb
+from membrane_xai.cam_files import read_cam
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import read_image
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.report import array_hash
 
-__all__ = ["Entry", "Subject", "entries"]
+__all__ = ["DeferredMask", "Entry", "Subject", "entries"]
 
 _KEY_DIGITS = 24
 """96 bits: even among 1e9 images two of one key are less likely than one in 1e10."""
@@ -32,6 +34,16 @@ class Subject(NamedTuple):
     mask: NDArray[Any]
     region: NDArray[Any] | None
     flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DeferredMask:
+    """A mask that is made when its image has been read, so that an error is that image's alone."""
+
+    identity: str
+    """A hash of what it is made from, beside the image."""
+    make: Callable[[Rgb, float | None], Any]
+    """From pixels and micrometres per pixel, if known, to an array or a MembraneMask."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +60,27 @@ class Entry:
     mpp: float | None
     labels: Mapping[str, Any]
     """More columns of the table."""
+    maps: Mapping[str, Any] = field(default_factory=dict)
+    """By method, maps that were there before: arrays, paths, or None where there is none."""
 
     @cached_property
     def key(self) -> str:
         """A hash of all that the scores of this image depend on."""
         parts = [self.id, self.group, self.target, self.mpp, sorted(self.labels.items())]
         parts += [_identity(x) for x in (self.image, self.mask, self.region)]
+        if self.maps:
+            parts.append(sorted((name, _identity(one)) for name, one in self.maps.items()))
         text = json.dumps(parts, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+
+    def has(self, method: str) -> bool:
+        """Tell whether there is, or can be, a map by that method."""
+        return self.maps.get(method, self) is not None
+
+    def load_map(self, method: str) -> NDArray[Any]:
+        """Return a map that was there before, (h, w)."""
+        one = self.maps[method]
+        return read_cam(one) if isinstance(one, str | Path) else as_map(one, method)
 
     def load(self) -> Subject:
         """Read the image and find its mask."""
@@ -64,6 +89,8 @@ class Entry:
         flags: tuple[str, ...] = ()
         if isinstance(mask, str):
             mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
+        elif isinstance(mask, DeferredMask):
+            mask = mask.make(rgb, mpp)
         if isinstance(mask, MembraneMask):
             region = mask.tissue if isinstance(region, str) else region
             flags, mask = mask.flags, mask.mask
@@ -93,11 +120,13 @@ def entries(
     targets: Sequence[Any] | None,
     regions: Any,
     labels: Mapping[str, Iterable[Any]],
+    maps: Mapping[str, Iterable[Any]],
     mpp: float | None,
 ) -> Generator[Entry, None, None]:
     """Yield what belongs together; raise where one argument has more values than another."""
     given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
     given |= {f"labels[{name!r}]": values for name, values in labels.items()}
+    given |= {_maps_of(name): values for name, values in maps.items()}
     shared = {name: x for name, x in given.items() if x is None or isinstance(x, str)}
     rest: dict[str, Iterator[Any]] = {
         name: iter(x) for name, x in given.items() if name not in shared
@@ -116,12 +145,17 @@ def entries(
             one["regions"],
             mpp,
             {name: _label(one[f"labels[{name!r}]"]) for name in labels},
+            {name: one[_maps_of(name)] for name in maps},
         )
     for name, values in rest.items():
         if next(values, rest) is not rest:
             raise InvalidInputError(
                 f"{name} has more values than there are images; it takes one each"
             )
+
+
+def _maps_of(method: str) -> str:
+    return f"explainers[{method!r}]"
 
 
 def _next(values: Iterable[Any], name: str, i: int) -> Any:
@@ -139,22 +173,16 @@ def _label(value: Any) -> Any:
 def _identity(value: Any) -> str:
     if isinstance(value, MembraneMask):
         return f"{array_hash(value.mask)} {array_hash(value.tissue)} {value.flags}"
+    if isinstance(value, DeferredMask):
+        return value.identity
     if isinstance(value, Path) or (isinstance(value, str) and value not in ("extract", "tissue")):
-        return _file_hash(Path(value))
+        return content_hash(Path(value))
     if value is None or isinstance(value, str):
         return str(value)
     try:
         return array_hash(_plain(value))
     except (TypeError, ValueError) as error:
         return f"unreadable: {error}"  # as loading will tell
-
-
-def _file_hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
 
 
 def _plain(value: Any) -> NDArray[Any]:

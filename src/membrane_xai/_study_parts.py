@@ -2,18 +2,19 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from membrane_xai._files import write_text
 from membrane_xai._manifest import check_manifest, read_manifest
 
-__all__ = ["Parts", "Rows", "read_parts"]
+__all__ = ["Parts", "Rows", "keep_only", "read_parts"]
 
 Rows = list[dict[str, Any]]
 
 _WHAT = "rows"
+_PARTS = "part-*.jsonl"
 
 
 class Parts:
@@ -43,11 +44,7 @@ class Parts:
         self._found.update(batch)
         if self._out is None or not batch:
             return
-        lines = [
-            json.dumps({"input": key, "method": method, "rows": [_without_nan(r) for r in rows]})
-            for (key, method), rows in batch.items()
-        ]
-        write_text(self._out / f"part-{self._count:06d}.jsonl", "\n".join(lines) + "\n")
+        _write(self._out, self._count, batch)
         self._count += 1
 
 
@@ -58,11 +55,37 @@ def read_parts(out: Path) -> tuple[dict[str, Any], Rows]:
     return manifest["settings"], [row for rows in found.values() for row in rows]
 
 
+def keep_only(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
+    """Leave out rows by input and method that are not among `pairs`; return the inputs without any.
+
+    The rows that stay come into one part before the others go, so that a stop loses none.
+    """
+    manifest = read_manifest(out, what=_WHAT)
+    found, count = _read(out, frozenset(manifest["numbers"]))
+    kept = {pair: rows for pair, rows in found.items() if pair in pairs}
+    if len(kept) == len(found):
+        return set()
+    before = sorted(out.glob(_PARTS))
+    if kept:
+        _write(out, count, kept)
+    for path in before:
+        path.unlink()
+    return {key for key, _ in found} - {key for key, _ in kept}
+
+
+def _write(out: Path, number: int, batch: Mapping[tuple[str, str], Rows]) -> None:
+    lines = [
+        json.dumps({"input": key, "method": method, "rows": [_without_nan(r) for r in rows]})
+        for (key, method), rows in batch.items()
+    ]
+    write_text(out / f"part-{number:06d}.jsonl", "\n".join(lines) + "\n")
+
+
 def _read(out: Path, numbers: frozenset[str]) -> tuple[dict[tuple[str, str], Rows], int]:
     """Return rows by image and method, later parts over earlier ones, and the next part."""
     found: dict[tuple[str, str], Rows] = {}
     count = 0
-    for path in sorted(out.glob("part-*.jsonl")):
+    for path in sorted(out.glob(_PARTS)):
         for line in path.read_text(encoding="utf-8").splitlines():
             part = json.loads(line)
             rows = [_with_nan(row, numbers) for row in part["rows"]]

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from membrane_xai._agreement import Agreement, Measure, agree
-from membrane_xai._explained import Explain, View, explain_views
+from membrane_xai._explained import Explain, View, explain_views, view_of
 from membrane_xai._perturbation import Perturbation
 from membrane_xai._study_inputs import Entry, Subject
 from membrane_xai._study_parts import Rows
 from membrane_xai._study_views import Views
 from membrane_xai.alignment import alignment
 
-__all__ = ["COLUMNS", "SCORES", "Plan", "numbers_of", "rows_of_errors", "score_batch"]
+__all__ = [
+    "COLUMNS",
+    "SCORES",
+    "Plan",
+    "numbers_of",
+    "rows_of_errors",
+    "score_batch",
+    "score_given",
+]
 
 SCORES = ("map", "chance", "ceiling", "relative", "enrichment", "skill", "coverage")
 _LABELS = ("id", "group", "method", "class")
@@ -52,6 +60,21 @@ def score_batch(
         return [score_batch(explain, method, [e], [s], plan)[0] for e, s in alone]
     by_image = zip(entries, subjects, explained, strict=True)
     return [_score(entry, subject, views, method, plan) for entry, subject, views in by_image]
+
+
+def score_given(
+    method: str, entries: Sequence[Entry], subjects: Sequence[Subject], plan: Plan
+) -> list[Rows]:
+    """Return the rows of images whose maps were there before."""
+    found: list[Rows] = []
+    for entry, subject in zip(entries, subjects, strict=True):
+        try:
+            views = {None: [view_of(entry.load_map(method))]}
+        except (OSError, ValueError, ImportError) as error:
+            found.append(rows_of_errors(entry, method, error, plan, subject))
+        else:
+            found.append(_score(entry, subject, views, method, plan))
+    return found
 
 
 def rows_of_errors(

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from membrane_xai._perturbation import Rgb
 from membrane_xai._study_inputs import Subject
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["KeptView", "Views", "read_view"]
+__all__ = ["KeptView", "Views", "forget_views", "read_view"]
 
 _FOLDER = "views"
 _IMAGE = "image.npz"
@@ -70,6 +71,12 @@ class Views:
             text = np.array(json.dumps(about, default=str))
             path = _folder(self._out, key) / f"{_file_name(method)}.npz"
             _write(path, {"about": text, **arrays})
+
+
+def forget_views(out: Path, keys: Iterable[str]) -> None:
+    """Remove what was kept of some images."""
+    for key in filter(str.isalnum, keys):
+        shutil.rmtree(_folder(out, key), ignore_errors=True)
 
 
 def read_view(out: str | Path, key: str) -> KeptView:

@@ -17,7 +17,7 @@ from membrane_xai import _pixel_size
 from membrane_xai._pixel_size import PixelSize
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
 
-__all__ = ["TiffReader", "over_white"]
+__all__ = ["TiffReader", "over_white", "told_apart"]
 
 _MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
 _JPEG = (6, 7, 33007, 34892)
@@ -41,10 +41,10 @@ class TiffReader:
         import tifffile
 
         self._path, self._gaps = path, gaps
-        with _told_apart(path):
+        with told_apart(path):
             self._file = tifffile.TiffFile(path)
         try:
-            with _told_apart(path):
+            with told_apart(path):
                 self._levels = [_planes(level, path) for level in self._file.series[0].levels]
                 self._colour = _colour_of(self._levels[0], path)
                 if not all(min(_size(level)) for level in self._levels):
@@ -73,7 +73,7 @@ class TiffReader:
     def pixel_size(self) -> PixelSize | None:
         """Size of a pixel of level 0; None if the file does not say."""
         page = self._levels[0][0]
-        with _told_apart(self._path):
+        with told_apart(self._path):
             found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
             return found or _pixel_size.from_text(page.description) or self._from_tags(page)
 
@@ -84,7 +84,7 @@ class TiffReader:
         scale = self.level_downsamples[level]
         column, row = round(x / scale), round(y / scale)
         planes = self._levels[level]
-        with _told_apart(self._path):
+        with told_apart(self._path):
             parts = [self._read(page, row, column, height, width) for page in planes]
             rgb = self._to_rgb(np.concatenate(parts, axis=-1), planes[0])
         columns, rows = _size(planes)
@@ -156,7 +156,7 @@ def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArr
 
 
 @contextmanager
-def _told_apart(path: Path) -> Iterator[None]:
+def told_apart(path: Path) -> Iterator[None]:
     """Turn the many errors of a broken file into one, and that of a missing decoder into its own.
 
     tifffile and the decoders raise whatever they come across in a file they did not expect.

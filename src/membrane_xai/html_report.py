@@ -15,7 +15,7 @@ from membrane_xai import __version__
 from membrane_xai._files import atomic_path
 from membrane_xai._options import is_count
 from membrane_xai._progress import progress as progress_bar
-from membrane_xai._report_chart import Chart
+from membrane_xai._report_chart import Chart, number
 from membrane_xai._report_encoding import LEVELS
 from membrane_xai._report_figures import context_chart, distribution_charts, ec_chart
 from membrane_xai._report_gallery import DAB_LIMIT, chosen, payload, plain_row, view_of, views_of
@@ -27,6 +27,7 @@ from membrane_xai._report_series import (
     label_columns,
     patches_of,
     series_of,
+    shown_columns,
     values_of,
 )
 from membrane_xai._report_summary import SCORES, Nulls, part_of
@@ -40,6 +41,8 @@ __all__ = ["write_html_report"]
 _CASES = 6
 """The worst and the best of each method that are shown."""
 _STATUSES = (*STATUSES, "error")
+_ELSEWHERE = ("about", "membrane-xai")
+"""Settings that the page shows by themselves."""
 _PACKAGES = ("jinja2", "pillow", "scikit-image")
 
 
@@ -118,15 +121,13 @@ def write_html_report(
     (True, True, False)
     >>> write_html_report(folder, folder / "report.html")
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: out is '...'; no study has been kept there
+    membrane_xai.errors.InvalidInputError: study is '...'; no study has been kept there
     """
     if not is_count(most) or most < 0:
         raise InvalidInputError(f"most is {most!r}; it takes an integer from 0")
     environment = _environment()
     folder = Path(study)
-    found = read_study(folder)
-    if not found.rows:
-        raise InvalidInputError(f"study is {str(study)!r}; it has no rows yet")
+    found = _read(folder)
     when = datetime.now(UTC) if date is None else date
     name = f"Membrane audit: {folder.resolve().name}" if title is None else title
     made = _Page(folder, found, most)
@@ -207,6 +208,7 @@ class _Page:
         return {
             "columns": list(self._rows[0]),
             "rows": [plain_row(row) for row in self._rows],
+            "shown": shown_columns(self._rows),
             "labels": label_columns(self._rows),
             "patches": [{"number": patch.number, "rows": patch.rows} for patch in shown],
             "levels": LEVELS,
@@ -219,6 +221,18 @@ class _Page:
             if view is not None:
                 yield patch.number, payload(patch, view, self._rows, self._negative)
             show(len(self.shown) + i + 1, "drawing")
+
+
+def _read(folder: Path) -> StudyResult:
+    try:
+        found = read_study(folder)
+    except InvalidInputError as error:  # it calls the folder `out`
+        raise InvalidInputError(
+            f"study is {str(folder)!r}; no study has been kept there"
+        ) from error
+    if not found.rows:
+        raise InvalidInputError(f"study is {str(folder)!r}; it has no rows yet")
+    return found
 
 
 def _environment() -> Any:
@@ -235,7 +249,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters["number"] = number
     environment.filters["interval"] = _interval
     environment.filters["p"] = _p
     return environment
@@ -258,7 +272,9 @@ def _provenance(
     record = provenance(study.settings, packages=_PACKAGES)
     digest = hashlib.sha256("\n".join(sorted(patch.key for patch in patches)).encode())
     return {
-        "settings": {name: value for name, value in study.settings.items() if name != "about"},
+        "settings": {
+            name: value for name, value in study.settings.items() if name not in _ELSEWHERE
+        },
         "about": study.settings.get("about") or {},
         "versions": record["versions"],
         "platform": record["platform"],
@@ -269,16 +285,10 @@ def _provenance(
     }
 
 
-def _number(value: float, digits: int = 3) -> str:
-    if value != value:
-        return "–"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def _interval(summary: Any) -> str:
     if summary.low != summary.low:
         return ""
-    return f"{_number(summary.low)} to {_number(summary.high)}"
+    return f"{number(summary.low)} to {number(summary.high)}"
 
 
 def _p(value: float) -> str:

@@ -1,7 +1,7 @@
 """Explainers, images and masks in, one table out: MAP and EC of every image by every method."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,14 @@ from membrane_xai._progress import progress as progress_bar
 from membrane_xai._similarity import named_similarity
 from membrane_xai._study_inputs import Entry, Subject, entries
 from membrane_xai._study_parts import Parts, Rows, read_parts
-from membrane_xai._study_rows import COLUMNS, Plan, numbers_of, rows_of_errors, score_batch
+from membrane_xai._study_rows import (
+    COLUMNS,
+    Plan,
+    numbers_of,
+    rows_of_errors,
+    score_batch,
+    score_given,
+)
 from membrane_xai._study_views import KeptView, Views, read_view
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.report import provenance, write_csv, write_json
@@ -109,7 +116,7 @@ class StudyResult:
 
 
 def evaluate(
-    explainers: Mapping[str, Callable[..., Any]],
+    explainers: Mapping[str, Any],
     images: Any,
     masks: Any,
     *,
@@ -133,10 +140,13 @@ def evaluate(
 
     Parameters
     ----------
-    explainers : mapping of str to callable
+    explainers : mapping of str to callable, or to N maps
         By name of the method: images of one shape, (n, H, W, 3) uint8, to n maps, (n, h, w),
         (n, 1, h, w) or a list of (h, w), of any array library; or to a mapping from class to such
-        maps. With `targets` it is called as ``explain(rgb, targets)``.
+        maps. With `targets` it is called as ``explain(rgb, targets)``. Instead of a callable, maps
+        that there are already: an array or iterable of N (h, w) arrays, or paths that
+        :func:`membrane_xai.cam_files.read_cam` reads; None for an image that has none by this
+        method, which then gets no row.
     images : array (N, H, W, 3), or iterable of (H, W, 3) uint8 arrays or of paths
         Read as they are needed.
     masks : "extract", or iterable of N
@@ -149,7 +159,8 @@ def evaluate(
     targets : sequence of N, optional
         What is explained in each image, such as a class.
     perturbations : sequence of Perturbation
-        For EC, of different names; without any there is none.
+        For EC, of different names; without any there is none. Maps that there are already have no
+        perturbed views.
     similarity, k
         As in :func:`perturbation_consistency`.
     regions : "tissue", or iterable of N bool arrays (H, W), optional
@@ -220,6 +231,7 @@ def evaluate(
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
     plan = _plan(explainers, perturbations, Measure(similarity, k), negative)
     plan = replace(plan, views=Views(folder if views else None))
+    maps = {name: given for name, given in explainers.items() if not callable(given)}
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels or {})
     settings = _settings(plan, masks, regions, None if mpp is None else check_mpp(mpp))
@@ -233,6 +245,7 @@ def evaluate(
         targets=targets,
         regions=regions,
         labels=labels or {},
+        maps=maps,
         mpp=mpp,
     )
     rows: Rows = []
@@ -285,11 +298,16 @@ def read_study(out: str | Path) -> StudyResult:
 
 
 def _of_batch(
-    explainers: Mapping[str, Callable[..., Any]], batch: Sequence[Entry], plan: Plan, parts: Parts
+    explainers: Mapping[str, Any], batch: Sequence[Entry], plan: Plan, parts: Parts
 ) -> Rows:
     """Return the rows of a batch by image, then method, computing what is not there yet."""
     keys = [entry.key for entry in batch]
-    finished = {(key, name): parts.get(key, name) for key in keys for name in explainers}
+    finished = {
+        (entry.key, name): parts.get(entry.key, name)
+        for entry in batch
+        for name in explainers
+        if entry.has(name)
+    }
     missing = {pair for pair, rows in finished.items() if rows is None or _failed(rows)}
     loaded: dict[str, tuple[Entry, Subject]] = {}
     new: dict[tuple[str, str], Rows] = {}
@@ -304,7 +322,10 @@ def _of_batch(
     for name, explain in explainers.items():
         chosen = [key for key in loaded if (key, name) in missing]
         these, subjects = [loaded[k][0] for k in chosen], [loaded[k][1] for k in chosen]
-        found = score_batch(explain, name, these, subjects, plan)
+        if callable(explain):
+            found = score_batch(explain, name, these, subjects, plan)
+        else:
+            found = score_given(name, these, subjects, plan)
         new |= {(key, name): rows for key, rows in zip(chosen, found, strict=True)}
     parts.add(new)
     return [row for key in keys for name in explainers for row in parts.get(key, name) or ()]
@@ -317,14 +338,21 @@ def _failed(rows: Rows) -> bool:
 def _plan(explainers: Any, perturbations: Any, measure: Measure, negative: str) -> Plan:
     if not isinstance(explainers, Mapping) or not explainers:
         raise InvalidInputError(
-            f"explainers is {explainers!r}; it takes a mapping from names to callables, not empty"
+            f"explainers is {explainers!r}; it takes a mapping from names to callables or maps, "
+            f"not empty"
         )
-    for name, explain in explainers.items():
-        if not isinstance(name, str) or not callable(explain):
-            raise InvalidInputError(
-                f"explainers has {name!r}: {explain!r}; it takes names and callables"
-            )
     steps = tuple(perturbations)
+    for name, explain in explainers.items():
+        known = callable(explain) or (_is_iterable(explain) and not isinstance(explain, str))
+        if not isinstance(name, str) or not known:
+            raise InvalidInputError(
+                f"explainers has {name!r}: {explain!r}; it takes names and callables, or N maps"
+            )
+        if steps and not callable(explain):
+            raise InvalidInputError(
+                f"perturbations are given, but explainers[{name!r}] is maps; EC under "
+                f"perturbations takes an explainer to call"
+            )
     names = [step.name if isinstance(step, Perturbation) else None for step in steps]
     if None in names or len(set(names)) < len(names):
         raise InvalidInputError(
@@ -333,6 +361,14 @@ def _plan(explainers: Any, perturbations: Any, measure: Measure, negative: str) 
     named_similarity(measure.name, measure.k)
     check_negative(negative)
     return Plan(steps, measure, negative, Views(None))
+
+
+def _is_iterable(value: Any) -> bool:
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:

@@ -8,8 +8,9 @@
   for (const patch of table.patches) for (const row of patch.rows) patchOfRow.set(row, patch.number);
 
   const number = (value, digits = 3) =>
-    value === null || value === undefined || Number.isNaN(value)
-      ? "–" : value.toFixed(digits).replace("-", "\u2212");
+    value === null || Number.isNaN(value)
+      ? "–" : value.toFixed(digits).replace(/^-(0\.0+)$/, "$1").replace("-", "\u2212");
+  const title = (name) => ({ map: "MAP", ec: "EC" })[name] ?? name.replaceAll("_", " ");
   const of = (row, name) => table.rows[row][column[name]];
   const element = (tag, attributes = {}, ...children) => {
     const made = document.createElement(tag);
@@ -186,6 +187,8 @@
     const known = table.rows.map((row) => row[i]).filter((value) => value !== null);
     return known.length > 0 && known.every((value) => typeof value === "number");
   });
+  const fractions = table.columns.map((_, i) =>
+    numeric[i] && table.rows.some((row) => row[i] !== null && !Number.isInteger(row[i])));
   const searched = table.rows.map((row) => row
     .filter((value) => typeof value === "string" || Number.isInteger(value))
     .join("\n").toLowerCase());
@@ -217,7 +220,7 @@
     const value = of(row, name), made = element("td");
     if (name === "id" && patchOfRow.has(row)) {
       made.append(element("a", { href: `#image-${patchOfRow.get(row)}` }, String(value)));
-    } else if (typeof value === "number" && !Number.isInteger(value)) {
+    } else if (fractions[column[name]] && value !== null) {
       made.textContent = number(value);
       made.title = String(value);
     } else {
@@ -232,7 +235,7 @@
     const from = all ? 0 : state.page * SIZE;
     const shown = state.rows.slice(from, all ? MOST_PRINTED : from + SIZE);
     document.querySelector("#rows tbody").replaceChildren(...shown.map((row) =>
-      element("tr", {}, ...table.columns.map((name) => cell(row, name)))));
+      element("tr", {}, ...table.shown.map((name) => cell(row, name)))));
     const pages = Math.max(1, Math.ceil(state.rows.length / SIZE));
     byId("p-where").textContent = all
       ? `first ${shown.length} of ${state.rows.length} rows` : `page ${state.page + 1} of ${pages}`;
@@ -246,8 +249,8 @@
   }
 
   function makeTable() {
-    const heads = table.columns.map((name) => {
-      const button = element("button", { type: "button" }, name.replaceAll("_", " "));
+    const heads = table.shown.map((name) => {
+      const button = element("button", { type: "button" }, title(name));
       button.addEventListener("click", () => {
         state.down = state.sort === name && !state.down;
         state.sort = name;
@@ -255,6 +258,7 @@
       });
       const head = element("th", { scope: "col", "aria-sort": "none" }, button);
       head.dataset.column = name;
+      if (numeric[column[name]]) head.className = "number";
       return head;
     });
     document.querySelector("#rows thead").append(element("tr", {}, ...heads));
@@ -307,10 +311,17 @@
       element("span", { class: "id" }, idOf(patch.number)),
       element("span", { class: "what" }, labelText(patch)));
     link.dataset.thumb = patch.number;
+    const methods = new Map();
     for (const row of patch.rows) {
-      const what = of(row, "status") === "ok"
-        ? `relative ${number(of(row, "relative"), 2)}` : String(of(row, "status")).replaceAll("_", " ");
-      link.append(element("span", { class: "what" }, `${of(row, "method")}: ${what}`));
+      methods.set(of(row, "method"), (methods.get(of(row, "method")) ?? 0) + 1);
+    }
+    for (const row of patch.rows) {
+      const label = of(row, "class"), several = methods.get(of(row, "method")) > 1;
+      const value = of(row, "status") === "ok"
+        ? number(of(row, "relative"), 2) : of(row, "status").replaceAll("_", " ");
+      link.append(element("span", { class: "what pairs" },
+        element("span", {}, several ? `${of(row, "method")}, ${label}` : of(row, "method")),
+        element("span", {}, value)));
     }
     watch.observe(link);
     return element("li", {}, link);
@@ -381,10 +392,10 @@
     shown = found;
     const row = choice === "" ? null : view.maps[Number(choice)].row;
     const facts = row === null ? [] : ["status", "map", "chance", "ceiling", "relative", "ec", "coverage",
-      "mask_share", "flags"].map((name) => [name.replaceAll("_", " "), of(row, name)]);
+      "mask_share", "flags"].map((name) => [title(name), of(row, name)]);
     byId("v-numbers").replaceChildren(...facts.filter(([, value]) => value !== "").flatMap(
       ([name, value]) => [
-        element("dt", {}, { map: "MAP", ec: "EC" }[name] ?? name),
+        element("dt", {}, name),
         element("dd", {}, typeof value === "string" ? value.replaceAll("_", " ") : number(value)),
       ]));
     byId("v-cam").setAttribute("aria-label", choice === "" ? "No map"

@@ -1,0 +1,30 @@
+"""What a file, or a folder that stands for one, holds."""
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["content_hash"]
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of the names and bytes of all files of a folder.
+
+    64 hexadecimal digits, or "unreadable: " and why: reading the file will tell the same.
+    """
+    try:
+        return _of_folder(path) if path.is_dir() else _of_file(path)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _of_folder(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        name = file.relative_to(path).as_posix().encode(errors="surrogateescape")
+        digest.update(len(name).to_bytes(8) + name + bytes.fromhex(_of_file(file)))
+    return digest.hexdigest()
