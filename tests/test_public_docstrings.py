@@ -106,7 +106,7 @@ def attributes(value):
 def found_in(name, documented=frozenset(), *, of_protocol=False):
     found = validate(name)
     for code, text in found["errors"]:
-        missing = set(re.findall(r"'([\w*]+)'", text)) if code == "PR01" else set()
+        missing = set(re.findall(r"'([a-z*]\w*)'", text)) if code == "PR01" else set()
         said = code == "RT01" and found["docstring"].lstrip().startswith("Return ")
         there = code == "PR01" and (of_protocol or missing <= documented)
         if code in CHECKS and not said and not there:

@@ -42,7 +42,8 @@ class ExampleScripts(SphinxDirective):
 
 
 def _block(text: str, language: str) -> nodes.literal_block:
-    return nodes.literal_block(text, text.rstrip("\n"), language=language)
+    text = text.rstrip("\n")  # Sphinx highlights only what it finds unaltered
+    return nodes.literal_block(text, text, language=language)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
