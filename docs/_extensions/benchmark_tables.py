@@ -96,7 +96,8 @@ def verdict(row: dict[str, Any]) -> str:
 def summary(result: Result) -> list[str]:
     """Return the line of a file in the table of all files, without its heading."""
     reached = sum(row["verdict"] == "reached" for row in result.goals)
-    return [str(len(result.rows)), str(len(result.goals)), str(reached), "; ".join(missed(result))]
+    goals = len(result.goals)
+    return [str(number) for number in (len(result.rows), goals, reached, goals - reached)]
 
 
 def missed(result: Result) -> Iterator[str]:
@@ -145,6 +146,11 @@ class BenchmarkTables(SphinxDirective):
         by = script(result)
         if by:
             section += nodes.paragraph("", "", nodes.Text("By "), nodes.literal("", by))
+        below = list(missed(result))
+        if below:
+            items = (nodes.list_item("", nodes.paragraph("", name)) for name in below)
+            section += nodes.paragraph("", "Not reached:")
+            section += nodes.bullet_list("", *items)
         section += _table(COLUMNS, WIDTHS, NUMBERS, map(cells, result.rows))
         section += nodes.paragraph("", measured_on(result.provenance))
         return section
@@ -166,7 +172,7 @@ def script(result: Result) -> str | None:
 def _overview(results: Sequence[Result]) -> nodes.table:
     columns = ("What", "Lines", "Goals", "Reached", "Not reached")
     rows = ([result.title, *summary(result)] for result in results)
-    table = _table(columns, (22, 7, 7, 8, 56), (1, 2, 3), rows)
+    table = _table(columns, (48, 13, 13, 13, 13), (1, 2, 3, 4), rows)
     _, *lines = table.findall(nodes.row)
     for result, line in zip(results, lines, strict=True):
         link = nodes.reference("", result.title, refid=identifier(result), internal=True)

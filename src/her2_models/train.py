@@ -53,6 +53,7 @@ class Run(NamedTuple):
     """A folder of a training run."""
 
     folder: Path
+    """Where everything of the run is."""
 
     @property
     def config(self) -> Config:
@@ -341,5 +342,11 @@ class _HER2Data(LightningDataModule):
 
 
 def is_first() -> bool:
-    """Tell the first of the processes, which alone writes."""
+    """Tell the first of the processes, which alone writes.
+
+    Returns
+    -------
+    bool
+        Always true where there is one process.
+    """
     return not getattr(rank_zero_only, "rank", 0)

@@ -45,9 +45,20 @@ class SlideReader(Protocol):
     def read_region(
         self, x: int, y: int, width: int, height: int, level: int = 0
     ) -> NDArray[np.uint8]:
-        """Return (height, width, 3) pixels of a level, white where the slide has none.
+        """Return pixels of a level, white where the slide has none.
 
-        `x`, `y` is the upper left corner at level 0; `width` and `height` count pixels of `level`.
+        Parameters
+        ----------
+        x, y : int
+            Upper left corner, in pixels of level 0.
+        width, height : int
+            Size in pixels of `level`.
+        level : int
+            Index of the level; 0 is full resolution.
+
+        Returns
+        -------
+        ndarray of shape (height, width, 3), uint8
         """
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """A Zarr store of CAMs and masks: what has to be in it, and some of its samples."""
 
-import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,22 +121,22 @@ def read_part(source: Source, part: Part) -> Samples:
 def _opened(store: str) -> Any:
     try:
         import xarray
-        import zarr  # noqa: F401
+        import zarr
     except ImportError as error:
         raise MissingDependencyError(
             'stores of CAMs need zarr: pip install "membrane-xai[dask]"'
         ) from error
     try:
-        with warnings.catch_warnings():  # a store without consolidated metadata is no worse
-            warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolid")
-            return xarray.open_dataset(
-                store,
-                engine="zarr",
-                chunks=None,
-                cache=False,
-                # the fill value of older stores is 0, which is no missing value in a CAM
-                backend_kwargs={"use_zarr_fill_value_as_mask": False},
-            )
+        described = zarr.open_group(store, mode="r").metadata.consolidated_metadata
+        # The fill value of older stores is 0, which is no missing value in a CAM. open_dataset
+        # takes an option for that and does not pass it on (xarray 2026.9).
+        opened = xarray.backends.ZarrStore.open_group(
+            store,
+            mode="r",
+            consolidated=described is not None,
+            use_zarr_fill_value_as_mask=False,
+        )
+        return xarray.open_dataset(opened, chunks=None, cache=False)
     except Exception as error:  # each kind of store has errors of its own
         raise InvalidInputError(f"{store}: cannot be opened as Zarr: {error}") from error
 

@@ -30,8 +30,8 @@ _EXAMPLES = "\nfor example:\n"
 _OWN = (
     EntryPoint("audit", "membrane_xai._audit_command", GROUP),
     EntryPoint("mask", "membrane_xai._mask_command", GROUP),
-    EntryPoint("score", "membrane_xai._score_command", GROUP),
     EntryPoint("report", "membrane_xai._report_command", GROUP),
+    EntryPoint("score", "membrane_xai._score_command", GROUP),
 )
 
 

@@ -316,10 +316,12 @@ def _over_sets(core: Callable[[Array], Array], maps: Any, n_columns: int) -> Any
     if is_dataarray(maps):
         import xarray
 
+        own = ["cams_map", "cams_row", "cams_column"]  # no other dim, of the result say, has these
+        renamed = maps.rename(dict(zip(maps.dims[-3:], own, strict=True)))
         return xarray.apply_ufunc(
             partial(_over_sets, core, n_columns=n_columns),
-            maps,
-            input_core_dims=[maps.dims[-3:]],
+            renamed.drop_vars(own, errors="ignore"),
+            input_core_dims=[own],
             output_core_dims=[["column"]],
             dask="parallelized",
             output_dtypes=[np.float64],

@@ -42,8 +42,11 @@ class StainDensities(NamedTuple):
     """Amount of each stain per pixel: base-10 optical density along its vector, float32 (H, W)."""
 
     hematoxylin: NDArray[np.float32]
+    """The blue counterstain."""
     dab: NDArray[np.float32]
+    """The brown stain."""
     residual: NDArray[np.float32]
+    """What neither of them explains."""
 
 
 def estimate_background(rgb: Any) -> Floats:
@@ -207,16 +210,16 @@ def estimate_stain_matrix(images: Any, *, background: Any = "auto") -> Floats:
     ndarray of shape (2, 3)
         Unit vectors, ready as `stain_matrix` of :func:`membrane_xai.separate_stains`.
 
+    Raises
+    ------
+    InvalidInputError
+        As :func:`membrane_xai.estimate_background`; also for an empty sequence.
+
     Warns
     -----
     MembraneXAIWarning
         A stain has too few pixels, is within 12 degrees of the other, or farther than 18 degrees
         from its reference; its reference vector is returned.
-
-    Raises
-    ------
-    InvalidInputError
-        As :func:`membrane_xai.estimate_background`; also for an empty sequence.
 
     References
     ----------

@@ -85,11 +85,33 @@ class StudyResult:
         ]
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write the rows as CSV, as :func:`membrane_xai.report.write_csv` does."""
+        """Write the rows as CSV, as :func:`membrane_xai.report.write_csv` does.
+
+        Parameters
+        ----------
+        path : path
+            Where to; its folder is made, and a file there is replaced whole or not at all.
+
+        Returns
+        -------
+        Path
+            `path`.
+        """
         return write_csv(path, self.rows)
 
     def to_json(self, path: str | Path) -> Path:
-        """Write rows, settings and versions, as :func:`membrane_xai.report.write_json` does."""
+        """Write rows, settings and versions, as :func:`membrane_xai.report.write_json` does.
+
+        Parameters
+        ----------
+        path : path
+            As in :meth:`to_csv`.
+
+        Returns
+        -------
+        Path
+            `path`.
+        """
         return write_json(path, self.rows, provenance(self.settings))
 
 
