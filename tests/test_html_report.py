@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from report_studies import END, IMAGE, QUOTES, SCRIPT, SIZE
 
-from membrane_xai import _report_chart, evaluate, shift_null, summarize
+from membrane_xai import _report_chart, evaluate, map_score, shift_null, summarize
 from membrane_xai._report_chart import Axis, above
 from membrane_xai._report_encoding import encoded_map, encoded_weights, jpeg
 from membrane_xai._report_figures import context_chart, distribution_charts, ec_chart
@@ -241,17 +241,29 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
             assert cell == f"{shown_as(want.mean)}{shown_as(want.low)} to {shown_as(want.high)}"
 
 
-def test_moved_maps_are_those_of_shift_null(study, tmp_path):
+def test_moved_maps_are_those_of_shift_null(tmp_path, rng):
+    study = tmp_path / "s"
+    report_studies.make(study, 6, regions=list(rng.random((6, *SIZE)) < 0.5))
     rows = [row for row in read_study(study).rows if row["method"] == "noise"]
     views = [read_view(study, row["key"]) for row in rows]
     found = shift_null(
         np.stack([view.maps["noise"][None] for view in views]),
         np.stack([view.mask for view in views]),
+        region=np.stack([view.region for view in views]),
     )
     want = combine_nulls(found, [row["group"] for row in rows])
     assert want.n == 5
     page = page_of(study, tmp_path)
     assert page.rows("Means by method")[1][7] == f"{want.p_value:.3f}5 maps, 3 groups"
+
+
+def test_chance_and_ceiling_are_of_images_that_have_a_map():
+    rows = [row("a", group=1), row("b", group=2), row("c", group=3, chance=0.9, ceiling=1.0)]
+    rows[2] |= {"map": math.nan, "relative": math.nan, "status": "no_activation"}
+    part = part_of(Series("m", rows, 0))
+    assert part.scores["chance"].mean == pytest.approx(0.1)
+    assert part.scores["ceiling"].mean == pytest.approx(0.7)
+    assert (part.scores["ec"].n, part.scores["map"].n, part.n) == (3, 2, 3)
 
 
 def test_maps_too_large_to_move_are_named(tmp_path):
@@ -348,6 +360,23 @@ def test_levels_are_the_sets_of_map_score(cam, k):
         assert ((levels >= k) == (cam >= k / 100 * cam.max())).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_on_a_threshold_reach_it_as_in_map_score(rng, dtype):
+    for top in rng.random(20).astype(dtype):
+        on_it = np.array([k / 100 * top for k in range(101)], dtype)
+        below = np.nextafter(on_it[1:], dtype(-1))
+        cam = np.zeros((40, 40), dtype)
+        cam.flat[:201] = np.concatenate([on_it, below])
+        levels = unpacked(encoded_map(cam, np.zeros((40, 40), bool), None, "clip"), np.uint8)
+        assert (levels[:101] == np.arange(101)).all()
+        assert (levels[101:201] == np.arange(100)).all()
+        for k in (7, 29, 57, 58):  # k / 100 * top and k * top / 100 differ for some tops
+            reached = (levels >= k).reshape(40, 40)
+            assert map_score(cam, reached, threshold=k / 100) == 1
+            rest = map_score(cam, ~reached, threshold=k / 100)
+            assert rest == 0
+
+
 def test_levels_of_a_map_that_is_upsampled(rng):
     cam = np.round(rng.random((40, 36)) * 4) / 4  # many values lie on a threshold
     levels = unpacked(encoded_map(cam, np.zeros((80, 90), bool), None, "clip"), np.uint8)
@@ -416,7 +445,8 @@ def test_without_views_the_page_says_so(tmp_path):
 def test_views_that_cannot_be_read_are_counted(tmp_path):
     report_studies.make(tmp_path / "s", 3)
     keys = list(dict.fromkeys(row["key"] for row in read_study(tmp_path / "s").rows))
-    next((tmp_path / "s" / "views" / keys[0]).glob("noise*")).write_bytes(b"PK not a zip file")
+    kept = next((tmp_path / "s" / "views" / keys[0]).glob("noise*"))
+    kept.write_bytes(b"PK\x03\x04, then nothing")
     (tmp_path / "s" / "views" / keys[1] / "image.npz").unlink()
     page = page_of(tmp_path / "s", tmp_path)
     assert "2 could not be read from the study’s folder." in words(page)
@@ -444,6 +474,14 @@ def test_rows_of_errors_and_undefined_numbers(tmp_path):
     [drawn] = page.json(f"data-{shown['number']}")["maps"]
     assert table["rows"][drawn["row"]][table["columns"].index("method")] == "flat"
     assert "1 could not be read" in words(page)
+
+
+def test_maps_that_could_not_be_scored_are_left_out(tmp_path):
+    methods = {"signed": lambda rgb: np.full((len(rgb), 2, 2), -1.0), **NOISE}
+    report_studies.make(tmp_path / "s", 1, methods, negative="raise", perturbations=[])
+    page = page_of(tmp_path / "s", tmp_path)
+    assert page.rows("Images by status")[1] == ["signed", "1"]
+    assert not page.json("data-0")["maps"]
 
 
 def test_a_study_of_one_row(tmp_path):

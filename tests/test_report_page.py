@@ -355,14 +355,14 @@ def test_rows_lead_to_their_image(page):
     assert page.current_url.endswith("#gallery")
 
 
-def test_all_rows_are_printed(browser, tmp_path):
+def test_all_rows_and_cases_are_printed(browser, tmp_path):
     small = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), np.uint8)
-    evaluate(
-        {"bright": lambda rgb: rgb.mean(axis=-1)}, small, small[..., 0] < 99, out=tmp_path / "s"
-    )
+    evaluate({"bright": lambda rgb: rgb.mean(axis=-1)}, small, small[..., 0] < 99,
+             out=tmp_path / "s", views=True)  # fmt: skip
     browser.get(write_html_report(tmp_path / "s", tmp_path / "r.html").as_uri())
     browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
     assert len(cells(browser, "id")) == 60
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#cases .card img")) == 12
     browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
     assert len(cells(browser, "id")) == 50
     assert browser.print_page()  # a PDF

@@ -62,7 +62,8 @@ def payload(patch: Patch, view: KeptView, rows: Rows, negative: str) -> dict[str
         "maps": [
             _map(view, number, rows[number], negative)
             for number in patch.rows
-            if rows[number]["class"] in view.maps.get(rows[number]["method"], {})
+            if rows[number]["status"] != "error"  # such a map may be anything
+            and rows[number]["class"] in view.maps.get(rows[number]["method"], {})
         ],
     }
 

@@ -281,7 +281,10 @@
     turn("p-prev", () => state.page - 1);
     turn("p-next", () => state.page + 1);
     turn("p-last", () => Math.ceil(state.rows.length / SIZE) - 1);
-    window.addEventListener("beforeprint", () => fillTable(true));
+    window.addEventListener("beforeprint", () => {
+      fillTable(true);
+      document.querySelectorAll("#cases [data-thumb]:not(:has(img))").forEach(hang);
+    });
     window.addEventListener("afterprint", () => fillTable());
   }
 
@@ -290,14 +293,18 @@
   const STEP = 60;
   let order = [], hung = 0;
 
+  function hang(link) {
+    watch.unobserve(link);
+    const picture = element("img", { alt: "" });
+    picture.src = payload(link.dataset.thumb).rgb;
+    link.prepend(picture);
+  }
+
   // Pictures are made when their card comes into view.
   const watch = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
-      watch.unobserve(entry.target);
-      const picture = element("img", { alt: "" });
-      picture.src = payload(entry.target.dataset.thumb).rgb;
-      entry.target.prepend(picture);
+      hang(entry.target);
     }
   }, { rootMargin: "300px" });
 
