@@ -45,6 +45,7 @@ bench: .venv/installed-all
 	$(BIN)/python benchmarks/score_cam.py
 	$(BIN)/python benchmarks/score_cam.py --full
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/report.py
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
