@@ -277,6 +277,15 @@ def test_which_folder_is_a_method_is_not_guessed(root, fields, cams, capsys):
     assert [(row["id"], row["method"]) for row in table(root)] == [("grad/one", "m")]
 
 
+def test_the_reading_that_takes_in_more_cams_is_right(root, fields):
+    save_image(root / "images" / "grad" / "one.png", fields["one"])
+    assert audit(root) == 0
+    assert [(row["id"], row["method"]) for row in table(root)] == [
+        (name, "grad") for name in sorted(NAMES)
+    ]
+    assert unmatched(root) == ["image without a CAM: grad/one"]
+
+
 def test_names_in_other_unicode_forms_match(root, fields, cams):
     save_image(root / "images" / (unicodedata.normalize("NFD", "é") + ".png"), fields["one"])
     save_npy(root / "cams" / "grad" / (unicodedata.normalize("NFC", "é") + ".npy"), cams["one"])

@@ -102,7 +102,9 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     assert "4 rows; intervals by slide" in said
     assert f"written to {run / 'explained'}" in said
     assert main([*command, "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert "NaN" not in printed  # which is no JSON
+    document = json.loads(printed)
     assert sum(row["images"] for row in document["classes"]) == 4
     with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-EXAMPLE = "example: her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomise 16"
+EXAMPLE = "for example:\n  her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomise 16"
 _OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
 _FINER = 1.1  # as magnification_consistency allows
 _SHOWN = ("map", "chance", "relative", "ec", "ec magnification")
@@ -151,8 +151,9 @@ def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
     if args.json:
         import json
 
+        classes = [{k: None if v != v else v for k, v in row.items()} for row in done.classes]
         closeness = {"pearson to exact": done.settings["pearson to exact"]}
-        print(json.dumps({"out": str(out), "classes": done.classes, **closeness}, default=str))
+        print(json.dumps({"out": str(out), "classes": classes, **closeness}, allow_nan=False))
         return
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     for row in done.classes:
