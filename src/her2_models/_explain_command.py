@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-EXAMPLE = "for example:\n  her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomise 16"
+EXAMPLE = (
+    "for example:\n  her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomise 16"
+)
 _OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
 _FINER = 1.1  # as magnification_consistency allows
 _SHOWN = ("map", "chance", "relative", "ec", "ec magnification")
