@@ -13,8 +13,9 @@ demo: .venv/installed-demo
 	$(BIN)/her2 explain $(OUT)/her2 --methods GradCAM LayerCAM --most 16 --out $(OUT)/explained
 	$(BIN)/membrane-xai report $(OUT)/explained -o $(OUT)/report.html
 
+# A process for each core, of one thread each: threads that share cores spin.
 test: .venv/installed-all browser
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term-missing
 
 # For the tests of the report's page, which are skipped without it.
 browser:

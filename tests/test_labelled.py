@@ -71,9 +71,12 @@ def stored(data, folder, chunk=4):
 def cluster():
     from distributed import Client, LocalCluster
 
+    before = dict(os.environ)  # in which a cluster leaves OMP_NUM_THREADS=1
     options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
     with LocalCluster(n_workers=2, **options) as local, Client(local) as client:
         yield client
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def same_summary(rows, others):
