@@ -1,7 +1,8 @@
 """Take a picture of the HTML report of three toy explainers on synthetic HER2 patches.
 
 Run ``python docs/figures/report.py``; it needs Chromium with its driver and writes
-``docs/_static/report.png``.
+``docs/_static/report.png``. After ``make demo``, ``python docs/figures/report.py
+demo-output/report.html`` takes a picture of that report instead: ``docs/_static/report-demo.png``.
 """
 
 import io
@@ -96,17 +97,27 @@ def pictures(page: Path) -> list[Image.Image]:
         return [top, picture(browser, HEIGHTS[1])]
 
 
-if __name__ == "__main__":
-    with TemporaryDirectory() as folder:
-        study(Path(folder) / "study")
-        page = write_html_report(
-            Path(folder) / "study", Path(folder) / "report.html",
-            title="Three toy explainers on synthetic HER2 patches",
-        )  # fmt: skip
-        parts = pictures(page)
+def save(parts: list[Image.Image], output: Path) -> None:
+    """Put pictures below each other, in 256 colours."""
     whole = Image.new("RGB", (WIDTH, sum(HEIGHTS)))
     for part, top in zip(parts, (0, HEIGHTS[0]), strict=True):
         whole.paste(part, (0, top))
     colours = whole.quantize(256, Image.Quantize.MAXCOVERAGE)  # keeps the few pure colours
-    whole.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(OUTPUT, optimize=True)
-    print(f"wrote {OUTPUT.stat().st_size / 1e3:.0f} kB")
+    whole.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(output, optimize=True)
+    print(f"wrote {output.stat().st_size / 1e3:.0f} kB")
+
+
+def main() -> None:
+    """Take a picture of the page that is given, or of the toys'."""
+    if len(sys.argv) > 1:
+        save(pictures(Path(sys.argv[1]).resolve()), OUTPUT.with_name("report-demo.png"))
+        return
+    with TemporaryDirectory() as folder:
+        study(Path(folder) / "study")
+        title = "Three toy explainers on synthetic HER2 patches"
+        name = Path(folder) / "report.html"
+        save(pictures(write_html_report(Path(folder) / "study", name, title=title)), OUTPUT)
+
+
+if __name__ == "__main__":
+    main()
