@@ -9,14 +9,13 @@ for example:
 """
 
 import argparse
-import json
-import math
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from her2_models._train_command import print_evaluation
+from membrane_xai.report import json_text
 
 if TYPE_CHECKING:
     from her2_models.evaluate import Evaluation
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with redirect_stdout(sys.stderr):  # libraries print, and stdout is one document
         document = _evaluate(args)
-    print(json.dumps(document, indent=2, allow_nan=False))
+    print(json_text(document))
     return 0
 
 
@@ -92,7 +91,7 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
     if not args.json:
         for row in matrix:
             print("  ".join(str(value) for value in row.values()))
-    return {"evaluations": evaluations, "matrix": [_plain(row) for row in matrix]}
+    return {"evaluations": evaluations, "matrix": matrix}
 
 
 def _plain_evaluation(
@@ -105,13 +104,5 @@ def _plain_evaluation(
         "images": len(done.predictions.records),
         "groups": metrics.n_groups if metrics.clustered else None,
         "confusion": metrics.confusion.tolist(),
-        "metrics": [_plain(row) for row in metrics.rows()],
-    }
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON has words for it: NaN and infinity are null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
+        "metrics": metrics.rows(),
     }

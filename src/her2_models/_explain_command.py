@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.report import interval_text, json_text
 
 if TYPE_CHECKING:
     from her2_models.data import Record
@@ -151,11 +152,8 @@ def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
     if args.json:
-        import json
-
-        classes = [{k: None if v != v else v for k, v in row.items()} for row in done.classes]
         closeness = {"pearson to exact": done.settings["pearson to exact"]}
-        print(json.dumps({"out": str(out), "classes": classes, **closeness}, allow_nan=False))
+        print(json_text({"out": str(out), "classes": done.classes, **closeness}))
         return
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     for row in done.classes:
@@ -164,17 +162,12 @@ def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
         )
         for name in _SHOWN:
             print(f"  {name:<17} {_interval(row, name)}")
-        print(f"  {'ec class':<17} {_number(row['ec class'])}")
+        print(f"  {'ec class':<17} {row['ec class']:.3f}")
     if done.settings["pearson to exact"]:
-        said = ", ".join(_number(value) for value in done.settings["pearson to exact"])
+        said = ", ".join(f"{value:.3f}" for value in done.settings["pearson to exact"])
         print(f"Score-CAM is approximate: Pearson to the exact maps of some images {said}")
     print(f"written to {out}")
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
-    low, high = _number(row[f"{name} low"]), _number(row[f"{name} high"])
-    return f"{_number(row[name])} [{low}, {high}]"
-
-
-def _number(value: float) -> str:
-    return "undefined" if value != value else f"{value:.3f}"
+    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from membrane_xai.report import json_text
+
 __all__ = ["KeptRows"]
 
 
@@ -35,12 +37,8 @@ class KeptRows:
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows; NaN is null in the file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        plain = (
-            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()}
-            for r in rows
-        )
         with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in plain)
+            file.writelines(json_text(row, indent=None) + "\n" for row in rows)
         self._rows |= {self._key(row): dict(row) for row in rows}
 
     def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -10,9 +10,10 @@ for example:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from her2_models.config import Config, bundled_configs, load_config
+from membrane_xai.report import interval_text
 
 if TYPE_CHECKING:
     from her2_models.evaluate import Evaluation
@@ -82,10 +83,5 @@ def print_evaluation(done: "Evaluation", config: Config) -> None:
     if config.published_protocol:
         print("  the model was selected on these images, as in the published protocol")
     for name in _SHOWN:
-        print(f"  {name:<16} {_with_interval(metrics.row(name))}")
-
-
-def _with_interval(row: Any) -> str:
-    if row["value"] != row["value"]:
-        return "undefined"
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        row = metrics.row(name)
+        print(f"  {name:<16} {interval_text(row['value'], row['low'], row['high'])}")

@@ -22,13 +22,12 @@ for example:
 """
 
 import argparse
-import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._command_types import count_type, mpp_type
+from membrane_xai._command_types import count_from, mpp_type
+from membrane_xai.report import interval_text, json_text
 
 if TYPE_CHECKING:
     from membrane_xai._audit_run import Audit, Request
@@ -78,7 +77,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         help="what to do with negative activation (default: %(default)s)")  # fmt: skip
     add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
         help="of EC (default: %(default)s)")  # fmt: skip
-    add("--draws", type=count_type, default=10_000, metavar="N",
+    add("--draws", type=count_from(1), default=10_000, metavar="N",
         help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
 
@@ -104,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     failed = [row for row in done.rows if row["status"] == "error"]
     _tell(done, failed)
     if args.json:
-        print(json.dumps(_document(request, done, failed), indent=2, allow_nan=False))
+        print(json_text(_document(request, done, failed)))
     else:
         _print(request, done)
     return int(bool(failed) or (args.strict and bool(done.matches.unmatched)))
@@ -153,16 +152,9 @@ def _document(request: "Request", done: "Audit", failed: list[dict[str, Any]]) -
         "rows": len(done.rows),
         "failed": [{k: row[k] for k in ("id", "method", "error")} for row in failed],
         "unmatched": [one._asdict() for one in done.matches.unmatched],
-        "summary": [_plain(row) for row in done.summary],
-        "ec": [_plain(row) for row in done.ec],
+        "summary": done.summary,
+        "ec": done.ec,
         "report": None if done.report is None else str(done.report),
-    }
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
     }
 
 
@@ -174,7 +166,7 @@ def _print(request: "Request", done: "Audit") -> None:
         part = "" if row["by"] == "all" else f", {row['by']} {row['value']}"
         print(
             f"{row['method']}{part}: {row['scored']} of {row['images']} images scored, "
-            f"MAP {_interval(row, 'map')}, chance {_number(row['chance'])}, "
+            f"MAP {_interval(row, 'map')}, chance {row['chance']:.3f}, "
             f"relative {_interval(row, 'relative')}{_ec(ec.get(_key(row)))}"
         )
     print(f"{len(done.matches.unmatched)} unmatched; written to {request.out}")
@@ -185,13 +177,8 @@ def _key(row: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def _ec(row: dict[str, Any] | None) -> str:
-    return "" if row is None else f", EC {_number(row['ec'])} over {row['pairs']} pairs"
+    return "" if row is None else f", EC {row['ec']:.3f} over {row['pairs']} pairs"
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
-    low, high = _number(row[f"{name} low"]), _number(row[f"{name} high"])
-    return f"{_number(row[name])} [{low}, {high}]"
-
-
-def _number(value: float) -> str:
-    return "undefined" if value != value else f"{value:.3f}"
+    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

@@ -2,8 +2,9 @@
 
 import argparse
 import math
+from collections.abc import Callable
 
-__all__ = ["count_type", "mpp_type", "numbers"]
+__all__ = ["count_from", "mpp_type", "numbers"]
 
 
 def mpp_type(text: str) -> float:
@@ -11,11 +12,16 @@ def mpp_type(text: str) -> float:
     return numbers(text, 1, "a positive number of micrometres", 0, math.inf)[0]
 
 
-def count_type(text: str) -> int:
-    """Read an integer from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; it takes a positive integer")
-    return int(text)
+def count_from(least: int) -> Callable[[str], int]:
+    """Return what reads an integer from `least`, 0 or 1."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            takes = "a positive integer" if least else "an integer from 0"
+            raise argparse.ArgumentTypeError(f"{text!r}; it takes {takes}")
+        return int(text)
+
+    return count
 
 
 def numbers(text: str, count: int, takes: str, low: float, high: float) -> list[float]:

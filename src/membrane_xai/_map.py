@@ -32,6 +32,7 @@ def map_core(
     negative: str,
     raising: bool,
 ) -> Array:
+    """Return MAP, of the upsampled set above `threshold` if there is one: (n, 1)."""
     found = activation(cam, negative, mask, region)
     if threshold is not None:
         found = threshold_set(found, (mask.shape[-2], mask.shape[-1]), threshold)
@@ -44,6 +45,7 @@ def map_core(
 def alignment_core(
     cam: Array, mask: Array, region: Array | None, *, negative: str, raising: bool
 ) -> Array:
+    """Return all scores, the status code and the ends of the CAM: (n, 10)."""
     xp = namespace(cam)
     found = activation(cam, negative, mask, region)
     goal = target(mask, region, shape_of(found.values), found.values)
@@ -92,6 +94,7 @@ def curve_core(
     negative: str,
     raising: bool,
 ) -> Array:
+    """Return precision, then recall, at each level, and the status code: (n, 2 T + 1)."""
     size = shape_of(mask)
     found = activation(cam, negative, mask, region)
     up = upsample(found.values, size)
@@ -108,11 +111,13 @@ def curve_core(
 
 
 def ceiling_core(mask: Array, region: Array | None, *, grid: tuple[int, int]) -> Array:
+    """Return the best MAP that a CAM of `grid` can reach: (n, 1)."""
     _, ceiling = _frame(target(mask, region, grid, _like(mask, grid)))
     return ceiling[:, None]
 
 
 def pool_core(mask: Array, region: Array | None, *, grid: tuple[int, int]) -> Array:
+    """Return the mask's share and the region's weight of each cell: (n, 2 h w)."""
     xp = namespace(mask)
     goal = target(mask, region, grid, _like(mask, grid))
     weight = xp.ones_like(goal.inside) if goal.region is None else goal.region
@@ -129,6 +134,7 @@ def _like(mask: Array, grid: tuple[int, int]) -> Array:
 
 
 def shape_of(x: Array) -> tuple[int, int]:
+    """Return the last two sides."""
     return int(x.shape[-2]), int(x.shape[-1])
 
 

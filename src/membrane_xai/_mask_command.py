@@ -18,7 +18,6 @@ for example:
 """
 
 import argparse
-import json
 import math
 import sys
 import warnings
@@ -26,10 +25,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._command_types import count_type, mpp_type, numbers
+from membrane_xai._command_types import count_from, mpp_type, numbers
 from membrane_xai._mask_inputs import ENDINGS, Job, find_jobs
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.io import MAX_PIXELS
+from membrane_xai.report import json_text
 
 if TYPE_CHECKING:
     from membrane_xai._mask_settings import Settings
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--background", type=_background, default="auto", metavar="RGB",
         help="auto, or the colour of glass: three numbers with commas, 1 to 255 "
         "(default: %(default)s)")  # fmt: skip
-    add("--max-pixels", type=count_type, default=MAX_PIXELS, metavar="N",
+    add("--max-pixels", type=count_from(1), default=MAX_PIXELS, metavar="N",
         help="largest image to decode at once (default: %(default)s)")  # fmt: skip
     add("--resume", action=argparse.BooleanOptionalAction, default=True,
         help="skip unchanged images whose results are there, made by the same options and version "
@@ -150,9 +150,8 @@ def _summarize(
     made = len(rows) - skipped - failed
     table = args.out / _TABLE
     if args.json:
-        plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
         counts = {"made": made, "skipped": skipped, "failed": failed}
-        print(json.dumps({**counts, "table": str(table), "rows": plain}, indent=2))
+        print(json_text({**counts, "table": str(table), "rows": rows}))
     else:
         print(f"{made} made, {skipped} there already, {failed} failed; table: {table}")
 

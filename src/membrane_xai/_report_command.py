@@ -10,9 +10,10 @@ for example:
 """
 
 import argparse
-import json
-import shlex
 from pathlib import Path
+
+from membrane_xai._command_types import count_from
+from membrane_xai.report import json_text
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("results", type=Path, metavar="RESULTS", help="folder of the study")
     add("-o", "--out", type=Path, required=True, metavar="FILE", help="the page")
     add("--title", metavar="TEXT", help="heading (default: names the folder)")
-    add("--most", type=_count, default=1000, metavar="N",
+    add("--most", type=count_from(0), default=1000, metavar="N",
         help="images in the gallery at most (default: %(default)s)")  # fmt: skip
     add("--json", action="store_true", help="say what was written as JSON on stdout")
 
@@ -50,25 +51,12 @@ def run(args: argparse.Namespace) -> int:
     from membrane_xai.html_report import write_html_report
 
     path = write_html_report(
-        args.results, args.out, title=args.title, command=_command(args), most=args.most,
+        args.results, args.out, title=args.title, command=args.command_line, most=args.most,
         progress=True,
     )  # fmt: skip
     size = path.stat().st_size
     if args.json:
-        print(json.dumps({"report": str(path), "bytes": size}, indent=2))
+        print(json_text({"report": str(path), "bytes": size}))
     else:
         print(f"{path}: {size / 1e6:.1f} MB")
     return 0
-
-
-def _command(args: argparse.Namespace) -> str:
-    """Return the command line that gives this page again."""
-    words = ["membrane-xai", "report", str(args.results), "-o", str(args.out)]
-    words += ["--title", args.title] if args.title is not None else []
-    return shlex.join([*words, "--most", str(args.most)])
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}; it takes an integer from 0")
-    return int(text)

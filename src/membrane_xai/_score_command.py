@@ -11,14 +11,15 @@ for example:
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from membrane_xai._command_types import count_from
 from membrane_xai.errors import MembraneXAIError, MissingDependencyError
+from membrane_xai.report import interval_text, json_text
 
 if TYPE_CHECKING:
     from membrane_xai.labelled import StoreResult
@@ -51,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with negative activation (default: %(default)s)")  # fmt: skip
     add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
         help="of EC (default: %(default)s)")  # fmt: skip
-    add("--chunk", type=int, metavar="N",
+    add("--chunk", type=count_from(1), metavar="N",
         help="samples in a part (default: a chunk of the CAMs)")  # fmt: skip
-    add("--draws", type=int, default=10_000, metavar="N",
+    add("--draws", type=count_from(1), default=10_000, metavar="N",
         help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
     add("--json", action="store_true", help="write the summary as JSON on stdout, for programs")
 
@@ -131,7 +132,6 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
             file=sys.stderr,
         )
     if args.json:
-        plain = [{k: None if v != v else v for k, v in row.items()} for row in rows]
         problems = {
             "failed": [
                 {"start": start, "stop": stop, "error": error}
@@ -139,7 +139,7 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
             ],
             "non_finite": result.non_finite,
         }
-        print(json.dumps({"summary": plain, **problems, "out": str(args.out)}, indent=2))
+        print(json_text({"summary": rows, **problems, "out": str(args.out)}))
         return
     for row in rows:
         print(
@@ -151,4 +151,4 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
-    return f"{row[name]:.3f} [{row[f'{name} low']:.3f}, {row[f'{name} high']:.3f}]"
+    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from membrane_xai._files import write_text
 from membrane_xai._manifest import check_manifest, read_manifest
+from membrane_xai.report import json_text
 
 __all__ = ["Parts", "Rows", "keep_only", "read_parts"]
 
@@ -75,7 +76,7 @@ def keep_only(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
 
 def _write(out: Path, number: int, batch: Mapping[tuple[str, str], Rows]) -> None:
     lines = [
-        json.dumps({"input": key, "method": method, "rows": [_without_nan(r) for r in rows]})
+        json_text({"input": key, "method": method, "rows": rows}, indent=None)
         for (key, method), rows in batch.items()
     ]
     write_text(out / f"part-{number:06d}.jsonl", "\n".join(lines) + "\n")
@@ -97,13 +98,5 @@ def _read(out: Path, numbers: frozenset[str]) -> tuple[dict[tuple[str, str], Row
 def _with_nan(row: Mapping[str, Any], numbers: frozenset[str]) -> dict[str, Any]:
     return {
         name: math.nan if value is None and name in numbers else value
-        for name, value in row.items()
-    }
-
-
-def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON can write it: undefined numbers are null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()
     }

@@ -16,7 +16,15 @@ import numpy as np
 from membrane_xai._files import write_text
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["array_hash", "provenance", "write_csv", "write_json", "write_markdown"]
+__all__ = [
+    "array_hash",
+    "interval_text",
+    "json_text",
+    "provenance",
+    "write_csv",
+    "write_json",
+    "write_markdown",
+]
 
 Row = Mapping[str, Any]
 
@@ -97,10 +105,61 @@ def write_json(path: str | Path, rows: Sequence[Row], provenance: Mapping[str, A
     }
     """
     _common_keys(rows)
-    document = {"provenance": provenance, "rows": rows}
-    text = json.dumps(_plain(document), indent=2, allow_nan=False)
-    write_text(Path(path), text + "\n")
+    write_text(Path(path), json_text({"provenance": provenance, "rows": rows}) + "\n")
     return Path(path)
+
+
+def json_text(document: Any, *, indent: int | None = 2) -> str:
+    """Write a document as JSON, in which undefined and infinite numbers are null.
+
+    Parameters
+    ----------
+    document : mapping, list or plain value
+        Arrays and tuples become lists.
+    indent : int, optional
+        None for a single line.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.report import json_text
+    >>> json_text({"map": float("nan"), "grid": (7, 7)}, indent=None)
+    '{"map": null, "grid": [7, 7]}'
+    """
+    return json.dumps(_plain(document), indent=indent, allow_nan=False)
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """Show a number with its interval, to three decimals.
+
+    Parameters
+    ----------
+    value, low, high : float
+        NaN where undefined.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.report import interval_text
+    >>> interval_text(0.25, 0.1, 0.375), interval_text(float("nan"), float("nan"), float("nan"))
+    ('0.250 [0.100, 0.375]', 'undefined')
+
+    A mean over one patient has no interval:
+
+    >>> interval_text(0.25, float("nan"), float("nan"))
+    '0.250 [undefined]'
+    """
+    if math.isnan(value):
+        return "undefined"
+    if math.isnan(low) or math.isnan(high):
+        return f"{value:.3f} [undefined]"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Path:
