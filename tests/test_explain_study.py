@@ -395,6 +395,11 @@ def test_approximate_score_cam_says_how_close_it_is(backbone, images, tmp_path):
     assert exact.settings["pearson to exact"] == []
     found = done.settings["pearson to exact"]
     assert len(found) == 4
+    count, hook = counted(backbone)
+    with hook:
+        again = study(backbone, images, tmp_path / "few", ("ScoreCAM",), options=options)
+    assert again.settings["pearson to exact"] == found
+    assert count[0] == 3  # the predictions: exact maps are not computed again
     maps = [
         read_view(tmp_path / folder, one.images[0]["key"]).maps["ScoreCAM"][one.images[0]["class"]]
         for folder, one in (("few", done), ("all", exact))

@@ -16,6 +16,8 @@ from membrane_xai import (
     evaluate,
     extract_membrane_mask,
     perturbation_consistency,
+    vectorize,
+    write_geojson,
 )
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
@@ -569,3 +571,16 @@ def test_labels_of_another_length() -> None:
             [np.eye(4, dtype=bool)],
             labels={"score": [1, 2]},
         )
+
+
+def test_outlines_are_masks(tmp_path: Path) -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    mask = np.zeros((8, 8), bool)
+    mask[2:5, 1:7] = True
+    outlines = write_geojson(tmp_path / "a.geojson", vectorize(mask))
+    methods = {"m": lambda rgb: 1.0 + np.arange(64).reshape(1, 8, 8)}
+    drawn, given = (evaluate(methods, [image], [one]).rows for one in (outlines, mask))
+    same(unkeyed(drawn), unkeyed(given))
+    (row,) = evaluate(methods, [image], [tmp_path / "nothing.geojson"]).rows
+    assert row["status"] == "error"
+    assert "nothing.geojson" in row["error"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from her2_models._explain_work import Image, Prediction, Work
+from her2_models._kept_rows import KeptRows
 from her2_models.data import SCORES
 from her2_models.explain import on_device, scores_of
 from her2_models.explainers import inputs_of
@@ -30,11 +31,20 @@ def score_cam_closeness(
         return []
     known = [(i, p) for i, p in zip(images, predictions, strict=True) if p is not None]
     some = [known[place] for place in evenly(len(known), _IMAGES)]
+    kept = KeptRows(work.out / "closeness.jsonl", ["path"])
     cam = ScoreCAM(work.backbone.network, [work.backbone.target_layer], **options)
     found: list[float] = []
     for image, prediction in some:
-        rgb = read_image(image.path, mpp=work.mpp).rgb
-        inputs = on_device(work.backbone, inputs_of(work.backbone, [rgb], work.input_size))
-        targets = scores_of(SCORES.index(prediction.score), 1)
-        found += approximation_error(cam, inputs, targets).pearson.tolist()
+        row = kept.get(str(image.path))
+        if row is None:
+            row = {"path": str(image.path), "pearson": _pearson(work, cam, image, prediction)}
+            kept.add([row])
+        found.append(row["pearson"])
     return found
+
+
+def _pearson(work: Work, cam: ScoreCAM, image: Image, prediction: Prediction) -> float:
+    rgb = read_image(image.path, mpp=work.mpp).rgb
+    inputs = on_device(work.backbone, inputs_of(work.backbone, [rgb], work.input_size))
+    targets = scores_of(SCORES.index(prediction.score), 1)
+    return float(approximation_error(cam, inputs, targets).pearson[0])

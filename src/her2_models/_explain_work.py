@@ -1,6 +1,6 @@
 """What a study of explanations works with: the network's explainers, predictions, masks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,6 @@ from her2_models.data import SCORES
 from her2_models.explain import NORMALISATION, predict
 from her2_models.explainers import CamExplainer, inputs_of
 from her2_models.models import Backbone
-from membrane_xai import rasterize, read_annotations
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import read_image
 from membrane_xai.report import array_hash
@@ -120,10 +119,8 @@ def _predict(work: Work, images: Sequence[NDArray[np.uint8]]) -> list[Prediction
     ]
 
 
-def masks_of(
-    images: Sequence[Image], annotations: str | Path | None
-) -> str | Iterator[NDArray[np.bool_]]:
-    """Return "extract", or the masks that an expert's outlines make, one after the other."""
+def masks_of(images: Sequence[Image], annotations: str | Path | None) -> str | list[Path]:
+    """Return "extract", or the file of an expert's outlines for each image."""
     if annotations is None:
         return "extract"
     folder = Path(annotations)
@@ -135,21 +132,12 @@ def masks_of(
             f"{' and others' if len(lacking) > 5 else ''}; files are named like the images and end "
             f"in {', '.join(_OUTLINES)}"
         )
-    return _drawn([one.path for one in images], [file for file in files if file])
+    return [file for file in files if file]
 
 
 def _outline_file(folder: Path, stem: str) -> Path | None:
     paths = (folder / f"{stem}{suffix}" for suffix in _OUTLINES)
     return next((path for path in paths if path.is_file()), None)
-
-
-def _drawn(paths: Sequence[Path], files: Sequence[Path]) -> Iterator[NDArray[np.bool_]]:
-    for path, file in zip(paths, files, strict=True):
-        try:
-            shape = read_image(path).rgb.shape[:2]
-        except (OSError, ValueError, ImportError):
-            shape = (1, 1)  # reading the image again will say what is wrong
-        yield rasterize(read_annotations(file, height=shape[0]), shape)
 
 
 def _hash_of(backbone: Backbone) -> str:

@@ -15,6 +15,7 @@ from membrane_xai._arrays import as_array, to_numpy
 from membrane_xai._content_hash import content_hash
 from membrane_xai._explained import as_map, check_image
 from membrane_xai._perturbation import Rgb
+from membrane_xai.annotations import rasterize, read_annotations
 from membrane_xai.cam_files import read_cam
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import read_image
@@ -91,6 +92,8 @@ class Entry:
             mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
         elif isinstance(mask, DeferredMask):
             mask = mask.make(rgb, mpp)
+        elif isinstance(mask, Path):
+            mask = rasterize(read_annotations(mask, height=rgb.shape[0]), rgb.shape[:2])
         if isinstance(mask, MembraneMask):
             region = mask.tissue if isinstance(region, str) else region
             flags, mask = mask.flags, mask.mask

@@ -150,8 +150,9 @@ def evaluate(
     images : array (N, H, W, 3), or iterable of (H, W, 3) uint8 arrays or of paths
         Read as they are needed.
     masks : "extract", or iterable of N
-        (H, W) arrays of bool or fractions in [0, 1], or :class:`MembraneMask`. "extract" finds each
-        by :func:`extract_membrane_mask`, whose flags go into the table.
+        (H, W) arrays of bool or fractions in [0, 1], :class:`MembraneMask`, or ``pathlib.Path`` of
+        outlines that :func:`read_annotations` reads. "extract" finds each by
+        :func:`extract_membrane_mask`, whose flags go into the table.
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
     labels : mapping of str to iterable of N, optional
