@@ -345,6 +345,14 @@ def test_randomised_keeps_values_and_gives_them_back(backbone):
         randomised(backbone.network, ["x"]).__enter__()
 
 
+def test_tensors_of_one_size_are_not_shuffled_alike():
+    network = torch.nn.Sequential(*(torch.nn.Linear(8, 8, bias=False) for _ in range(2)))
+    for layer in network:
+        layer.weight.data = torch.arange(64.0).view(8, 8)
+    with randomised(network, ["0.weight", "1.weight"]):
+        assert not torch.equal(network[0].weight, network[1].weight)
+
+
 def test_explained_images_take_turns():
     from her2_models.data import Record
 

@@ -240,6 +240,15 @@ def test_corrupt_samples_and_parts_are_named_and_the_rest_is_complete(tmp_path):
     assert (again.failed, again.missing, again.non_finite) == ({}, 0, [9])
 
 
+def test_a_part_that_fails_on_a_worker_is_named_and_the_rest_is_complete(tmp_path, cluster):
+    path = stored(dataset(), tmp_path)
+    (path / "cam" / "1.0.0").write_bytes(b"cut")
+    result = evaluate_store(path, out=tmp_path / "out", client=cluster)
+    assert list(result.failed) == [(4, 8)]
+    assert "samples 4 to 7: 'cam' cannot be read" in result.failed[4, 8]
+    assert result.missing == 4
+
+
 def test_a_stopped_run_computes_only_what_is_missing(tmp_path, monkeypatch):
     from membrane_xai import labelled
 
@@ -336,6 +345,24 @@ def test_a_folder_of_other_settings(tmp_path):
     evaluate_store(path, out=tmp_path / "out")
     with pytest.raises(InvalidInputError, match="out has parts of other settings: there negative"):
         evaluate_store(path, out=tmp_path / "out", negative="abs")
+
+
+def test_a_store_of_another_mask_grid_is_another_one(tmp_path):
+    path = stored(dataset(), tmp_path)
+    evaluate_store(path, out=tmp_path / "out")
+    stored(dataset().isel(x=slice(None, -1)), tmp_path)
+    with pytest.raises(InvalidInputError, match="there mask grid is \\[12, 9\\], now \\[12, 8\\]"):
+        evaluate_store(path, out=tmp_path / "out")
+
+
+def test_numbers_that_were_repaired_are_scored(tmp_path):
+    data = dataset()
+    data["cam"][9, 1, 1] = np.nan
+    assert evaluate_store(stored(data, tmp_path), out=tmp_path / "out").non_finite == [9]
+    again = evaluate_store(stored(dataset(), tmp_path), out=tmp_path / "out")
+    assert again.non_finite == []
+    expected = map_score(dataset()["cam"].values[9], dataset()["mask"].values[9])
+    np.testing.assert_allclose(again.scores()["map"].values[9], expected, **EXACT)
 
 
 def test_something_that_is_no_store(tmp_path):
