@@ -54,12 +54,14 @@ def test_tiles_are_scored_against_the_mask_of_the_whole(slide, pixels):
         assert grid[row["y"] // TILE, row["x"] // TILE] == row["map"]
 
 
-def test_tiles_at_the_ends_are_cut(slide):
+def test_tiles_at_the_ends_are_cut(slide, tmp_path):
     found = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP, min_tissue=0)
     sizes = {(row["x"], row["y"]): (row["width"], row["height"]) for row in found.result.rows}
     assert len(sizes) == 15
     assert sizes[512, 256] == (88, 44)
     assert sizes[0, 0] == (128, 128)
+    last = read_annotations(found.write_geojson(tmp_path / "tiles.geojson"))[-1]
+    assert last.geometry.bounds == (512, 256, 600, 300)
 
 
 def test_qupath_reads_the_tiles(slide, tmp_path):
