@@ -54,6 +54,18 @@ def test_tiles_are_scored_against_the_mask_of_the_whole(slide, pixels):
         assert grid[row["y"] // TILE, row["x"] // TILE] == row["map"]
 
 
+def test_only_tissue_counts(tmp_path):
+    rgb = synthetic_her2("3+", size=256, mpp=MPP, seed=2).rgb  # half of its first tile is glass
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, rgb, tile=(128, 128), photometric="rgb")
+    row = slide_map(path, {"dark": darkness}, tile=TILE, mpp=MPP).result.rows[0]
+    whole = extract_membrane_mask(rgb, mpp=MPP)
+    tissue = whole.tissue[:TILE, :TILE]
+    assert 0.3 < tissue.mean() < 0.7
+    assert row["chance"] == pytest.approx(whole.mask[:TILE, :TILE][tissue].mean(), rel=0.05)
+    assert row["chance"] > 1.4 * row["mask_share"]
+
+
 def test_tiles_at_the_ends_are_cut(slide, tmp_path):
     found = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP, min_tissue=0)
     sizes = {(row["x"], row["y"]): (row["width"], row["height"]) for row in found.result.rows}
