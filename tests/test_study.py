@@ -534,8 +534,13 @@ def test_views_without_a_folder() -> None:
 
 
 def test_views_of_no_image(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="nothing was kept"):
-        read_view(tmp_path, "../elsewhere")
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    (out / "views").mkdir(parents=True)
+    elsewhere.mkdir()
+    np.savez(elsewhere / "image.npz", rgb=0, mask=0)
+    for key in ("0123", "../../elsewhere", ""):
+        with pytest.raises(InvalidInputError, match="nothing was kept"):
+            read_view(out, key)
 
 
 def test_rows_of_other_weights_are_refused(tmp_path: Path) -> None:
