@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 pytest.importorskip("pytorch_grad_cam")
 
+from her2_models._explain_closeness import evenly  # noqa: E402
 from her2_models._kept_rows import KeptRows  # noqa: E402
 from her2_models.explain import native_cam, predict  # noqa: E402
 from her2_models.explain_study import ExplainedImage, explain_images, explained_images  # noqa: E402
@@ -414,3 +415,10 @@ def test_approximate_score_cam_says_how_close_it_is(backbone, images, tmp_path):
     ]
     assert found[0] == pytest.approx(np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1], abs=1e-4)
     assert found[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "places"), [(10, 4, [0, 2, 5, 7]), (3, 5, [0, 1, 2]), (4, 0, []), (0, 2, [])]
+)
+def test_images_of_a_sample_lie_evenly(count, most, places):
+    assert evenly(count, most) == places
