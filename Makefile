@@ -39,24 +39,23 @@ docs: .venv/installed-all
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: .venv/installed-all
-	$(BIN)/python benchmarks/run.py
-	$(BIN)/python benchmarks/masks.py
-	$(BIN)/python benchmarks/cells.py
-	$(BIN)/python benchmarks/unfreezing.py
-	$(BIN)/python benchmarks/score_cam.py
-	$(BIN)/python benchmarks/score_cam.py --full
-	$(BIN)/python benchmarks/scale.py
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m benchmarks.metrics
+	$(BIN)/python -m benchmarks.masks
+	$(BIN)/python -m benchmarks.cells
+	$(BIN)/python -m benchmarks.package.unfreezing
+	$(BIN)/python -m benchmarks.score_cam
+	$(BIN)/python -m benchmarks.score_cam --full
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.study.report
 
 # The core alone, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
 	.venv-minimum/bin/python -m pytest -p no:cacheprovider $(MINIMUM_TESTS)
 
-MINIMUM_TESTS := tests/test_map_score.py tests/test_alignment.py tests/test_ranking.py \
-	tests/test_consistency.py tests/test_containers.py tests/test_bad_input.py \
-	tests/test_stain.py tests/test_masks.py tests/test_imports.py tests/test_cli.py tests/test_report.py \
-	tests/test_io.py tests/test_mask_command.py tests/test_annotations.py tests/test_quality.py \
-	tests/test_cells.py tests/test_her2_rule.py
+MINIMUM_TESTS := tests/metrics tests/backend/test_containers.py tests/backend/test_bad_input.py \
+	tests/images/test_stain.py tests/images/test_masks.py tests/images/test_io.py tests/images/test_annotations.py \
+	tests/images/test_quality.py tests/images/test_cells.py tests/images/test_her2_rule.py \
+	tests/package/test_imports.py tests/commands/test_cli.py tests/commands/test_mask_command.py tests/report/test_report.py
 
 # What people will install: both archives, and the wheel where nothing but the core is installed.
 # `-I` and no PYTHONPATH keep this checkout out of the way.

@@ -163,9 +163,10 @@ def identifier(result: Result) -> str:
 
 def script(result: Result) -> str | None:
     """Return the command that writes a file of results: the script that names it."""
-    for path in sorted(BENCHMARKS.glob("*.py")):
+    for path in sorted(BENCHMARKS.rglob("*.py")):
         if f'"{result.name}.json"' in path.read_text():
-            return f"python benchmarks/{path.name}"
+            module = path.relative_to(BENCHMARKS.parent).with_suffix("")
+            return f"python -m {'.'.join(module.parts).removesuffix('.__main__')}"
     return None
 
 

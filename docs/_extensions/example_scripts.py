@@ -1,7 +1,7 @@
 """Directive ``example-scripts``: each script of examples/, and what it prints.
 
-Nothing runs here: the output is kept in examples/output, and tests/test_examples.py runs every
-script and compares. Running them at each build would take minutes.
+Nothing runs here: the output is kept in examples/output, and tests/package/test_examples.py runs
+every script and compares. Running them at each build would take minutes.
 """
 
 import ast

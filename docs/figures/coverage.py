@@ -1,6 +1,6 @@
 """Draw how often intervals contain the truth, and how strong a sign of the membrane a test finds.
 
-Run ``python benchmarks/statistics_coverage.py`` first, then ``python docs/figures/coverage.py``; it
+Run ``python -m benchmarks.statistics`` first, then ``python docs/figures/coverage.py``; it
 reads ``benchmarks/results/statistics.json`` and writes ``docs/_static/coverage.png``.
 """
 

@@ -21,7 +21,7 @@ from membrane_xai.datasets import synthetic_her2
 from membrane_xai.html_report import write_html_report
 from membrane_xai.perturb import noise, rotation, stain_jitter
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
 
 from headless import chromium
 

@@ -49,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _commands() -> dict[str, ModuleType]:
     """Import the commands: the script `her2` is installed without their dependencies, too."""
-    from her2_models import _data_command, _evaluate_command, _explain_command, _train_command
+    from her2_models._commands import data, evaluate, explain, train
 
     return {
-        "data": _data_command,
-        "train": _train_command,
-        "evaluate": _evaluate_command,
-        "explain": _explain_command,
+        "data": data,
+        "train": train,
+        "evaluate": evaluate,
+        "explain": explain,
     }
 
 

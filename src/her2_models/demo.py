@@ -24,7 +24,7 @@ from membrane_xai.datasets import IHCSample, ihc_sample
 from membrane_xai.errors import MissingDependencyError
 from membrane_xai.figures import audit_figure, write_png
 from membrane_xai.perturb import Perturbation, horizontal_flip, stain_jitter, vertical_flip
-from membrane_xai.report import provenance, write_csv, write_json
+from membrane_xai.tables import provenance, write_csv, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.data import SCORES, Record
-from her2_models.inputs import InputSpec
 from her2_models.metrics import (
     ClassificationMetrics,
     classification_metrics,
@@ -19,11 +18,10 @@ from her2_models.metrics import (
     reliability,
     write_tables,
 )
-from her2_models.models import Backbone, her2_backbone
-from her2_models.patches import ViewedPatches, collate
-from her2_models.train import Run
+from her2_models.models import Backbone, InputSpec, her2_backbone
+from her2_models.train import Run, ViewedPatches, collate
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
-from membrane_xai.report import write_csv, write_markdown
+from membrane_xai.tables import write_csv, write_markdown
 
 try:
     import torch
@@ -322,7 +320,7 @@ def _metrics(
 
 
 def _write(done: Evaluation, run: Run, folder: Path) -> None:
-    from her2_models.evaluation_figures import write_figures
+    from her2_models.metrics import write_figures
 
     labels, probabilities = done.predictions.labels, done.predictions.probabilities()
     about = {

@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from membrane_xai import __version__
-from membrane_xai._completion import SHELLS, PrintCompletion
+from membrane_xai._commands.completion import SHELLS, PrintCompletion
 from membrane_xai.errors import MembraneXAIError, MembraneXAIWarning, MissingDependencyError
 
 __all__ = ["command_parser", "main", "run_command"]
@@ -28,10 +28,10 @@ _STATUSES = (
 )
 _EXAMPLES = "\nfor example:\n"
 _OWN = (
-    EntryPoint("audit", "membrane_xai._audit_command", GROUP),
-    EntryPoint("mask", "membrane_xai._mask_command", GROUP),
-    EntryPoint("report", "membrane_xai._report_command", GROUP),
-    EntryPoint("score", "membrane_xai._score_command", GROUP),
+    EntryPoint("audit", "membrane_xai._commands.audit", GROUP),
+    EntryPoint("mask", "membrane_xai._commands.mask", GROUP),
+    EntryPoint("report", "membrane_xai._commands.report", GROUP),
+    EntryPoint("score", "membrane_xai._commands.score", GROUP),
 )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from membrane_xai._files import atomic_path
+from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.errors import MissingDependencyError
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._mask_slide import masked_windows
-from membrane_xai._options import check_fraction, is_count
+from membrane_xai._backend.checks import check_fraction, is_count
 from membrane_xai.annotations import Annotation, write_geojson
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide
 from membrane_xai.masks import MembraneMask
+from membrane_xai.masks._windows import masked_windows
 from membrane_xai.study import StudyResult, evaluate
 
 __all__ = ["SlideMap", "slide_map"]

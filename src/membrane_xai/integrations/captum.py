@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from membrane_xai._arrays import Array, as_array, check_maps, namespace
-from membrane_xai._options import check_choice
+from membrane_xai._backend.arrays import Array, as_array, check_maps, namespace
+from membrane_xai._backend.checks import check_choice
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 
 try:

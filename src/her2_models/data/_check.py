@@ -1,0 +1,196 @@
+"""Look for what makes scores on a data set wrong."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import PIL.Image
+
+from her2_models._progress import progress_bar
+from her2_models.data._manifest import Manifest, Record
+from her2_models.data._names import SCORES, read_file_name
+from her2_models.data._published import PUBLISHED
+from her2_models.data._report import DataReport
+from membrane_xai.errors import InvalidInputError, MembraneXAIError
+from membrane_xai.io import MAX_PIXELS, read_image
+
+__all__ = ["check"]
+
+Copies = tuple[tuple[Path, ...], ...]
+
+
+def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXELS) -> DataReport:
+    """Check counts, labels, copies, files and groups of a data set.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The images.
+    decode : bool
+        Decode every image whole, which finds truncated ones; takes most of the time.
+    max_pixels : int
+        Largest image to decode, in pixels.
+
+    Returns
+    -------
+    DataReport
+        With `problems` and `ok`.
+
+    Examples
+    --------
+    >>> import PIL.Image
+    >>> from her2_models.data import check, discover
+    >>> root = getfixture("tmp_path")
+    >>> for place in ("train/0", "train/1+", "train/2+", "train/3+", "test/0"):
+    ...     (root / place).mkdir(parents=True)
+    ...     PIL.Image.new("RGB", (4, 4), (9, 9, len(place))).save(root / place / "a.png")
+    >>> report = check(discover(root))
+    >>> len(report.duplicates), report.empty_classes
+    (1, ('no image of score 1+, 2+, 3+ in test',))
+    """
+    records = manifest.records
+    copies = _copies([record.path for record in records])
+    split_of = {record.path: record.split for record in records}
+    crossing = _groups_across(records)
+    return DataReport(
+        counts=manifest.counts(),
+        sources=dict(Counter(record.source for record in records)),
+        unlike_published=tuple(_unlike_published(manifest)),
+        label_conflicts=tuple(record.path for record in records if _contradicts(record)),
+        duplicates=copies,
+        across_splits=tuple(c for c in copies if len({split_of[path] for path in c}) > 1),
+        unreadable=tuple(_unreadable(records, decode, max_pixels)),
+        empty_classes=tuple(_empty_classes(manifest)),
+        patient_safe=_patient_safe(records, crossing),
+        groups_across_splits=crossing,
+        notes=tuple(_notes(records)),
+    )
+
+
+def _unlike_published(manifest: Manifest) -> list[str]:
+    """Compare with the published counts, unless the splits were made anew."""
+    if manifest.scheme and not manifest.scheme.startswith("official"):
+        return []
+    found: dict[tuple[str, str], list[int]] = {}
+    for record in manifest.records:
+        # A validation split is carved out of the published training split
+        split = "train" if record.split == "val" else record.split or ""
+        found.setdefault((record.source, split), [0, 0, 0, 0])[record.score] += 1
+    return [
+        f"{source} {split} has {_row(found[source, split])}, published are {_row(published)}"
+        for (source, split), published in PUBLISHED.items()
+        if (source, split) in found and tuple(found[source, split]) != published
+    ]
+
+
+def _row(counts: Sequence[int]) -> str:
+    return " / ".join(map(str, counts))
+
+
+def _contradicts(record: Record) -> bool:
+    named = read_file_name(record.path.stem).score
+    return named is not None and named != record.score
+
+
+def _copies(paths: Sequence[Path]) -> Copies:
+    """Return the files that are identical; only those of equal size are read."""
+    by_size: dict[int, list[Path]] = {}
+    for path in paths:
+        if path.is_file():
+            by_size.setdefault(path.stat().st_size, []).append(path)
+    suspects = [path for same in by_size.values() if len(same) > 1 for path in same]
+    by_hash: dict[str, list[Path]] = {}
+    with progress_bar("comparing", len(suspects)) as bar:
+        for path in suspects:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            by_hash.setdefault(digest, []).append(path)
+            bar.advance(1)
+    return tuple(tuple(same) for same in by_hash.values() if len(same) > 1)
+
+
+def _unreadable(records: Sequence[Record], decode: bool, max_pixels: int) -> list[tuple[Path, str]]:
+    found = []
+    with progress_bar("reading", len(records)) as bar:
+        for record in records:
+            if why := _fault(record.path, decode, max_pixels):
+                found.append((record.path, why))
+            bar.advance(1)
+    return found
+
+
+def _fault(path: Path, decode: bool, max_pixels: int) -> str:
+    """Return why an image cannot be read, or an empty text."""
+    if not path.is_file():
+        return "there is no such file"
+    if not path.stat().st_size:
+        return "is empty"
+    if not decode:
+        return ""
+    try:
+        read_image(path, max_pixels=max_pixels)
+        _verify_png(path)
+    except (MembraneXAIError, OSError, MemoryError) as error:
+        return str(error).removeprefix(f"{path}: ") or type(error).__name__
+    return ""
+
+
+def _verify_png(path: Path) -> None:
+    """Raise if checksums or the end of a PNG are missing, though its pixels may be complete."""
+    try:
+        image = PIL.Image.open(path, formats=("PNG",))
+    except PIL.UnidentifiedImageError:
+        return
+    with image:
+        try:
+            image.verify()
+        except (OSError, SyntaxError) as error:
+            raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+
+
+def _empty_classes(manifest: Manifest) -> list[str]:
+    return [
+        f"no image of score {', '.join(missing)} in {split}"
+        for split, counts in manifest.counts().items()
+        if (missing := [name for name, n in zip(SCORES, counts, strict=True) if not n])
+    ]
+
+
+def _groups_across(records: Sequence[Record]) -> tuple[str, ...]:
+    splits: dict[tuple[str, str], set[str | None]] = {}
+    for record in records:
+        if record.whole_group:
+            splits.setdefault(record.whole_group, set()).add(record.split)
+    return tuple(sorted(group for (_, group), found in splits.items() if len(found) > 1))
+
+
+def _patient_safe(records: Sequence[Record], crossing: Sequence[str]) -> str:
+    ungrouped = sum(record.group is None for record in records)
+    if ungrouped == len(records):
+        return "no: names carry no group"
+    if crossing:
+        return f"no: groups in several splits: {len(crossing)}, such as {crossing[0]}"
+    if ungrouped:
+        return f"no: {ungrouped} of {len(records)} images carry no group"
+    if None in {record.split for record in records}:
+        return "no: there are images without a split"
+    return "yes"
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    """Say that file names tell another split than folders, as in HER2-IHC-40x."""
+    strangers = [record.path.name for record in records if _is_stranger(record)]
+    if not strangers:
+        return []
+    return [
+        f"{len(strangers)} images lie in another split than their names say, like {strangers[0]}; "
+        f"scheme 'origin' goes by the names"
+    ]
+
+
+def _is_stranger(record: Record) -> bool:
+    origin = read_file_name(record.path.stem).origin
+    # A validation split is carved out of "train", so a name with _train_ is at home there
+    homes = {record.split, "train"} if record.split == "val" else {record.split}
+    return None not in (origin, record.split) and origin not in homes

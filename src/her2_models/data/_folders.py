@@ -1,0 +1,99 @@
+"""What the folders above an image, and its name, say of it."""
+
+import re
+from pathlib import Path, PurePath
+
+from her2_models.data._manifest import Record
+from her2_models.data._names import read_file_name, read_score
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["is_he_of_bci", "record_of"]
+
+_SPLIT = re.compile(
+    r"(?P<split>train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?P<side>[ab]))?"
+    r"(?:[-_ ]?(?:data|set|patch|patches|wsi|images))*",
+    re.I,
+)
+_HE = frozenset({"he", "h&e", "h_e", "h-e"})
+_NO_SLIDES = frozenset({"image", "images", "ihc", "patch", "patches", "png", "tile", "tiles"})
+_MAGNIFICATIONS = {"bci": 10.0, "her2-ihc-40x": 40.0}
+_MPP = {"her2-ihc-40x": 0.25}  # nominal at 40x; nobody published that of BCI
+
+
+def is_he_of_bci(place: PurePath) -> bool:
+    """Tell the H&E half of BCI, whose names carry the score of its IHC partner."""
+    if read_file_name(place.stem).family != "bci":
+        return False
+    sides = [found["side"] for part in place.parts[:-1] if (found := _SPLIT.fullmatch(part))]
+    return any(part.lower() in _HE for part in place.parts) or any(
+        side and side.lower() == "a" for side in sides
+    )
+
+
+def record_of(path: Path, place: PurePath, root: Path) -> Record | None:
+    """Return the record of an image at `place` below `root`; None if nothing says its score."""
+    name = read_file_name(place.stem)
+    below = place.parts[:-1]
+    at = _class_level(below, place)
+    # Of the root's own name only what is no mere digit counts: /data/2 may be the second disk
+    folder_score = read_score(root.name, bare=False) if at is None else read_score(below[at])
+    score = name.score if folder_score is None else folder_score
+    if score is None:
+        return None
+    family = name.family or ""
+    return Record(
+        path,
+        score,
+        _split((root.name, *below)),
+        _group(below, at, folder_score is not None),
+        _MAGNIFICATIONS.get(family),
+        _MPP.get(family),
+        _source(family, (*root.parts, *below)),
+    )
+
+
+def _class_level(folders: tuple[str, ...], place: PurePath) -> int | None:
+    """Return which of the folders names the score.
+
+    Spellings such as "class_2+" go before mere digits, which may be numbers of slides.
+    """
+    for bare in (False, True):
+        levels = [i for i, part in enumerate(folders) if read_score(part, bare=bare) is not None]
+        if len({read_score(folders[i]) for i in levels}) > 1:
+            names = " and ".join(repr(folders[i]) for i in levels)
+            raise InvalidInputError(
+                f"{place}: the folders {names} name different scores; "
+                f"it takes one, spelled like 'class_2+', or a CSV with path and score"
+            )
+        if levels:
+            # "2/2" is slide 2 of class 2; nobody spells a slide like a class twice
+            return levels[0] if bare else levels[-1]
+    return None
+
+
+def _split(folders: tuple[str, ...]) -> str | None:
+    """Return the split by the innermost folder that names one."""
+    for part in reversed(folders):
+        if found := _SPLIT.fullmatch(part):
+            return found["split"].lower()
+    return None
+
+
+def _group(folders: tuple[str, ...], class_level: int | None, by_folder: bool) -> str | None:
+    """Return the folders between class and file, which are slides or patients."""
+    if not by_folder:
+        return None
+    inner = folders if class_level is None else folders[class_level + 1 :]
+    slides = [p for p in inner if not _SPLIT.fullmatch(p) and p.lower() not in _NO_SLIDES]
+    return "/".join(slides) or None
+
+
+def _source(family: str, folders: tuple[str, ...]) -> str:
+    if family == "bci":
+        return "bci"
+    if family:
+        for part in reversed(folders):
+            for kind in ("patch", "wsi"):
+                if kind in part.lower():
+                    return f"her2-ihc-40x-{kind}"
+    return "folder"

@@ -1,0 +1,124 @@
+"""A CSV with the columns path and score, and what else is known, as a manifest."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from her2_models.data._manifest import Manifest, Record
+from her2_models.data._names import read_score
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["manifest_from_csv"]
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_REQUIRED = ("path", "score")
+
+
+def manifest_from_csv(path: str | Path) -> Manifest:
+    r"""Read a manifest from a CSV.
+
+    Parameters
+    ----------
+    path : path
+        A file with a header. The columns ``path`` and ``score`` ("2", "2+", "class_2+", ...) are
+        needed; ``split``, ``group``, ``magnification``, ``mpp``, ``source`` and ``scheme`` may be
+        there, others are passed over. Relative paths start at the folder of the CSV.
+
+    Returns
+    -------
+    Manifest
+        One record a row. Whether the images are there is for :func:`check` to say.
+
+    Raises
+    ------
+    InvalidInputError
+        A column is missing, a cell says nothing sensible, a path occurs twice, or there are no
+        rows.
+
+    Examples
+    --------
+    >>> from her2_models.data import manifest_from_csv
+    >>> path = getfixture("tmp_path") / "labels.csv"
+    >>> _ = path.write_text("path,score,split\na.png,2+,Validation\n")
+    >>> [record] = manifest_from_csv(path).records
+    >>> record.score, record.split, record.source, record.path.parent == path.parent
+    (2, 'val', 'csv', True)
+    >>> _ = path.write_text("path,score\na.png,5+\n")
+    >>> manifest_from_csv(path)
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: ...labels.csv, line 2: score is '5+'; it takes ...
+    """
+    path = Path(path)
+    rows = list(_rows(path))
+    if not rows:
+        raise InvalidInputError(f"{path}: has no rows; it takes one for each image")
+    records = [_record(row, f"{path}, line {line}", path.parent) for line, row in rows]
+    schemes = {_cell(row, "scheme") for _, row in rows}
+    try:
+        return Manifest(tuple(records), schemes.pop() if len(schemes) == 1 else None)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
+    try:
+        # Spreadsheets start UTF-8 with a mark, which would become part of the first column's name
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            names = [name.strip().lower() for name in reader.fieldnames or ()]
+            if missing := [name for name in _REQUIRED if name not in names]:
+                raise InvalidInputError(
+                    f"{path}: has no column {' and '.join(missing)} but {', '.join(names)}; "
+                    f"it takes a header with path and score"
+                )
+            reader.fieldnames = names
+            for row in reader:
+                yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{path}: is no CSV in UTF-8: {error}") from error
+
+
+def _record(row: Mapping[str, str | None], where: str, base: Path) -> Record:
+    name = _cell(row, "path")
+    if name is None:
+        raise InvalidInputError(f"{where}: path is empty; it takes the path of an image")
+    text = _cell(row, "score")
+    score = read_score(text or "")
+    if score is None:
+        raise InvalidInputError(f"{where}: score is {text!r}; it takes 0, 1+, 2+ or 3+")
+    try:
+        return Record(
+            base / name,
+            score,
+            _split(_cell(row, "split")),
+            _cell(row, "group"),
+            _number(row, "magnification"),
+            _number(row, "mpp"),
+            _cell(row, "source") or "csv",
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
+
+
+def _cell(row: Mapping[str, str | None], name: str) -> str | None:
+    return (row.get(name) or "").strip() or None
+
+
+def _split(text: str | None) -> str | None:
+    return None if text is None else _SPLITS.get(text.lower(), text)
+
+
+def _number(row: Mapping[str, str | None], name: str) -> float | None:
+    text = _cell(row, name)
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise InvalidInputError(f"{name} is {text!r}; it takes a positive number") from None

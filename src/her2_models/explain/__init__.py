@@ -1,0 +1,34 @@
+"""A trained classifier and images in; predictions, CAMs, and what these are worth, out."""
+
+from her2_models.explain._cams import (
+    NORMALISATION,
+    cam_method,
+    cam_methods,
+    native_cam,
+    on_device,
+    predict,
+    scores_of,
+)
+from her2_models.explain._explainers import CamExplainer, inputs_of
+from her2_models.explain._study import (
+    ExplainedImage,
+    ExplainedStudy,
+    explain_images,
+    explained_images,
+)
+
+__all__ = [
+    "NORMALISATION",
+    "CamExplainer",
+    "ExplainedImage",
+    "ExplainedStudy",
+    "cam_method",
+    "cam_methods",
+    "explain_images",
+    "explained_images",
+    "inputs_of",
+    "native_cam",
+    "on_device",
+    "predict",
+    "scores_of",
+]

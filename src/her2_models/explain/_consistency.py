@@ -1,0 +1,85 @@
+"""Explanation Consistency between magnifications and within classes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from her2_models._progress import progress_bar
+from her2_models.explain._explainers import CamExplainer
+from her2_models.explain._kept_rows import KeptRows
+from her2_models.explain._work import Image, Prediction, Work
+from membrane_xai import EcAccumulator, magnification_consistency
+from membrane_xai.io import read_image
+from membrane_xai.study import read_view
+
+__all__ = ["class_ec", "magnification_ec"]
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def magnification_ec(
+    work: Work,
+    images: Sequence[Image],
+    predictions: Sequence[Prediction | None],
+    magnifications: Sequence[float],
+) -> dict[tuple[str, str], float]:
+    """Return EC between magnifications by image's path and method; empty without any.
+
+    What is explained is the predicted score. The results are kept one by one.
+    """
+    if not magnifications:
+        return {}
+    kept = KeptRows(work.out / "magnifications.jsonl", ["path", "method", "class", "of"])
+    named = " ".join(f"{one:g}x" for one in magnifications)
+    found: dict[tuple[str, str], float] = {}
+    readable = [(i.path, p) for i, p in zip(images, predictions, strict=True) if p is not None]
+    with progress_bar("magnifications", len(readable), shown=work.progress) as bar:
+        for start in range(0, len(readable), work.batch_size):
+            batch = readable[start : start + work.batch_size]
+            for method, options in work.methods.items():
+                explain = CamExplainer(work.backbone, method, work.input_size, options=options)
+                rows = [kept.get(str(p), method, s.score, named) for p, s in batch]
+                missing = [one for one, row in zip(batch, rows, strict=True) if row is None]
+                new = _measure(explain, missing, magnifications, work.mpp)
+                kept.add([{**row, "method": method, "of": named} for row in new])
+                for row in [row for row in rows if row is not None] + new:
+                    found[row["path"], method] = row["ec"]
+            bar.advance(len(batch))
+    return found
+
+
+def _measure(
+    explain: CamExplainer,
+    images: Sequence[tuple[Path, Prediction]],
+    magnifications: Sequence[float],
+    mpp: float,
+) -> list[dict[str, Any]]:
+    if not images:
+        return []
+    found = magnification_consistency(
+        explain,
+        [read_image(path, mpp=mpp).rgb for path, _ in images],
+        mpp=mpp,
+        magnifications=magnifications,
+        targets=[prediction.score for _, prediction in images],
+        batch_size=len(images),
+    )
+    rows = zip(images, found.ec.tolist(), found.similarity.tolist(), strict=True)
+    return [
+        {
+            "path": str(path),
+            "class": prediction.score,
+            "ec": ec,
+            **dict(zip(found.pairs, pairs, strict=True)),
+        }
+        for (path, prediction), ec, pairs in rows
+    ]
+
+
+def class_ec(rows: Rows, out: Path) -> float:
+    """Return the mean similarity over all pairs of maps that rows of one method and class have."""
+    sums = EcAccumulator()
+    for row in rows:
+        view = read_view(out, row["key"])
+        sums.update(view.maps[row["method"]][row["class"]])
+    return float(sums.compute().ec)

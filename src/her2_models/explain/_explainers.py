@@ -1,0 +1,147 @@
+"""Images and classes in, CAMs out: a trained network as `membrane_xai.evaluate` calls it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2_models.explain._cams import cam_method, native_cam, on_device
+from her2_models.metrics import SCORES
+from her2_models.models import Backbone, InputSpec
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingDependencyError(
+        f'explanations need {error.name}: pip install "membrane-xai[her2]"'
+    ) from error
+
+from her2_models.score_cam import ScoreCAM
+
+__all__ = ["CamExplainer", "inputs_of"]
+
+Maps = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CamExplainer:
+    """A CAM method on a trained HER2 classifier.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The network.
+    method : str
+        Of pytorch-grad-cam, see :func:`her2_models.explain.cam_methods`.
+    input_size : int
+        Side of the network's input in pixels.
+    every_class : bool
+        Whether to explain all four scores; Score-CAM does so with the passes of one.
+    options : dict
+        Of the method's constructor.
+
+    Raises
+    ------
+    InvalidInputError
+        pytorch-grad-cam has no such method.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from her2_models.explain import CamExplainer
+    >>> from her2_models.models import Backbone
+    >>> _ = torch.manual_seed(0)
+    >>> layer = torch.nn.Conv2d(3, 8, 3, stride=4)
+    >>> head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4)]
+    >>> network = torch.nn.Sequential(layer, *head).eval()
+    >>> backbone = Backbone("small", "random", network, layer, "0", (0.5,) * 3, (0.2,) * 3)
+    >>> explain = CamExplainer(backbone, "GradCAM", 32)
+    >>> rgb = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
+    >>> explain(rgb, ["0", "3+"]).shape
+    (2, 8, 8)
+    >>> explain(rgb, ["0", "4+"])
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: targets has '4+'; it takes scores among 0, 1+, 2+, 3+
+    >>> list(CamExplainer(backbone, "ScoreCAM", 32, every_class=True)(rgb, ["0", "0"]))
+    ['0', '1+', '2+', '3+']
+    """
+
+    backbone: Backbone
+    method: str
+    input_size: int
+    every_class: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        cam_method(self.method)
+
+    def __call__(
+        self, rgb: NDArray[np.uint8], targets: Sequence[str]
+    ) -> Maps | dict[str, NDArray[Any]]:
+        """Explain images.
+
+        Parameters
+        ----------
+        rgb : ndarray of shape (n, H, W, 3), uint8
+            The images.
+        targets : sequence of n str
+            The score to explain in each, "0", "1+", "2+" or "3+"; not used with `every_class`.
+
+        Returns
+        -------
+        ndarray of shape (n, h, w), or dict of str to such arrays
+            By score with `every_class`. Negative values set to 0, not scaled.
+
+        Raises
+        ------
+        InvalidInputError
+            Something else than a score.
+        """
+        inputs = inputs_of(self.backbone, rgb, self.input_size)
+        if self.every_class:
+            return self._every_class(inputs)
+        for target in targets:
+            if target not in SCORES:
+                raise InvalidInputError(
+                    f"targets has {target!r}; it takes scores among {', '.join(SCORES)}"
+                )
+        classes = [SCORES.index(target) for target in targets]
+        return native_cam(self.backbone, inputs, self.method, target=classes, **self.options)
+
+    def _every_class(self, inputs: torch.Tensor) -> dict[str, NDArray[Any]]:
+        classes = range(len(SCORES))
+        if self.method == "ScoreCAM":
+            network, layers = self.backbone.network, [self.backbone.target_layer]
+            cam = ScoreCAM(network, layers, **self.options)
+            maps = cam.for_classes(on_device(self.backbone, inputs), classes)
+            return {SCORES[i]: maps[:, i] for i in classes}
+        return {
+            SCORES[i]: native_cam(self.backbone, inputs, self.method, target=i, **self.options)
+            for i in classes
+        }
+
+
+def inputs_of(
+    backbone: Backbone, rgb: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int
+) -> torch.Tensor:
+    """Turn images into the tensor that is predicted, and that is explained.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    rgb : ndarray of shape (n, H, W, 3), or sequence of n (H, W, 3), uint8
+        The images.
+    size : int
+        Side of the network's input in pixels.
+
+    Returns
+    -------
+    torch.Tensor of shape (n, 3, size, size), float32
+    """
+    spec = InputSpec(size, backbone.mean, backbone.std)
+    return torch.stack([spec.to_tensor(one) for one in rgb])

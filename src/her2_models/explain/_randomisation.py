@@ -1,0 +1,113 @@
+"""What MAP and EC come to when the network has lost what it learned."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2_models.explain._work import Image, Prediction, Work
+from her2_models.models import MODES, Stage, layer_groups, randomised, stages
+from membrane_xai import ec_score
+from membrane_xai.study import evaluate, read_view
+
+__all__ = ["randomisation_rows"]
+
+Rows = list[dict[str, Any]]
+
+_TRAINED = Stage("trained", "", ())
+_MEANS = ("map", "chance", "relative", "ec")
+
+
+def randomisation_rows(
+    work: Work,
+    images: Sequence[Image],
+    predictions: Sequence[Prediction | None],
+    options: Mapping[str, Any],
+    seed: int,
+) -> Rows:
+    """Explain images by the network as it is, then stage by stage without what it learned.
+
+    What is explained stays the score that the trained network predicts. `options` are those of
+    :func:`membrane_xai.evaluate` for the study, masks included.
+    """
+    known = [(i, p) for i, p in zip(images, predictions, strict=True) if p is not None]
+    if not known:
+        return []
+    trained: Rows = []
+    rows: Rows = []
+    for place, stage in enumerate(_all_stages(work)):
+        stage_rows = _explained(work, known, options, stage, place, seed)
+        trained = trained or stage_rows
+        for method in work.methods:
+            rows.append(_row(work, stage, place, method, stage_rows, trained))
+    return rows
+
+
+def _all_stages(work: Work) -> Iterator[Stage]:
+    groups = layer_groups(work.backbone.network)
+    yield _TRAINED
+    for mode in MODES:
+        yield from stages(groups, mode)
+
+
+def _explained(
+    work: Work,
+    known: Sequence[tuple[Image, Prediction]],
+    options: Mapping[str, Any],
+    stage: Stage,
+    place: int,
+    seed: int,
+) -> Rows:
+    network = work.backbone.network
+    lost = randomised(network, stage.parameters, seed=seed) if stage.parameters else nullcontext()
+    about = work.about() | {"lost": stage._asdict(), "seed": seed}
+    with lost:
+        study = evaluate(
+            replace(work, every_class=False).explainers(),
+            [image.path for image, _ in known],
+            targets=[prediction.score for _, prediction in known],
+            about=about,
+            out=_folder(work, place),
+            **options,
+        )
+    return study.rows
+
+
+def _folder(work: Work, place: int) -> Path:
+    return work.out / "randomisation" / f"{place:02d}"
+
+
+def _row(
+    work: Work, stage: Stage, place: int, method: str, rows: Rows, trained: Rows
+) -> dict[str, Any]:
+    pairs = [
+        (now, before)
+        for now, before in zip(rows, trained, strict=True)
+        if now["method"] == method and "error" not in (now["status"], before["status"])
+    ]
+    alike = [
+        ec_score(np.stack([_map(work, place, now), _map(work, 0, before)])) for now, before in pairs
+    ]
+    means = {name: _mean([now[name] for now, _ in pairs]) for name in _MEANS}
+    return {
+        "method": method,
+        "mode": stage.mode,
+        "layers": stage.reached,
+        "images": len(pairs),
+        "compared": int(np.isfinite(alike).sum()),
+        "similarity to trained": _mean(alike),
+        **means,
+    }
+
+
+def _map(work: Work, place: int, row: Mapping[str, Any]) -> NDArray[Any]:
+    return read_view(_folder(work, place), row["key"]).maps[row["method"]][row["class"]]
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if np.isfinite(value)]
+    return float(np.mean(defined)) if defined else float("nan")

@@ -1,0 +1,267 @@
+"""A trained classifier and images in; predictions, CAMs, and what these are worth, out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from her2_models.data import SCORES, Record
+from her2_models.explain._closeness import evenly, score_cam_closeness
+from her2_models.explain._consistency import magnification_ec
+from her2_models.explain._randomisation import randomisation_rows
+from her2_models.explain._tables import class_rows, image_rows
+from her2_models.explain._work import Prediction, Work, masks_of, predict_images, settled_mpp
+from her2_models.models import Backbone
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.perturb import Perturbation
+from membrane_xai.study import evaluate
+from membrane_xai.tables import provenance, write_csv, write_json
+
+__all__ = ["ExplainedImage", "ExplainedStudy", "explain_images", "explained_images"]
+
+Rows = list[dict[str, Any]]
+
+
+class ExplainedImage(NamedTuple):
+    """An image to explain.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    score : str or None
+        Its HER2 score, "0", "1+", "2+" or "3+", if it is known.
+    group : str or None
+        Slide or patient.
+    mpp : float or None
+        Micrometres per pixel.
+    """
+
+    path: Path
+    score: str | None = None
+    group: str | None = None
+    mpp: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedStudy:
+    """What :func:`explain_images` found.
+
+    Attributes
+    ----------
+    images : list of dict
+        One row for each image, method and class: the columns of :func:`membrane_xai.evaluate`, with
+        `score` and `magnification` of the image, the `predicted` score with its `confidence`, and
+        `ec magnification`.
+    classes : list of dict
+        One row for each method and explained class, see `Notes` there.
+    randomisation : list of dict
+        One row for each method, mode and stage; empty if it was not asked for.
+    settings : dict
+        What was chosen. "pearson to exact" has the correlation with the exact maps on up to four
+        images if Score-CAM was told to approximate, such as by `max_channels` or `precision`.
+    """
+
+    images: Rows
+    classes: Rows
+    randomisation: Rows
+    settings: dict[str, Any] = field(repr=False)
+
+
+def explained_images(records: Sequence[Record], *, most: int | None = None) -> list[ExplainedImage]:
+    """Choose images of a data set to explain, as many of every score as there are.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Of one split.
+    most : int, optional
+        How many; by default all. Scores take turns, in the order of the records.
+
+    Returns
+    -------
+    list of ExplainedImage
+        In the order of the records.
+
+    Raises
+    ------
+    InvalidInputError
+        `most` is not positive.
+
+    Examples
+    --------
+    >>> from her2_models.data import Record
+    >>> from her2_models.explain import explained_images
+    >>> records = [Record("a.png", 0), Record("b.png", 0), Record("c.png", 0), Record("d.png", 3)]
+    >>> [image.path.name for image in explained_images(records, most=3)]
+    ['a.png', 'b.png', 'd.png']
+    """
+    if most is not None and most < 1:
+        raise InvalidInputError(f"most is {most!r}; it takes a positive number of images")
+    turns = [0] * len(SCORES)
+    ranked: list[tuple[int, int]] = []
+    for place, record in enumerate(records):
+        ranked.append((turns[record.score], place))
+        turns[record.score] += 1
+    chosen = sorted(place for _, place in sorted(ranked)[:most])
+    return [
+        ExplainedImage(one.path, one.label, "/".join(one.whole_group or ()) or None, one.mpp)
+        for one in (records[place] for place in chosen)
+    ]
+
+
+def explain_images(
+    backbone: Backbone,
+    images: Sequence[ExplainedImage],
+    methods: Sequence[str] = ("ScoreCAM",),
+    *,
+    out: str | Path,
+    input_size: int,
+    every_class: bool = False,
+    annotations: str | Path | None = None,
+    mpp: float | None = None,
+    perturbations: Sequence[Perturbation] = (),
+    magnifications: Sequence[float] = (),
+    randomise: int = 0,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    batch_size: int = 8,
+    draws: int = 1000,
+    seed: int = 0,
+    progress: bool = False,
+) -> ExplainedStudy:
+    """Predict and explain images, and score the explanations; a run that was stopped goes on.
+
+    Each image is predicted, and by default the predicted score is explained, from the tensor that
+    was predicted. CAMs are kept on the grid of the target layer. They are held against the membrane
+    (MAP), against those of perturbed images and other magnifications, and against each other within
+    a class (EC). With `randomise` the same is asked of networks that have lost what they learned.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network, with HER2 scores as its classes.
+    images : sequence of ExplainedImage
+        What to explain, see :func:`explained_images`.
+    methods : sequence of str
+        CAM methods of pytorch-grad-cam by name.
+    out : path
+        Folder of the results. The same call goes on where it was stopped.
+    input_size : int
+        Side of the network's input in pixels; images are shown whole.
+    every_class : bool
+        Whether to explain all scores instead of the predicted one.
+    annotations : path, optional
+        Folder with an outline file (QuPath's GeoJSON, or WKT) for every image, by name. By default
+        the membrane is extracted.
+    mpp : float, optional
+        Micrometres per pixel of all images; by default what they say, if that is one value.
+    perturbations : sequence of Perturbation
+        For EC, such as :func:`membrane_xai.perturb.standard_perturbations`.
+    magnifications : sequence of float
+        For EC between objectives: none, or at least two that the images allow.
+    randomise : int
+        On how many of the images to make the model-randomisation check; 0 for none.
+    options : mapping of str to mapping, optional
+        By method, what its constructor is told, such as ``{"ScoreCAM": {"precision": "bf16"}}``.
+    batch_size : int
+        Images explained at once, and after which results are kept.
+    draws : int
+        Of the bootstrap behind intervals, from 100.
+    seed : int
+        Of bootstrap and randomisation.
+    progress : bool
+        Whether to show a bar on stderr while it is a terminal.
+
+    Returns
+    -------
+    ExplainedStudy
+        Its tables are in `out`, too: ``images.csv``, ``images.json`` with provenance,
+        ``classes.csv`` and ``randomisation.csv``.
+
+    Raises
+    ------
+    InvalidInputError
+        No images, no such method, unknown or several pixel sizes, missing outlines, a folder of
+        other settings or weights.
+
+    Notes
+    -----
+    An image that cannot be read or explained is a row of status "error", and the rest goes on.
+
+    `classes` has, for each method and class, the number of images, and how many have a MAP; the
+    means of `map`, `chance`, `relative`, `ec` (perturbations) and `ec magnification` with intervals
+    that draw groups where all are known; and `ec class`, the mean similarity over all pairs of the
+    class's CAMs.
+
+    `out` is the folder of a :func:`membrane_xai.evaluate` with views: CAMs and masks are read by
+    :func:`membrane_xai.study.read_view`.
+    """
+    chosen = {name: dict((options or {}).get(name, {})) for name in methods}
+    size = settled_mpp(images, mpp)
+    work = Work(backbone, Path(out), input_size, every_class, chosen, batch_size, size, progress)
+    predictions = predict_images(work, [image.path for image in images])
+    common: dict[str, Any] = {
+        "perturbations": perturbations,
+        "mpp": size,
+        "batch_size": batch_size,
+        "progress": progress,
+        "views": True,
+    }
+    study = evaluate(
+        work.explainers(),
+        [image.path for image in images],
+        masks_of(images, annotations),
+        groups=[image.group for image in images],
+        labels=_labels(images, size),
+        targets=[None if one is None else one.score for one in predictions],
+        about=work.about(),
+        out=work.out,
+        **common,
+    )
+    magnified = magnification_ec(work, images, predictions, magnifications)
+    rows = image_rows(study.rows, images, predictions, magnified)
+    done = ExplainedStudy(
+        rows,
+        class_rows(rows, work.out, draws=draws, seed=seed),
+        _randomisation(work, images, predictions, annotations, common, randomise, seed),
+        study.settings
+        | {
+            "magnifications": list(magnifications),
+            "randomise": randomise,
+            "pearson to exact": score_cam_closeness(work, images, predictions),
+        },
+    )
+    _write(done, work.out)
+    return done
+
+
+def _randomisation(
+    work: Work,
+    images: Sequence[ExplainedImage],
+    predictions: Sequence[Prediction | None],
+    annotations: str | Path | None,
+    options: Mapping[str, Any],
+    most: int,
+    seed: int,
+) -> Rows:
+    places = [i for i, said in enumerate(predictions) if said is not None]
+    some = [places[i] for i in evenly(len(places), most)]
+    if not some:
+        return []
+    subset, said = [images[i] for i in some], [predictions[i] for i in some]
+    told = {**options, "masks": masks_of(subset, annotations)}
+    return randomisation_rows(work, subset, said, told, seed)
+
+
+def _labels(images: Sequence[ExplainedImage], mpp: float) -> dict[str, list[Any]]:
+    objective = f"{10 / mpp:g}x"
+    return {"score": [one.score for one in images], "magnification": [objective] * len(images)}
+
+
+def _write(done: ExplainedStudy, out: Path) -> None:
+    packages = ("torch", "timm", "grad-cam")
+    write_json(out / "images.json", done.images, provenance(done.settings, packages=packages))
+    write_csv(out / "images.csv", done.images)
+    write_csv(out / "classes.csv", done.classes)
+    if done.randomisation:
+        write_csv(out / "randomisation.csv", done.randomisation)

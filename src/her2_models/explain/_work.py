@@ -1,0 +1,146 @@
+"""What a study of explanations works with: the network's explainers, predictions, masks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2_models._progress import progress_bar
+from her2_models.data import SCORES
+from her2_models.explain._cams import NORMALISATION, predict
+from her2_models.explain._explainers import CamExplainer, inputs_of
+from her2_models.models import Backbone
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.io import read_image
+from membrane_xai.tables import array_hash
+
+__all__ = ["Image", "Prediction", "Work", "masks_of", "predict_images", "settled_mpp"]
+
+_OUTLINES = (".geojson", ".json", ".geojson.gz", ".wkt", ".csv")
+
+
+class Image(Protocol):
+    """What is needed of an image to explain."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def mpp(self) -> float | None:
+        """Micrometres per pixel."""
+
+
+class Prediction(NamedTuple):
+    """What the network says of an image."""
+
+    score: str
+    confidence: float
+    """Probability of the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A network, how it is explained, and where the results go."""
+
+    backbone: Backbone
+    out: Path
+    input_size: int
+    every_class: bool
+    methods: Mapping[str, Mapping[str, Any]]
+    """What each method's constructor is told."""
+    batch_size: int
+    mpp: float
+    progress: bool
+
+    def explainers(self) -> dict[str, CamExplainer]:
+        """Return a callable for each method."""
+        return {
+            name: CamExplainer(self.backbone, name, self.input_size, self.every_class, options)
+            for name, options in self.methods.items()
+        }
+
+    def about(self) -> dict[str, Any]:
+        """Return what the maps depend on beside the images."""
+        return {
+            "network": self.backbone.name,
+            "weights": _hash_of(self.backbone),
+            "target layer": self.backbone.target_layer_name,
+            "input size": self.input_size,
+            "classes": "all" if self.every_class else "predicted",
+            "cam normalisation": NORMALISATION,
+            "options": {name: dict(options) for name, options in self.methods.items() if options},
+        }
+
+
+def settled_mpp(images: Sequence[Image], mpp: float | None) -> float:
+    """Return the one pixel size of all images, or raise."""
+    if not images:
+        raise InvalidInputError("images is empty; it takes at least one image")
+    found = {one.mpp for one in images} if mpp is None else {mpp}
+    if len(found) > 1 or None in found:
+        said = ", ".join(sorted(map(str, found)))
+        raise InvalidInputError(
+            f"mpp is not given, and the images say {said}; it takes one pixel size for all, in "
+            f"micrometres"
+        )
+    return float(found.pop() or 0)
+
+
+def predict_images(work: Work, paths: Sequence[Path]) -> list[Prediction | None]:
+    """Predict every image; None for one that cannot be read."""
+    found: dict[int, Prediction] = {}
+    places = list(enumerate(paths))
+    with progress_bar("predicting", len(paths), shown=work.progress) as bar:
+        for start in range(0, len(paths), work.batch_size):
+            batch = places[start : start + work.batch_size]
+            read = {place: rgb for place, path in batch if (rgb := _read(path, work)) is not None}
+            found |= zip(read, _predict(work, list(read.values())), strict=True)
+            bar.advance(len(batch))
+    return [found.get(place) for place in range(len(paths))]
+
+
+def _read(path: Path, work: Work) -> NDArray[np.uint8] | None:
+    try:
+        return read_image(path, mpp=work.mpp).rgb
+    except (OSError, ValueError, ImportError):
+        return None  # explaining it will say what is wrong
+
+
+def _predict(work: Work, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+    if not images:
+        return []
+    inputs = inputs_of(work.backbone, images, work.input_size)
+    return [
+        Prediction(SCORES[int(p.argmax())], float(p.max())) for p in predict(work.backbone, inputs)
+    ]
+
+
+def masks_of(images: Sequence[Image], annotations: str | Path | None) -> str | list[Path]:
+    """Return "extract", or the file of an expert's outlines for each image."""
+    if annotations is None:
+        return "extract"
+    folder = Path(annotations)
+    files = [_outline_file(folder, one.path.stem) for one in images]
+    lacking = [one.path.name for one, file in zip(images, files, strict=True) if file is None]
+    if lacking:
+        raise InvalidInputError(
+            f"annotations: {folder} has no outlines for {', '.join(lacking[:5])}"
+            f"{' and others' if len(lacking) > 5 else ''}; files are named like the images and end "
+            f"in {', '.join(_OUTLINES)}"
+        )
+    return [file for file in files if file]
+
+
+def _outline_file(folder: Path, stem: str) -> Path | None:
+    paths = (folder / f"{stem}{suffix}" for suffix in _OUTLINES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _hash_of(backbone: Backbone) -> str:
+    weights = backbone.network.state_dict()
+    hashes = [f"{name} {array_hash(tensor.cpu().numpy())}" for name, tensor in weights.items()]
+    return array_hash(np.array(hashes))

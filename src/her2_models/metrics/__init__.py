@@ -1,0 +1,241 @@
+"""Labels and predictions in, numbers about a HER2 classifier with intervals out.
+
+Nothing here runs a network: predictions are arrays, wherever they come from.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from her2_models.metrics._calibration import fit_temperature, reliability
+from her2_models.metrics._classification import from_matrices, undefined_reasons
+from her2_models.metrics._figures import (
+    confusion_figure,
+    reliability_figure,
+    roc_figure,
+    write_figures,
+)
+from her2_models.metrics._predictions import (
+    SCORES,
+    Predictions,
+    check_count,
+    check_level,
+    check_names,
+)
+from her2_models.metrics._proportion import Proportion
+from her2_models.metrics._referral import ReferralSummary, refer_to_ish
+from her2_models.metrics._resampling import Weighing, bootstrap, percentiles
+from her2_models.metrics._results import (
+    PER_CLASS,
+    SINGLE,
+    ClassificationMetrics,
+    Interval,
+)
+from her2_models.metrics._tables import confusion_rows, cross_table, write_tables
+from membrane_xai.errors import InvalidInputError
+
+__all__ = [
+    "PER_CLASS",
+    "SCORES",
+    "SINGLE",
+    "ClassificationMetrics",
+    "Interval",
+    "Proportion",
+    "ReferralSummary",
+    "classification_metrics",
+    "confusion_figure",
+    "confusion_rows",
+    "cross_table",
+    "fit_temperature",
+    "metrics_from_confusion",
+    "refer_to_ish",
+    "reliability",
+    "reliability_figure",
+    "roc_figure",
+    "write_figures",
+    "write_tables",
+]
+
+_FROM_PROBABILITIES = ("auc", "macro_auc", "ece", "brier", "nll")
+
+
+def metrics_from_confusion(matrix: Any, *, names: Sequence[str] = SCORES) -> ClassificationMetrics:
+    """Compute what follows from a confusion matrix, such as a published one.
+
+    Parameters
+    ----------
+    matrix : array of shape (K, K)
+        Counts of cases, rows true, columns predicted.
+    names : sequence of str
+        The K classes in their order; kappa depends on it.
+
+    Returns
+    -------
+    ClassificationMetrics
+        Without intervals. AUC, ECE, Brier score and log loss need probabilities: they are NaN.
+
+    Raises
+    ------
+    InvalidInputError
+        Another shape, counts that are negative or no whole numbers, or no case at all.
+
+    Examples
+    --------
+    The test result of the source study on HER2-IHC-40x:
+
+    >>> from her2_models.metrics import metrics_from_confusion
+    >>> result = metrics_from_confusion(
+    ...     [[732, 26, 0, 0], [24, 502, 12, 0], [0, 21, 203, 2], [0, 0, 3, 675]])
+    >>> result.accuracy, round(result.quadratic_kappa, 4), result.recall.round(4).tolist()
+    (0.96, 0.987, [0.9657, 0.9331, 0.8982, 0.9956])
+    >>> result.macro_auc, result.undefined["macro_auc"]
+    (nan, 'needs probabilities')
+
+    A classifier that never says 3+ has no precision there, and no mean of precisions:
+
+    >>> result = metrics_from_confusion([[5, 0], [1, 0]], names=["2+", "3+"])
+    >>> result.precision.round(3).tolist(), result.macro_precision, result.f1[1]
+    ([0.833, nan], nan, np.float64(0.0))
+    >>> result.undefined["precision"]
+    'never predicted: 3+'
+    """
+    names = check_names(names)
+    counts = _check_matrix(matrix, names)
+    values = from_matrices(counts.astype(np.float64))
+    nowhere = np.full(len(names), np.nan)
+    values |= {name: nowhere if name in PER_CLASS else nowhere[0] for name in _FROM_PROBABILITIES}
+    reasons = undefined_reasons(counts, names) | dict.fromkeys(
+        _FROM_PROBABILITIES, "needs probabilities"
+    )
+    return _result(names, counts, values, reasons)
+
+
+def classification_metrics(
+    labels: Any,
+    probabilities: Any,
+    *,
+    groups: Any = None,
+    names: Sequence[str] = SCORES,
+    ci: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> ClassificationMetrics:
+    """Compute how well predicted probabilities agree with the labels, with intervals.
+
+    Intervals are percentile bootstrap intervals over groups: as many groups as there are, drawn
+    with replacement, each with all its cases. Cases of one slide or patient resemble each other, so
+    intervals over single cases are too narrow there; with fewer than some twenty groups these are,
+    too.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        True classes, 0 to K - 1.
+    probabilities : array of shape (n, K)
+        Rows sum to 1. The most probable class is the call, the lower one if two tie.
+    groups : array of str or int, shape (n,), optional
+        Slide or patient of each case. Without it every case is its own group, and the result says
+        ``clustered=False``.
+    names : sequence of str
+        The K classes in their order.
+    ci : float
+        Level of the intervals, in (0, 1).
+    draws : int
+        Resamples; 0 for no intervals.
+    seed : int
+        The same seed gives the same intervals.
+
+    Returns
+    -------
+    ClassificationMetrics
+        A draw in which a quantity is undefined, such as the recall of a class that was not drawn,
+        counts in ``undefined_draws`` of its interval and is left out.
+
+    Raises
+    ------
+    InvalidInputError
+        Shapes that do not fit, labels outside the classes, probabilities that are not finite, not
+        in [0, 1] or do not sum to 1, a group missing, or options out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from her2_models.metrics import classification_metrics
+    >>> labels, slides = [0, 1, 2, 3, 3, 2], ["a", "a", "b", "b", "c", "c"]
+    >>> probabilities = 0.6 * np.eye(4)[[0, 1, 2, 3, 3, 1]] + 0.1
+    >>> result = classification_metrics(labels, probabilities, groups=slides, draws=200)
+    >>> round(result.accuracy, 4), result.auc.tolist(), round(result.ece, 4), result.clustered
+    (0.8333, [1.0, 0.9, 0.75, 1.0], 0.1333, True)
+
+    Here slide "a" alone has 0 and 1+, so draws without it have no recall for them:
+
+    >>> interval = result.intervals["recall"]
+    >>> interval.low.tolist(), (interval.undefined_draws > 0).tolist()
+    ([1.0, 1.0, 0.0, 1.0], [True, True, True, True])
+    """
+    check_level(ci)
+    check_count("draws", draws, 0)
+    check_count("seed", seed, 0)
+    predictions = Predictions.of(labels, probabilities, groups=groups, names=names)
+    weighing = Weighing.of(predictions)
+    k, counts = len(predictions.names), weighing.confusion.sum(axis=0)
+    matrix = counts.reshape(k, k).astype(np.int64)
+    reasons = undefined_reasons(matrix, predictions.names)
+    intervals = _intervals(weighing, ci, draws, seed) if draws else {}
+    if draws and predictions.n_groups < 2:
+        reasons["intervals"] = "a single group has nothing to draw from"
+    sampling = {"n_groups": predictions.n_groups, "ci": ci, "draws": draws, "seed": seed}
+    return _result(
+        predictions.names,
+        matrix,
+        weighing.as_they_are(),
+        reasons,
+        intervals=intervals,
+        clustered=predictions.clustered,
+        **(sampling if draws else {}),
+    )
+
+
+def _intervals(weighing: Weighing, ci: float, draws: int, seed: int) -> dict[str, Interval]:
+    found = {}
+    for name, values in bootstrap(weighing, draws, seed).items():
+        low, high, undefined = percentiles(values, ci)
+        if weighing.n_groups < 2:  # every draw is the same; its width of 0 would say "certain"
+            low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
+        is_single = name in SINGLE
+        found[name] = (
+            Interval(float(low), float(high), int(undefined))
+            if is_single
+            else Interval(low, high, undefined)
+        )
+    return found
+
+
+def _result(
+    names: tuple[str, ...],
+    counts: Any,
+    values: dict[str, Any],
+    reasons: dict[str, str],
+    **sampling: Any,
+) -> ClassificationMetrics:
+    numbers: dict[str, Any] = {
+        name: float(value) if name in SINGLE else value for name, value in values.items()
+    }
+    return ClassificationMetrics(
+        names=names, confusion=counts, undefined=reasons, **numbers, **sampling
+    )
+
+
+def _check_matrix(matrix: Any, names: tuple[str, ...]) -> Any:
+    counts = np.asarray(matrix)
+    if counts.shape != (len(names), len(names)):
+        raise InvalidInputError(
+            f"matrix has shape {counts.shape}; it takes ({len(names)}, {len(names)}) for the "
+            f"classes {', '.join(names)}"
+        )
+    if counts.dtype.kind not in "iuf" or not np.all((counts >= 0) & (counts == np.floor(counts))):
+        raise InvalidInputError(f"matrix is {counts.tolist()}; it takes counts, 0 or more")
+    if not counts.any():
+        raise InvalidInputError("matrix holds no case; it takes at least one")
+    return counts.astype(np.int64)

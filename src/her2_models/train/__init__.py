@@ -1,0 +1,375 @@
+"""Configuration in, trained classifier out: a folder that says how it was made."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from her2_models.config import Config, load_config, to_yaml
+from her2_models.data import (
+    SCORES,
+    Manifest,
+    Record,
+    discover,
+    draw_slides,
+    split_manifest,
+    write_splits,
+)
+from her2_models.models import InputSpec, create_network, input_spec, make_plan
+from her2_models.train._augment import Augmentation
+from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, save_weights
+from her2_models.train._losses import class_weights, make_loss, ordinal_loss
+from her2_models.train._module import HER2Module, History, HybridUnfreezing, TrainingError
+from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.tables import write_csv
+
+try:
+    import torch
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+    from lightning.pytorch import LightningDataModule, Trainer, seed_everything
+    from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
+    from torch.utils.data import DataLoader
+except ImportError as error:
+    raise MissingDependencyError(
+        f'training needs {error.name}: pip install "membrane-xai[her2]"'
+    ) from error
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+__all__ = [
+    "AtomicCheckpointIO",
+    "Augmentation",
+    "Batch",
+    "EpochSampler",
+    "HER2Module",
+    "History",
+    "HybridUnfreezing",
+    "Run",
+    "TrainingError",
+    "TrainingPatches",
+    "ViewedPatches",
+    "class_weights",
+    "collate",
+    "is_first",
+    "load_data",
+    "make_loss",
+    "network_weights",
+    "ordinal_loss",
+    "save_weights",
+    "train",
+]
+
+_CONFIG, _WEIGHTS = "config.yaml", "weights.safetensors"
+_LAST, _BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+
+
+class Run(NamedTuple):
+    """A folder of a training run."""
+
+    folder: Path
+    """Where everything of the run is."""
+
+    @property
+    def config(self) -> Config:
+        """What it was told, in full."""
+        return load_config(self.folder / _CONFIG)
+
+    @property
+    def weights(self) -> Path:
+        """The weights of the best epoch, safetensors; there once training has ended."""
+        return self.folder / _WEIGHTS
+
+    @property
+    def manifest(self) -> Manifest:
+        """The images with the splits they were given."""
+        return discover(self.folder / "splits.csv")
+
+
+def train(config: Config, out: str | Path) -> Run:
+    """Train a classifier, or go on where an interrupted run of the same configuration stopped.
+
+    Parameters
+    ----------
+    config : Config
+        What to do.
+    out : str or Path
+        Folder of the run: ``config.yaml`` in full, ``splits.csv``, ``layers.csv`` (what learns),
+        ``history.csv`` (one row an epoch), ``checkpoints/`` and, at the end,
+        ``weights.safetensors`` of the epoch with the lowest validation loss.
+
+    Returns
+    -------
+    Run
+        The folder.
+
+    Raises
+    ------
+    InvalidInputError
+        The folder is of another configuration; a split or a class without images; an image that
+        cannot be read; as :func:`her2_models.models.create_network`.
+    TrainingError
+        The loss is no number.
+    OSError
+        The disk is full; checkpoints that were there stay.
+
+    Notes
+    -----
+    The model is never selected on the test split, unless ``published_protocol`` asks for it. On a
+    CPU an interrupted run ends with the same weights as one that was not, bit by bit.
+    """
+    run = Run(Path(out))
+    _claim(run, config)
+    if run.weights.exists():
+        return run
+    data = _HER2Data(config, _settle_data(run, config))
+    module = _module(config, data, run)
+    last = run.folder / _LAST
+    with warnings.catch_warnings():
+        # Lightning advises against what was chosen here, or by the user.
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message="Starting from v1.9.0, `tensorboardX`")
+        trainer = _trainer(config, module, run)
+        with _interruptible(trainer):
+            trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    if trainer.is_global_zero:
+        about = {"backbone": config.model.backbone, "scores": " ".join(SCORES)}
+        save_weights(run.weights, network_weights(run.folder / _BEST), about)
+    return run
+
+
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt, of which Lightning makes the end of the process."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+
+
+def load_data(config: Config, folder: str | Path) -> Manifest:
+    """Find, or draw, the images of a configuration, and split them.
+
+    Parameters
+    ----------
+    config : Config
+        Whose `data` says where they are.
+    folder : str or Path
+        For synthetic slides, if there is no data set.
+
+    Returns
+    -------
+    Manifest
+        With a training, a validation and a test split. With ``published_protocol`` there is no
+        validation split of its own: it is the test split.
+
+    Raises
+    ------
+    InvalidInputError
+        A split that lacks images of a score.
+    """
+    told = config.data
+    if told.path is None:
+        manifest = draw_slides(told.synthetic, folder, processes=os.cpu_count() or 1)
+    else:
+        manifest = discover(
+            told.path,
+            group_pattern=told.group_pattern,
+            mpp=told.mpp,
+            magnification=told.magnification,
+        )
+        manifest = split_manifest(
+            manifest,
+            told.split,
+            validation_share=0.0 if config.published_protocol else told.validation_share,
+            seed=config.train.seed,
+            n_folds=told.folds,
+            fold=told.fold,
+            allow_ungrouped=told.allow_ungrouped,
+        )
+    _check_splits(manifest, config)
+    return manifest
+
+
+def _check_splits(manifest: Manifest, config: Config) -> None:
+    counts = manifest.counts()
+    for split in ("train", "test") if config.published_protocol else ("train", "val", "test"):
+        row = counts.get(split, (0,) * len(SCORES))
+        empty = [SCORES[i] for i, count in enumerate(row) if not count]
+        if empty:
+            raise InvalidInputError(
+                f"data: the split {split!r} has no image of {', '.join(empty)}; it takes some of "
+                f"every score"
+            )
+
+
+def _claim(run: Run, config: Config) -> None:
+    """Write the configuration, or raise if the folder is of another one."""
+    path = run.folder / _CONFIG
+    if path.exists():
+        found = load_config(path)
+        if found != config:
+            raise InvalidInputError(
+                f"{run.folder} is of another configuration ({_difference(found, config)}); "
+                f"take another folder"
+            )
+        return
+    if is_first():
+        run.folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_text(to_yaml(config), encoding="utf-8")
+        partial.replace(path)
+
+
+def _difference(found: Config, wanted: Config) -> str:
+    def flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+        rows: dict[str, Any] = {}
+        for name, value in values.items():
+            inside = f"{place}{name}"
+            rows |= flat(value, f"{inside}.") if isinstance(value, dict) else {inside: value}
+        return rows
+
+    before, now = flat(found.to_dict()), flat(wanted.to_dict())
+    changed = [name for name in now if before.get(name) != now[name]]
+    return ", ".join(f"{name} was {before.get(name)!r}" for name in changed[:3])
+
+
+def _settle_data(run: Run, config: Config) -> Manifest:
+    """Return the manifest of the run, the same one after a restart."""
+    if not (run.folder / "splits.csv").exists():
+        write_splits(load_data(config, run.folder / "slides"), run.folder)
+    return run.manifest
+
+
+def _module(config: Config, data: "_HER2Data", run: Run) -> HER2Module:
+    seed_everything(config.train.seed, verbose=False)
+    network = create_network(config.model).to(memory_format=torch.channels_last)
+    unfreeze = config.unfreeze
+    if config.published_protocol:
+        unfreeze = replace(unfreeze, freeze_batch_norm=False)
+    plan = make_plan(network, unfreeze)
+    data.spec = input_spec(network, config.model.input_size)
+    if is_first():
+        write_csv(run.folder / "layers.csv", plan.table(network))
+    balanced = config.train.balance == "weights"
+    loss = make_loss(
+        config.train.loss,
+        label_smoothing=config.train.label_smoothing,
+        weights=class_weights(data.scores) if balanced else None,
+    )
+    return HER2Module(network, plan, config.train, loss)
+
+
+def _trainer(config: Config, module: HER2Module, run: Run) -> Trainer:
+    told = config.train
+    shown = sys.stderr.isatty()
+    several = "ddp_find_unused_parameters_true" if module.plan.changes else "ddp"
+    return Trainer(
+        max_epochs=told.epochs,
+        accelerator=told.accelerator,
+        devices=told.devices,
+        strategy=several if told.devices > 1 else "auto",
+        precision=told.precision,  # type: ignore[arg-type]
+        callbacks=_callbacks(config, run),
+        plugins=[AtomicCheckpointIO()],
+        logger=TensorBoardLogger(run.folder, "tensorboard", "") if told.tensorboard else False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=shown,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+
+
+def _callbacks(config: Config, run: Run) -> list[Callback]:
+    folder = run.folder / "checkpoints"
+    callbacks: list[Callback] = [
+        HybridUnfreezing(),
+        History(run.folder / "history.csv"),
+        ModelCheckpoint(
+            folder, "best", monitor="val_loss", enable_version_counter=False, save_weights_only=True
+        ),
+    ]
+    if config.train.patience:
+        callbacks.append(EarlyStopping("val_loss", patience=config.train.patience))
+    # Last, so that it holds the state of the others after the epoch.
+    callbacks.append(
+        ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    )
+    return callbacks
+
+
+class _HER2Data(LightningDataModule):
+    """Loaders of the training and the validation split."""
+
+    spec: InputSpec
+
+    def __init__(self, config: Config, manifest: Manifest) -> None:
+        super().__init__()
+        self._config = config
+        splits = manifest.by_split()
+        self._train = splits["train"]
+        self._val = splits["test" if config.published_protocol else "val"]
+
+    @property
+    def scores(self) -> list[int]:
+        return [record.score for record in self._train]
+
+    def train_dataloader(self) -> Any:
+        told, trainer = self._config.train, self.trainer
+        assert trainer is not None  # noqa: S101  # Lightning attaches it
+        patches = TrainingPatches(self._train, self.spec, self._config.augment, told.seed)
+        sampler = EpochSampler(
+            self.scores,
+            seed=told.seed,
+            balanced=told.balance == "sampling",
+            rank=trainer.global_rank,
+            processes=trainer.world_size,
+            epoch=lambda: trainer.current_epoch,
+        )
+        # A batch of one image has no batch statistics.
+        rest = len(sampler) % told.batch_size
+        return self._loader(patches, sampler=sampler, drop_last=rest == 1 < len(sampler))
+
+    def val_dataloader(self) -> Any:
+        trainer = self.trainer
+        assert trainer is not None  # noqa: S101
+        mine: Sequence[Record] = self._val[trainer.global_rank :: trainer.world_size]
+        views = ViewedPatches(mine, self.spec, self._config.augment.magnifications)
+        return self._loader(views)
+
+    def _loader(self, patches: Any, **options: Any) -> Any:
+        told = self._config.train
+        return DataLoader(
+            patches,
+            batch_size=told.batch_size,
+            num_workers=told.workers,
+            persistent_workers=told.workers > 0,
+            collate_fn=collate,
+            **options,
+        )
+
+
+def is_first() -> bool:
+    """Tell the first of the processes, which alone writes.
+
+    Returns
+    -------
+    bool
+        Always true where there is one process.
+    """
+    return not getattr(rank_zero_only, "rank", 0)

@@ -1,0 +1,1 @@
+"""Array libraries: the one door to them, containers, resampling, ties, statuses, checks."""

@@ -1,0 +1,1 @@
+"""Sub-commands of ``membrane-xai``, a module or a folder each."""

@@ -1,0 +1,184 @@
+"""Audit CAMs from files: masks, MAP, EC and a report in one go, whatever tool has made the CAMs.
+
+The name of an image is its path below --images without suffix. Its CAM is METHOD/NAME.npy below
+--cams, or NAME.npy for a single method; also .npz, .zarr, .png or .tif, on any grid. What has no
+counterpart is listed. The same command goes on where it was stopped, and does what has changed.
+Research use only.
+
+DIR gets:
+  results.csv, results.json   a row for each image and method; with versions, command, hashes
+  summary.json                means with intervals, by class and the columns of --groups
+  ec.csv                      EC among the CAMs of each class, group and so on
+  unmatched.txt               images, CAMs and rows without a counterpart
+  report.html                 to look at
+  manifest.json, part-*.jsonl, views/   the study, for membrane_xai.study.read_study
+
+EC under perturbations needs the network: see `her2 explain` and membrane_xai.evaluate.
+
+for example:
+  membrane-xai audit --images patches --cams cams --mpp 0.5 --out audit
+  membrane-xai audit --images patches --cams cams --annotations outlines --annotation-class Membrane
+  membrane-xai audit --images patches --cams cams --mpp 0.25 --groups slides.csv --regions tissue
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from membrane_xai._commands.options import count_from, mpp_type
+from membrane_xai.tables import interval_text, json_text
+
+if TYPE_CHECKING:
+    from membrane_xai._commands.audit.run import Audit, Request
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``membrane-xai audit``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of the command.
+    """
+    add = parser.add_argument
+    add("--images", type=Path, required=True, metavar="DIR", help="images, with sub-folders")
+    add("--cams", type=Path, required=True, metavar="DIR", help="CAMs, named like the images")
+    add("--out", type=Path, default=Path("audit-output"), metavar="DIR",
+        help="folder for the results (default: %(default)s)")  # fmt: skip
+    add("--mpp", type=mpp_type, metavar="UM",
+        help="micrometres per pixel (default: what each file says)")  # fmt: skip
+    add("--method", metavar="NAME",
+        help="of CAMs in no folder for a method (default: name of their folder)")  # fmt: skip
+    add("--groups", type=Path, metavar="FILE",
+        help="CSV: name, and group (slide or patient), class, score, others")  # fmt: skip
+    _add_masks(parser)
+    _add_scores(parser)
+    add("--strict", action="store_true", help="exit status 1 if anything has no counterpart")
+    add("--no-report", action="store_true", help="leave out report.html, which needs jinja2")
+    add("--json", action="store_true", help="write the outcome as JSON on stdout, for programs")
+
+
+def _add_masks(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("masks").add_argument
+    add("--annotations", type=Path, metavar="DIR",
+        help="outlines named like the images (default: masks are extracted)")  # fmt: skip
+    add("--annotation-class", action="append", default=[], metavar="NAME",
+        help="take outlines of this class; may be given several times (default: all)")  # fmt: skip
+    add("--line-width", type=mpp_type, metavar="UM", help="of membranes drawn as lines")
+    add("--regions", choices=("tissue",), help="count pixels there only (default: everywhere)")
+
+
+def _add_scores(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("scores").add_argument
+    add("--negative", default="clip", choices=("clip", "abs", "raise"),
+        help="what to do with negative activation (default: %(default)s)")  # fmt: skip
+    add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
+        help="of EC (default: %(default)s)")  # fmt: skip
+    add("--draws", type=count_from(1), default=10_000, metavar="N",
+        help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``membrane-xai audit``.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        With what :func:`add_arguments` adds.
+
+    Returns
+    -------
+    int
+        0; 1 if some images have no scores because of an error, or, if asked to be strict, no
+        counterpart.
+    """
+    from membrane_xai._commands.audit.run import audit
+
+    request = _request(args)
+    done = audit(request)
+    failed = [row for row in done.rows if row["status"] == "error"]
+    _tell(done, failed)
+    if args.json:
+        print(json_text(_document(request, done, failed)))
+    else:
+        _print(request, done)
+    return int(bool(failed) or (args.strict and bool(done.matches.unmatched)))
+
+
+def _request(args: argparse.Namespace) -> "Request":
+    from membrane_xai._commands.audit.run import Request
+
+    return Request(
+        images=args.images,
+        cams=args.cams,
+        out=args.out,
+        mpp=args.mpp,
+        method=args.method,
+        annotations=args.annotations,
+        classes=tuple(args.annotation_class),
+        line_width=args.line_width,
+        regions=args.regions,
+        groups=args.groups,
+        negative=args.negative,
+        similarity=args.similarity,
+        draws=args.draws,
+        seed=args.seed,
+        report=not args.no_report,
+        command=args.command_line,
+    )
+
+
+def _tell(done: "Audit", failed: list[dict[str, Any]]) -> None:
+    """Say on stderr what went wrong, each thing in a line."""
+    for one in done.matches.unmatched:
+        print(f"unmatched: {one.what}: {one.name}", file=sys.stderr)
+    for name in done.left_out:
+        print(f"note: {name} has too many values to summarise images by", file=sys.stderr)
+    for row in failed:
+        print(f"failed: {row['id']}, {row['method']}: {row['error']}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {len(done.rows)} rows failed", file=sys.stderr)
+
+
+def _document(request: "Request", done: "Audit", failed: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "out": str(request.out),
+        "images": len(done.matches.images),
+        "methods": list(done.matches.methods),
+        "rows": len(done.rows),
+        "failed": [{k: row[k] for k in ("id", "method", "error")} for row in failed],
+        "unmatched": [one._asdict() for one in done.matches.unmatched],
+        "summary": done.summary,
+        "ec": done.ec,
+        "report": None if done.report is None else str(done.report),
+    }
+
+
+def _print(request: "Request", done: "Audit") -> None:
+    ec = {(one["method"], one["by"], one["value"]): one for one in done.ec}
+    for row in done.summary:
+        if row["by"] == "group":
+            continue
+        part = "" if row["by"] == "all" else f", {row['by']} {row['value']}"
+        print(
+            f"{row['method']}{part}: {row['scored']} of {row['images']} images scored, "
+            f"MAP {_interval(row, 'map')}, chance {row['chance']:.3f}, "
+            f"relative {_interval(row, 'relative')}{_ec(ec.get(_key(row)))}"
+        )
+    print(f"{len(done.matches.unmatched)} unmatched; written to {request.out}")
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, Any, Any]:
+    return row["method"], row["by"], row["value"]
+
+
+def _ec(row: dict[str, Any] | None) -> str:
+    return "" if row is None else f", EC {row['ec']:.3f} over {row['pairs']} pairs"
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

@@ -1,0 +1,219 @@
+"""Which CAMs, outlines and rows of a table belong to which image, by name; and what is left over.
+
+The name of an image is its path below the folder of images, without suffix, with ``/`` between
+folders. A CAM lies at the same place below its own folder, or below a folder for its method.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from membrane_xai._commands.audit.groups import GroupTable
+from membrane_xai._disk.names import by_name, files_below, plain, stem
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.io import CAM_SUFFIXES
+
+__all__ = ["Matched", "Matches", "Unmatched", "match"]
+
+_IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+_PICTURES = (".png", ".tif", ".tiff")
+_OUTLINES = (".geojson.gz", ".json.gz", ".geojson", ".json", ".wkt", ".csv")
+_SHOWN = 3
+
+
+class Matched(NamedTuple):
+    """An image with all that belongs to it."""
+
+    name: str
+    image: Path
+    cams: Mapping[str, Path | None]
+    """By method."""
+    outlines: Path | None
+    row: Mapping[str, str | None]
+
+
+class Unmatched(NamedTuple):
+    """Something that has no counterpart."""
+
+    what: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What an audit works with."""
+
+    methods: tuple[str, ...]
+    images: list[Matched]
+    unmatched: list[Unmatched]
+
+
+def match(
+    images: Path,
+    cams: Path,
+    *,
+    method: str | None = None,
+    annotations: Path | None = None,
+    table: GroupTable | None = None,
+    without: Collection[Path] = (),
+) -> Matches:
+    """Match files by name; what is ambiguous raises, what is left over is listed.
+
+    Files in the folders `without` are not looked at, nor CAMs and outlines taken for images.
+    """
+    folders = [cams, *([annotations] if annotations else []), *without]
+    found = _named(images, _IMAGES, "images of the name", _others(images, folders))
+    suffixes = CAM_SUFFIXES
+    if cams.resolve() == images.resolve():  # where pictures are the images
+        suffixes = tuple(one for one in suffixes if one not in _PICTURES)
+    by_method, strays = _cams(cams, suffixes, found, method, _others(cams, [images, *without]))
+    rows = {} if table is None else _rows_of(table, found, images)
+    outlines, more = _outlines(annotations, found, without)
+    unmatched = [Unmatched("CAM without an image", one) for one in strays]
+    unmatched += [Unmatched("annotations without an image", one) for one in more]
+    unmatched += [
+        Unmatched("row of the table without an image", name) for name in rows if name not in found
+    ]
+    matched = []
+    for name, path in found.items():
+        own = {one: files.get(name) for one, files in by_method.items()}
+        row = rows.get(name) if table else {}
+        lacking = _lacking(own, annotations and outlines.get(name), annotations, row)
+        unmatched += [Unmatched(what, name) for what in lacking]
+        if any(own.values()) and (annotations is None or name in outlines):
+            matched.append(Matched(name, path, own, outlines.get(name), row or {}))
+    if not matched:
+        raise InvalidInputError(_nothing(images, cams, annotations, list(found), unmatched))
+    return Matches(tuple(by_method), matched, unmatched)
+
+
+def _others(folder: Path, folders: Collection[Path]) -> list[Path]:
+    return [one for one in folders if one.resolve() != folder.resolve()]
+
+
+def _named(
+    folder: Path,
+    suffixes: Sequence[str],
+    what: str,
+    without: Collection[Path] = (),
+) -> dict[str, Path]:
+    """Return files by name."""
+    if not folder.is_dir():
+        raise InvalidInputError(f"{folder}: there is no such folder")
+    ends = {one[one.rindex(".") :] for one in suffixes}
+    files = {
+        path: _name(path.relative_to(folder), suffixes)
+        for path in files_below(folder, ends, without=without)
+        if path.name.lower().endswith(tuple(suffixes))
+    }
+    return by_name(files, what)
+
+
+def _name(place: Path, suffixes: Sequence[str]) -> str:
+    return plain(place.with_name(stem(place.name, suffixes)).as_posix())
+
+
+def _cams(
+    folder: Path,
+    suffixes: Sequence[str],
+    images: Collection[str],
+    method: str | None,
+    without: Collection[Path],
+) -> tuple[dict[str, dict[str, Path]], list[str]]:
+    """Return CAMs by method and image, and the names of those that belong to none."""
+    files = _named(folder, suffixes, "CAMs of the name", without)
+    whole = {name: path for name, path in files.items() if name in images}
+    split = {name: path for name, path in files.items() if name.partition("/")[2] in images}
+    _check_one_reading(whole, split)
+    found: dict[str, dict[str, Path]] = {}
+    if len(whole) >= len(split):
+        chosen = whole
+        found[method or plain(folder.resolve().name)] = whole
+    else:
+        chosen = split
+        for name, path in split.items():
+            first, _, rest = name.partition("/")
+            found.setdefault(first, {})[rest] = path
+    return found, [name for name in files if name not in chosen]
+
+
+def _check_one_reading(whole: Mapping[str, Path], split: Mapping[str, Path]) -> None:
+    """Raise unless all CAMs can be read in one way: by their whole path, or below a method's."""
+    if whole and split and not (whole.keys() < split.keys() or split.keys() < whole.keys()):
+        one, other = next(iter(whole.values())), next(iter(split.values()))
+        name = next(iter(split))
+        raise InvalidInputError(
+            f"{one} is the CAM of an image of its whole name, but {other} may be that of "
+            f"{name.partition('/')[2]!r} by a method {name.partition('/')[0]!r}; put the CAMs of "
+            f"each method into a folder of its own"
+        )
+
+
+def _rows_of(
+    table: GroupTable, images: Mapping[str, Path], folder: Path
+) -> dict[str, Mapping[str, str | None]]:
+    """Return the rows of a table by name of the image, which may have its suffix there."""
+    full = {plain(path.relative_to(folder).as_posix()): name for name, path in images.items()}
+    found: dict[str, Mapping[str, str | None]] = {}
+    for given, row in table.rows.items():
+        name = given if given in images else full.get(given, given)
+        if name in found:
+            raise InvalidInputError(f"the table has two rows of the image {name!r}")
+        found[name] = row
+    return found
+
+
+def _outlines(
+    folder: Path | None, images: Collection[str], without: Collection[Path]
+) -> tuple[dict[str, Path], list[str]]:
+    """Return files of annotations by image, and the names of those that belong to none."""
+    if folder is None:
+        return {}, []
+    files = _named(folder, _OUTLINES, "annotations of the name", _others(folder, without))
+    return (
+        {name: path for name, path in files.items() if name in images},
+        [name for name in files if name not in images],
+    )
+
+
+def _lacking(
+    cams: Mapping[str, Path | None],
+    outlines: Path | None,
+    annotations: Path | None,
+    row: Mapping[str, str | None] | None,
+) -> list[str]:
+    lacking = []
+    if not any(cams.values()):
+        lacking.append("image without a CAM")
+    else:
+        lacking += [f"image without a CAM of {name}" for name, path in cams.items() if not path]
+    if annotations is not None and outlines is None:
+        lacking.append("image without annotations")
+    if row is None:
+        lacking.append("image without a row in the table")
+    return lacking
+
+
+def _nothing(
+    images: Path,
+    cams: Path,
+    annotations: Path | None,
+    names: Sequence[str],
+    unmatched: Sequence[Unmatched],
+) -> str:
+    """Say that nothing matches, with what there is."""
+    strays = [one.name for one in unmatched if one.what == "CAM without an image"]
+    outlined = "" if annotations is None else f" with annotations in {annotations}"
+    return (
+        f"{cams}: no CAM is named like an image in {images}{outlined}; images are "
+        f"{_some(names)}, CAMs without one are {_some(strays)}; a CAM is METHOD/NAME.npy or "
+        f"NAME.npy, or ends in {', '.join(CAM_SUFFIXES[1:])}"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return (", ".join(map(repr, names[:_SHOWN])) or "none") + (
+        f" and {more} more" if more > 0 else ""
+    )

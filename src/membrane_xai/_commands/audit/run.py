@@ -1,0 +1,217 @@
+"""An audit from files to files: matched, scored, summarised, reported."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from membrane_xai._commands.audit.groups import GroupTable, read_groups
+from membrane_xai._commands.audit.masks import Outlines, check_pixel_size, masks_of
+from membrane_xai._commands.audit.matching import Matches, match
+from membrane_xai._commands.audit.summary import Rows, columns_to_part_by, ec_rows, summary_rows
+from membrane_xai._disk.atomic import write_text
+from membrane_xai._disk.hashes import content_hash
+from membrane_xai._disk.progress import progress
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.study import evaluate, read_study
+from membrane_xai.study._parts import keep_only
+from membrane_xai.study._views import forget_views
+from membrane_xai.tables import provenance, write_csv, write_json
+
+__all__ = ["Audit", "Request", "audit"]
+
+_BATCH = 4  # images, after which rows are kept
+_PACKAGES = ("pillow", "scikit-image", "shapely", "tifffile", "zarr")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to audit, and how."""
+
+    images: Path
+    cams: Path
+    out: Path
+    mpp: float | None
+    method: str | None
+    annotations: Path | None
+    classes: tuple[str, ...]
+    line_width: float | None
+    regions: str | None
+    groups: Path | None
+    negative: str
+    similarity: str
+    draws: int
+    seed: int
+    report: bool
+    command: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What came of it."""
+
+    rows: Rows
+    matches: Matches
+    summary: Rows
+    ec: Rows
+    left_out: list[str]
+    """Columns of too many values to part images by."""
+    report: Path | None
+
+
+def audit(request: Request) -> Audit:
+    """Do it all, and write it to the folder of results."""
+    if request.report:
+        _check_report()
+    table = read_groups(request.groups) if request.groups else None
+    matches = match(
+        request.images,
+        request.cams,
+        method=request.method,
+        annotations=request.annotations,
+        table=table,
+        without=[request.out],
+    )
+    _check_zarr(matches)
+    outlines = _outlines(request)
+    if outlines is None or outlines.tissue or outlines.line_width:
+        check_pixel_size(matches.images[0].image, request.mpp)
+    request.out.mkdir(parents=True, exist_ok=True)
+    _write_unmatched(request.out, matches)
+    rows = _scored(request, matches, table, outlines)
+    return _written(request, matches, table, rows)
+
+
+def _outlines(request: Request) -> Outlines | None:
+    if request.annotations is None:
+        if request.classes or request.line_width:
+            raise InvalidInputError("--annotation-class and --line-width go with --annotations")
+        return None
+    return Outlines(request.classes, request.line_width, request.regions is not None)
+
+
+def _scored(
+    request: Request, matches: Matches, table: GroupTable | None, outlines: Outlines | None
+) -> Rows:
+    """Return the rows of all images; the folder then has these and no others."""
+    images = matches.images
+    columns = table.columns if table else ()
+    try:
+        rows = evaluate(
+            {name: [one.cams[name] for one in images] for name in matches.methods},
+            [one.image for one in images],
+            masks_of(images, outlines),
+            ids=[one.name for one in images],
+            groups=[one.row.get("group") for one in images],
+            targets=[one.row.get("class") for one in images],
+            labels={name: [one.row.get(name) for one in images] for name in _labels(columns)},
+            regions=request.regions,
+            negative=request.negative,
+            mpp=request.mpp,
+            batch_size=_BATCH,
+            progress=True,
+            out=request.out,
+            views=True,
+            about={"images": str(request.images.resolve()), "cams": str(request.cams.resolve())},
+        ).rows
+    except KeyboardInterrupt:
+        _write_finished(request.out)
+        raise
+    forget_views(request.out, keep_only(request.out, {(row["key"], row["method"]) for row in rows}))
+    return rows
+
+
+def _write_finished(out: Path) -> None:
+    """Write the table of what was finished before a stop."""
+    try:
+        rows = read_study(out).rows
+    except InvalidInputError:
+        return  # stopped before there was a study
+    if rows:
+        write_csv(out / "results.csv", rows)
+
+
+def _written(request: Request, matches: Matches, table: GroupTable | None, rows: Rows) -> Audit:
+    columns, left_out = columns_to_part_by(rows, _labels(table.columns if table else ()))
+    out, record = request.out, _record(request, matches)
+    write_csv(out / "results.csv", rows)
+    write_json(out / "results.json", rows, record)
+    summary = summary_rows(rows, columns, draws=request.draws, seed=request.seed)
+    write_json(out / "summary.json", summary, record)
+    cams = {
+        (one.name, method): path
+        for one in matches.images
+        for method, path in one.cams.items()
+        if path is not None
+    }
+    with progress(None) as show:
+        ec = ec_rows(
+            rows, columns, cams, similarity=request.similarity, show=lambda n: show(n, "EC")
+        )
+    if ec:
+        write_csv(out / "ec.csv", ec)
+    else:
+        (out / "ec.csv").unlink(missing_ok=True)
+    report = _report(request) if request.report else None
+    return Audit(rows, matches, summary, ec, left_out, report)
+
+
+def _labels(columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name not in ("group", "class")]
+
+
+def _record(request: Request, matches: Matches) -> dict[str, Any]:
+    chosen = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(request).items()
+        if name != "command"
+    }
+    files = [path for one in matches.images for path in (one.image, one.outlines) if path]
+    files += [path for one in matches.images for path in one.cams.values() if path]
+    files += [request.groups] if request.groups else []
+    return provenance(chosen, packages=_PACKAGES) | {
+        "command": request.command,
+        "inputs": {str(path): f"sha256:{content_hash(path)}" for path in files},
+        "unmatched": [one._asdict() for one in matches.unmatched],
+    }
+
+
+def _write_unmatched(out: Path, matches: Matches) -> None:
+    lines = [f"{one.what}: {one.name}\n" for one in matches.unmatched]
+    write_text(out / "unmatched.txt", "".join(lines))
+
+
+def _check_report() -> None:
+    """Raise at the start for what the report at the end would lack."""
+    try:
+        importlib.import_module("jinja2")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'the report needs {error.name}: pip install "membrane-xai[report]", or leave it out '
+            f"with --no-report"
+        ) from error
+
+
+def _check_zarr(matches: Matches) -> None:
+    paths = [path for one in matches.images for path in one.cams.values() if path]
+    found = next((path for path in paths if path.suffix.lower() == ".zarr"), None)
+    if found is not None:
+        try:
+            importlib.import_module("zarr")
+        except ImportError as error:
+            raise MissingDependencyError(
+                f'{found}: needs zarr: pip install "membrane-xai[dask]"'
+            ) from error
+
+
+def _report(request: Request) -> Path:
+    from membrane_xai.html_report import write_html_report
+
+    return write_html_report(
+        request.out,
+        request.out / "report.html",
+        title=f"Membrane audit: {request.cams.resolve().name}",
+        command=request.command,
+        progress=True,
+    )

@@ -1,0 +1,75 @@
+"""Which images a command line names, and what their results are to be called."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from membrane_xai._disk.names import files_below, stem
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.io._slides import SLIDE_SUFFIXES
+
+__all__ = ["ENDINGS", "RECORD", "Job", "find_jobs"]
+
+ENDINGS = {"png": ".mask.png", "ome-tiff": ".mask.ome.tif", "geojson": ".mask.geojson"}
+"""What the results of an image end in, by format."""
+RECORD = ".mask.json"
+
+_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", *SLIDE_SUFFIXES)
+
+
+class Job(NamedTuple):
+    """An image to work on."""
+
+    source: Path
+    name: Path
+    """Of the results, relative to the folder for them, without ending."""
+
+    def result(self, out: Path, ending: str) -> Path:
+        """Return the path of a result."""
+        return out / self.name.with_name(self.name.name + ending)
+
+
+def find_jobs(arguments: Sequence[str]) -> list[Job]:
+    """Return a job for each image that files, folders and patterns name.
+
+    What is in a folder keeps its place below it, so that equal names in different sub-folders do
+    not meet. Images whose results would have the same path raise.
+    """
+    jobs: dict[Path, Job] = {}
+    for argument in arguments:
+        for job in _jobs_of(argument):
+            if not job.source.name.lower().endswith(tuple(ENDINGS.values())):
+                jobs.setdefault(job.source.resolve(), job)
+    if not jobs:
+        raise InvalidInputError(
+            f"{' '.join(arguments)}: no images there; looked for {', '.join(_SUFFIXES)}"
+        )
+    _check_distinct(list(jobs.values()))
+    return list(jobs.values())
+
+
+def _jobs_of(argument: str) -> Iterator[Job]:
+    path = Path(argument)
+    if path.is_dir():
+        for file in files_below(path, _SUFFIXES):
+            yield Job(file, file.relative_to(path).with_name(stem(file.name)))
+    elif path.is_file():
+        yield Job(path, Path(stem(path.name)))
+    elif glob.has_magic(argument):
+        for match in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  # absolute ones too
+            yield from _jobs_of(match)
+    else:
+        raise InvalidInputError(f"{argument}: there is no such file or folder")
+
+
+def _check_distinct(jobs: Sequence[Job]) -> None:
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        key = str(job.name).casefold()  # some file systems do not tell cases apart
+        if key in taken:
+            raise InvalidInputError(
+                f"{taken[key].source} and {job.source} would both write {job.name}.mask.*; name "
+                f"the folder above them instead, or run them with different --out"
+            )
+        taken[key] = job

@@ -1,9 +1,0 @@
-"""MAP and EC over any number of samples in little memory: update, merge, compute.
-
-Parts of the data can be scored elsewhere and merged in any order.
-"""
-
-from membrane_xai._ec_accumulator import EcAccumulator
-from membrane_xai._map_accumulator import MapAccumulator, MapMean
-
-__all__ = ["EcAccumulator", "MapAccumulator", "MapMean"]

@@ -1,0 +1,260 @@
+"""EC over more CAMs than fit in memory: one vector per group, in parts that can merge."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import is_dask_array, to_numpy
+from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.containers import is_dataarray
+from membrane_xai.accumulate._running_sums import RunningSums, check_state, total
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.metrics import ConsistencyResult
+from membrane_xai.metrics._map_sets import as_set
+from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.statistics._bootstrap import Resampling
+from membrane_xai.statistics._consistency import summary_of_pairs
+from membrane_xai.statistics._group_sums import PAIRS, GroupSums, unit_sums
+from membrane_xai.statistics._summary import Summary
+
+__all__ = ["SIMILARITIES", "EcAccumulator"]
+
+SIMILARITIES = ("pearson", "spearman", "cosine")
+
+
+class EcAccumulator:
+    r"""Mean similarity over all pairs of CAMs, batch by batch, without keeping a CAM.
+
+    .. math:: \mathrm{EC} = \frac{\|\sum_i u_i\|^2 - n}{n (n - 1)}
+
+    with unit vectors :math:`u_i`: pairs between batches count like all others. Accumulators of
+    parts of the data merge into one; the order changes nothing beyond the last digit.
+
+    Parameters
+    ----------
+    similarity : {"pearson", "spearman", "cosine"}
+        As in :func:`membrane_xai.ec_score`; the others have no such sum.
+
+    Notes
+    -----
+    A state of 2 h w float64 per group, whatever the number of CAMs. All CAMs have one size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import EcAccumulator, ec_score
+    >>> cams = np.random.default_rng(0).random((6, 4, 4))
+    >>> cams[5] = 1  # flat: it has no direction, and is counted
+    >>> first, second = EcAccumulator().update(cams[:4]), EcAccumulator().update(cams[4:])
+    >>> result = first.merge(second).compute()
+    >>> abs(result.ec - ec_score(cams)) < 1e-15, result.n_pairs, result.n_undefined
+    (True, 10, 5)
+    >>> first.undefined
+    {'flat': 1}
+    """
+
+    def __init__(self, *, similarity: str = "pearson") -> None:
+        check_choice(similarity, "similarity", SIMILARITIES)
+        self.similarity = similarity
+        self._state = RunningSums(0, 3)
+        self._grid: tuple[int, int] | None = None
+
+    @property
+    def undefined(self) -> dict[str, int]:
+        """Number of CAMs that are "flat" and "non_finite", those that there are."""
+        _, flat, non_finite = self._state.counts.sum(axis=0).tolist()
+        return {k: n for k, n in (("flat", flat), ("non_finite", non_finite)) if n}
+
+    def update(self, cams: Any, *, groups: Any = None) -> "EcAccumulator":
+        """Add a batch.
+
+        Parameters
+        ----------
+        cams : array
+            (h, w), (N, h, w) or (N, 1, h, w), of any library; a DataArray (map, row, column).
+        groups : sequence of N labels, optional
+            The patient of each CAM; in every update, or in none.
+
+        Returns
+        -------
+        EcAccumulator
+            Itself.
+
+        Raises
+        ------
+        InvalidInputError
+            As in :func:`membrane_xai.ec_score`; CAMs of another size than before, groups that do
+            not fit. Nothing is added then.
+        """
+        maps = _maps(cams)
+        grid = (int(maps.shape[-2]), int(maps.shape[-1]))
+        self._check_grid(grid)
+        codes, rows = self._state.codes(groups, int(maps.shape[0]))
+        found = unit_sums(maps, codes, rows.size, named_similarity(self.similarity, 0.1))
+        self._set_grid(grid)
+        self._state.add(rows, found.vectors, found.counts)
+        return self
+
+    def merge(self, other: "EcAccumulator") -> "EcAccumulator":
+        """Add everything another accumulator has seen.
+
+        Parameters
+        ----------
+        other : EcAccumulator
+            Of the same similarity and CAM size; it stays as it is.
+
+        Returns
+        -------
+        EcAccumulator
+            Itself.
+
+        Raises
+        ------
+        InvalidInputError
+            Another kind of object, similarity or size, or one with groups and one without.
+        """
+        if getattr(other, "similarity", None) != self.similarity:
+            raise InvalidInputError(
+                f"other is {other!r}; it takes an EcAccumulator of {self.similarity!r}"
+            )
+        if other._grid is not None:
+            self._check_grid(other._grid)
+            self._set_grid(other._grid)
+            self._state.merge(other._state)
+        return self
+
+    def compute(self) -> ConsistencyResult:
+        """Return EC over all pairs, those between groups included.
+
+        Returns
+        -------
+        ConsistencyResult
+            As of :func:`membrane_xai.consistency` without groups.
+        """
+        vector = total(self._state.sums)[None]
+        ec, pairs, undefined, status = _mean(vector, self._state.counts.sum(axis=0, keepdims=True))
+        return ConsistencyResult(
+            float(ec[0]), int(pairs[0]), int(undefined[0]), str(status[0]), None, self.similarity
+        )
+
+    def compute_groups(self) -> ConsistencyResult:
+        """Return EC within each group.
+
+        Returns
+        -------
+        ConsistencyResult
+            As of :func:`membrane_xai.consistency` with groups.
+        """
+        labels = tuple(self._state.rows)
+        return ConsistencyResult(
+            *_mean(self._state.sums, self._state.counts), labels, self.similarity
+        )
+
+    def summarize(
+        self,
+        *,
+        pairs: str = "all",
+        ci: float = 0.95,
+        draws: int = 10_000,
+        method: str = "bca",
+        small_sample: bool = True,
+        seed: int = 0,
+    ) -> Summary:
+        """Return EC with its cluster-bootstrap interval over groups.
+
+        Parameters
+        ----------
+        pairs, ci, draws, method, small_sample, seed
+            As in :func:`membrane_xai.statistics.summarize_consistency`, which would give the same
+            from the CAMs.
+
+        Returns
+        -------
+        Summary
+            Without an interval if `update` had no groups.
+
+        Raises
+        ------
+        InvalidInputError
+            Unknown options.
+        """
+        check_choice(pairs, "pairs", PAIRS)
+        options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
+        counts = self._state.counts.astype(np.float64)
+        sums, numbers = GroupSums(self._state.sums, counts).similarities()
+        labelled = None not in self._state.rows
+        return summary_of_pairs(sums, numbers, counts, pairs, options, clustered=labelled)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything to go on from, as a dict of lists and NumPy arrays.
+
+        Returns
+        -------
+        dict
+            For :meth:`load_state_dict`.
+        """
+        kind = {"kind": "EcAccumulator", "similarity": self.similarity}
+        return {**kind, "grid": self._grid, **self._state.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> "EcAccumulator":
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` returned it, of an accumulator of the same similarity.
+
+        Returns
+        -------
+        EcAccumulator
+            Itself.
+
+        Raises
+        ------
+        InvalidInputError
+            A state of something else. Nothing is changed then.
+        """
+        check_state(state, {"kind": "EcAccumulator", "similarity": self.similarity})
+        grid = state.get("grid")
+        pixels = int(grid[0]) * int(grid[1]) if grid is not None else 0
+        if np.shape(state["high"])[1:] != (pixels,):
+            raise InvalidInputError(
+                f"state has sums of shape {np.shape(state['high'])} and a grid of {grid}; "
+                f"it takes what state_dict returned"
+            )
+        self._state.load_state_dict(state)
+        self._grid = None if grid is None else (int(grid[0]), int(grid[1]))
+        return self
+
+    def _check_grid(self, grid: tuple[int, int]) -> None:
+        if self._grid not in (None, grid):
+            raise InvalidInputError(f"cams are {grid}; those before were {self._grid}")
+
+    def _set_grid(self, grid: tuple[int, int]) -> None:
+        if self._grid is None:
+            self._grid = grid
+            self._state.resized(grid[0] * grid[1])
+
+
+def _maps(cams: Any) -> Any:
+    """Return CAMs as (N, h, w) of a library that computes at once."""
+    if is_dataarray(cams):
+        cams = cams.data
+    if getattr(cams, "ndim", None) == 2:
+        cams = cams[None, ...]
+    maps = as_set(cams, "cams")
+    return to_numpy(maps) if is_dask_array(maps) else maps
+
+
+def _mean(
+    vectors: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Return EC, pairs, undefined pairs and status of each row."""
+    n, total = counts[:, 0], counts.sum(axis=1)
+    pairs, possible = n * (n - 1) // 2, total * (total - 1) // 2
+    similar = (np.vecdot(vectors, vectors) - n) / 2
+    ec = np.where(pairs > 0, np.clip(similar / np.maximum(pairs, 1), -1, 1), np.nan)
+    status = np.where(pairs > 0, "ok", np.where(possible > 0, "no_defined_pair", "too_few_maps"))
+    return ec, pairs, possible - pairs, status

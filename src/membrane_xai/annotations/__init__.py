@@ -1,0 +1,415 @@
+"""Annotations in, masks out, and back.
+
+Coordinates are (x, y) in pixels of full resolution, y down, as in QuPath and OpenSlide; pixel
+(row r, column c) covers [c, c + 1] x [r, r + 1].
+"""
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import as_array, check_maps, check_unit_interval, to_numpy
+from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_real
+from membrane_xai._disk.atomic import atomic_path
+from membrane_xai.annotations import _geojson, _wkt
+from membrane_xai.annotations._annotation import Annotation
+from membrane_xai.annotations._features import features_of, mask_objects
+from membrane_xai.annotations._polygons import (
+    as_annotations,
+    in_window,
+    of_classes,
+    polygons_of,
+    united,
+)
+from membrane_xai.annotations._scanline import centre_counts, pixel_areas, polygon_edges
+from membrane_xai.annotations._text import format_of, parse_json, text_of
+from membrane_xai.annotations._window import check_window
+from membrane_xai.errors import InvalidInputError
+
+__all__ = [
+    "Annotation",
+    "Consensus",
+    "consensus",
+    "rasterize",
+    "read_annotations",
+    "vectorize",
+    "write_geojson",
+]
+
+_MAX_BYTES = 512 * 2**20
+_FORMATS = ("auto", "geojson", "wkt", "csv")
+
+
+class Consensus(NamedTuple):
+    """What several annotators agree on, as :func:`membrane_xai.consensus` returns it."""
+
+    mask: NDArray[np.float64]
+    """(H, W) in [0, 1]: mean over the annotators who looked there; 0 where none did."""
+    region: NDArray[np.bool_]
+    """(H, W): where at least one annotator looked."""
+    annotators: NDArray[np.intp]
+    """(H, W): how many looked."""
+
+
+def read_annotations(
+    source: Any,
+    *,
+    format: str = "auto",  # noqa: A002
+    height: float | None = None,
+    max_bytes: int = _MAX_BYTES,
+) -> list[Annotation]:
+    """Read annotations that QuPath or Cytomine exported.
+
+    Parameters
+    ----------
+    source : path, str, dict, list or shapely geometries
+        A file, gzip-compressed or not; its text; parsed GeoJSON; or shapely geometries. A str that
+        starts like GeoJSON or WKT, or has several lines, is text; pass a file of such a name as
+        pathlib.Path. GeoJSON is read as QuPath writes it, from version 0.2 on: a FeatureCollection,
+        a list of features or a single one, children included (listed after their parent).
+    format : {"auto", "geojson", "wkt", "csv"}
+        WKT has one geometry on each line, CSV a header with a column ``WKT``, ``location`` or
+        ``geometry``, and optionally ``term`` and ``id``, separated by ``;``, tab or ``,``.
+    height : float, optional
+        Of the image in pixels: needed for WKT and CSV, where Cytomine counts y from the lower edge.
+        WKT with y down is read with ``shapely.from_wkt``, whose geometries this module takes.
+    max_bytes : int
+        Longest text to take, after decompression.
+
+    Returns
+    -------
+    list of Annotation
+        In the order of the file.
+
+    Raises
+    ------
+    InvalidInputError
+        Text of no known format or too long, no `height`, or an object that has no geometry, no
+        coordinates, NaN in them, an open ring, too few points, or no area; the message names it.
+
+    Warns
+    -----
+    MembraneXAIWarning
+        Outlines that cross themselves, which were repaired to cover all that they enclose.
+
+    Examples
+    --------
+    >>> from membrane_xai.annotations import read_annotations
+    >>> square = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
+    >>> membrane = {"classification": {"name": "Membrane", "color": [200, 0, 0]}}
+    >>> [found] = read_annotations({"type": "Feature", "geometry": square, "properties": membrane})
+    >>> found.classification, found.geometry.area
+    ('Membrane', 4.0)
+
+    Cytomine counts y from the lower edge: the highest point comes out with the smallest y.
+
+    >>> [found] = read_annotations("POINT (3 90)", height=100)
+    >>> found.geometry
+    <POINT (3 10)>
+    """
+    check_choice(format, "format", _FORMATS)
+    if isinstance(source, Mapping) or _is_features(source):
+        return _geojson.read_features(source)
+    if not isinstance(source, str | os.PathLike):
+        return as_annotations(source)
+    text = text_of(source, max_bytes)
+    kind = format_of(text) if format == "auto" else format
+    if kind == "geojson":
+        return _geojson.read_features(parse_json(text))
+    if not is_real(height) or height is None or height <= 0:
+        raise InvalidInputError(
+            f"height is {height!r}; {kind.upper()} counts y from the lower edge of the image and "
+            f"takes the height of the image in pixels"
+        )
+    return (_wkt.read_wkt if kind == "wkt" else _wkt.read_csv)(text, height)
+
+
+def rasterize(
+    annotations: Any,
+    shape: tuple[int, int],
+    *,
+    mpp: float | None = None,
+    line_width: float | None = None,
+    offset: tuple[float, float] = (0, 0),
+    downsample: float = 1.0,
+    classes: str | Iterable[str] | None = None,
+    coverage: bool = False,
+) -> NDArray[Any]:
+    """Draw annotations as a mask: what lies in at least one of them.
+
+    Parameters
+    ----------
+    annotations : Annotation, shapely geometry, or several of them
+        Points have no area: they are left out, with a warning.
+    shape : (int, int)
+        Rows and columns of the mask.
+    mpp : float, optional
+        Micrometres per pixel at full resolution; needed for lines only.
+    line_width : float, optional
+        Micrometres: lines are widened by half of it on either side, and not lengthened.
+    offset : (float, float)
+        x, y of the mask's upper left corner in pixels of full resolution, as in OpenSlide.
+    downsample : float
+        Pixels of full resolution along the side of one of the mask's; 4 for a level of a quarter.
+    classes : str or sequence of str, optional
+        Take the annotations with these classifications.
+    coverage : bool
+        Give the share of each pixel's area instead. ``rasterize(..., coverage=True) > 0`` is every
+        pixel that an annotation touches.
+
+    Returns
+    -------
+    ndarray of shape (H, W)
+        bool: whether the pixel's centre is inside. A centre on an outline belongs to what is to the
+        right of it or below it, so that polygons that share a side share no pixel. With `coverage`,
+        float64 in [0, 1], exact to rounding, which :func:`map_score` takes as it is.
+
+    Raises
+    ------
+    InvalidInputError
+        Lines without `line_width` and `mpp`, classes that no annotation has, or a `shape`,
+        `offset` or `downsample` that is none.
+
+    Examples
+    --------
+    >>> from shapely import LineString, Polygon
+    >>> from membrane_xai.annotations import rasterize
+    >>> triangle = Polygon([(0, 0), (2, 0), (0, 2)])
+    >>> rasterize(triangle, (2, 2), coverage=True)
+    array([[1. , 0.5],
+           [0.5, 0. ]])
+
+    The centres of two pixels lie on the long side, to the left of what is outside.
+
+    >>> rasterize(triangle, (2, 2)).astype(int)
+    array([[1, 0],
+           [0, 0]])
+
+    A membrane drawn as a line, one micrometre wide at 0.5 micrometres per pixel:
+
+    >>> rasterize(LineString([(0, 2), (3, 2)]), (4, 4), mpp=0.5, line_width=1).astype(int)
+    array([[0, 0, 0, 0],
+           [1, 1, 1, 0],
+           [1, 1, 1, 0],
+           [0, 0, 0, 0]])
+    """
+    window = check_window(shape, offset, downsample)
+    half_width = _half_width(line_width, mpp)
+    chosen = of_classes(as_annotations(annotations), classes)
+    polygons = in_window(polygons_of(chosen, half_width), window)
+    if not coverage:
+        return np.asarray(centre_counts(polygon_edges(polygons), window) > 0.5)
+    areas = pixel_areas(polygon_edges(united(polygons, window)), window.shape)
+    return np.clip(areas, 0, 1)  # sums of pieces miss 0 and 1 by rounding
+
+
+def vectorize(
+    mask: Any,
+    *,
+    classification: str = "Membrane",
+    color: tuple[int, int, int] = (200, 0, 0),
+    object_type: str = "annotation",
+    threshold: float = 0.5,
+    offset: tuple[float, float] = (0, 0),
+    downsample: float = 1.0,
+    simplify: float | None = None,
+    min_area: float = 0,
+    measurements: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Turn a mask into outlines that QuPath opens.
+
+    Outlines follow the edges of the pixels, so that :func:`rasterize` gives the same mask back.
+
+    Parameters
+    ----------
+    mask : array of shape (H, W)
+        bool or fractions: one object for all that hangs together by edges or corners (8-connected).
+        Integers are labels: one object for each, 0 is background.
+    classification, color : str, (int, int, int)
+        QuPath's class and its red, green and blue.
+    object_type : {"annotation", "detection"}
+        QuPath handles many thousand detections better than annotations.
+    threshold : float in [0, 1]
+        From which fraction a pixel is in.
+    offset, downsample
+        Of the mask, as in :func:`rasterize`.
+    simplify : float, optional
+        Leave out corners that lie within this many pixels of full resolution of the outline
+        without them. The mask that comes back is then no longer exact.
+    min_area : float
+        Leave out objects of fewer pixels of the mask.
+    measurements : mapping of str to float or array of shape (H, W), optional
+        What QuPath is to show for each object: a number, or the mean of a map over the object. What
+        is not finite is left out, JSON has no word for it.
+
+    Returns
+    -------
+    dict
+        A GeoJSON FeatureCollection for :func:`write_geojson`. Pixels that touch at a corner only
+        make parts of a MultiPolygon. Outer rings run counter-clockwise in (x, y), holes clockwise
+        (RFC 7946). The same object gets the same id each time.
+
+    Raises
+    ------
+    InvalidInputError
+        A mask with NaN, outside [0, 1], or with negative labels; measurements of another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.annotations import rasterize, read_annotations, vectorize
+    >>> mask = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+    >>> outlines = vectorize(mask)
+    >>> outlines["features"][0]["geometry"]["coordinates"]
+    [[[3, 0], [3, 3], [0, 3], [0, 0], [3, 0]], [[1, 1], [1, 2], [2, 2], [2, 1], [1, 1]]]
+    >>> bool((rasterize(read_annotations(outlines), mask.shape) == mask).all())
+    True
+    >>> vectorize(np.zeros((2, 2), bool))["features"]  # nothing to outline is no error
+    []
+    """
+    check_choice(object_type, "object_type", ("annotation", "detection"))
+    check_fraction(threshold, "threshold")
+    check_distance(min_area, "min_area")
+    if simplify is not None:
+        check_distance(simplify, "simplify")
+    objects = mask_objects(mask, threshold)
+    window = check_window(objects.labels.shape, offset, downsample)
+    properties = {
+        "objectType": object_type,
+        "classification": {"name": classification, "color": list(color)},
+    }
+    features = features_of(objects, window, properties, simplify, measurements or {})
+    large = np.bincount(objects.labels.ravel())[objects.values] >= min_area
+    kept = [feature for feature, keep in zip(features, large, strict=True) if keep]
+    return {"type": "FeatureCollection", "features": kept}
+
+
+def write_geojson(path: str | Path, annotations: Any) -> Path:
+    """Write annotations for QuPath, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        A name that ends in ``.gz`` is compressed.
+    annotations : dict, Annotation, shapely geometry, or several
+        What :func:`vectorize` or :func:`read_annotations` returned.
+
+    Returns
+    -------
+    pathlib.Path
+        The path.
+
+    Raises
+    ------
+    InvalidInputError
+        Something that JSON cannot hold, such as NaN outside the measurements, which are dropped.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from shapely import box
+    >>> from membrane_xai.annotations import Annotation, read_annotations, write_geojson
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_geojson(f"{folder}/cells.geojson", Annotation(box(0, 0, 2, 1), "Tumor"))
+    ...     [found] = read_annotations(path)
+    >>> found.classification, found.geometry.area
+    ('Tumor', 2.0)
+    """
+    if not isinstance(annotations, Mapping):
+        features = [_geojson.to_feature(item) for item in as_annotations(annotations)]
+        annotations = {"type": "FeatureCollection", "features": features}
+    try:
+        data = json.dumps(annotations, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"annotations cannot be written as JSON: {error}") from None
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        # without the time of writing, the same annotations give the same bytes
+        temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    return path
+
+
+def consensus(masks: Sequence[Any], *, regions: Sequence[Any] | None = None) -> Consensus:
+    """Combine the masks of several annotators into the share of them who marked each pixel.
+
+    Parameters
+    ----------
+    masks : sequence of arrays of shape (H, W)
+        One for each annotator, bool or fractions, as :func:`rasterize` gives them.
+    regions : sequence of arrays of shape (H, W), optional
+        Where each annotator looked, bool; everywhere by default. An annotator counts in no pixel
+        outside, instead of counting as having seen no membrane.
+
+    Returns
+    -------
+    Consensus
+        Its `mask` and `region` are what :func:`map_score` takes.
+
+    Raises
+    ------
+    InvalidInputError
+        No mask, masks of unequal shape, outside [0, 1] or with NaN, or as many regions as there are
+        not masks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.annotations import consensus
+    >>> first, second = np.array([[1, 1, 0]], bool), np.array([[1, 0, 0]], bool)
+    >>> consensus([first, second]).mask
+    array([[1. , 0.5, 0. ]])
+
+    The second did not look at the pixel in the middle, and nobody at the last.
+
+    >>> looked = [np.array([[1, 1, 0]], bool), np.array([[1, 0, 0]], bool)]
+    >>> both = consensus([first, second], regions=looked)
+    >>> both.mask, both.region
+    (array([[1., 1., 0.]]), array([[ True,  True, False]]))
+    """
+    marked = _stack(masks, "masks")
+    looked = np.ones(marked.shape, bool) if regions is None else _stack(regions, "regions") > 0
+    if looked.shape != marked.shape:
+        raise InvalidInputError(
+            f"regions has {len(looked)} of shape {looked.shape[1:]}; "
+            f"it takes {len(marked)} of shape {marked.shape[1:]}, like masks"
+        )
+    count = looked.sum(axis=0)
+    mean = np.where(looked, marked, 0).sum(axis=0) / np.maximum(count, 1)
+    return Consensus(mean, count > 0, count)
+
+
+def _stack(maps: Sequence[Any], name: str) -> NDArray[np.float64]:
+    arrays = [to_numpy(as_array(x)) for x in maps]
+    if not arrays:
+        raise InvalidInputError(f"{name} is empty; it takes one map for each annotator")
+    for i, array in enumerate(arrays):
+        check_maps(array, f"{name}[{i}]")
+        check_unit_interval(array, f"{name}[{i}]")
+        if array.ndim != 2 or array.shape != arrays[0].shape:
+            raise InvalidInputError(
+                f"{name}[{i}] has shape {array.shape}, {name}[0] has {arrays[0].shape}; "
+                f"it takes (H, W), the same for all"
+            )
+        if not np.isfinite(array).all():
+            raise InvalidInputError(f"{name}[{i}] has NaN or infinity")
+    return np.stack(arrays).astype(float)
+
+
+def _half_width(line_width: Any, mpp: Any) -> float | None:
+    """Return half the width of lines in pixels of full resolution; None where it is not given."""
+    for value, name in ((line_width, "line_width"), (mpp, "mpp")):
+        if value is not None and not (is_real(value) and value > 0):
+            raise InvalidInputError(f"{name} is {value!r}; it takes a positive number")
+    if line_width is None or mpp is None:
+        return None
+    return float(line_width) / float(mpp) / 2
+
+
+def _is_features(source: Any) -> bool:
+    return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)

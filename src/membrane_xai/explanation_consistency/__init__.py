@@ -1,0 +1,297 @@
+"""Explainer and images in, Explanation Consistency (EC) of each image out.
+
+Along two axes: perturbations that should not change an explanation, and magnifications of the same
+field. Along the third, images of one class, see ``ec_score(cams, groups=...)``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from membrane_xai._backend.checks import check_mpp, is_count
+from membrane_xai._backend.status import check_on_undefined
+from membrane_xai._disk.progress import progress as progress_bar
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.explanation_consistency._agreement import (
+    Agreement,
+    Measure,
+    agree,
+    raise_undefined,
+)
+from membrane_xai.explanation_consistency._explainers import (
+    Explain,
+    batches,
+    check_image,
+    explain_images,
+    explain_views,
+)
+from membrane_xai.explanation_consistency._fields import scaled
+from membrane_xai.explanation_consistency._magnifications import (
+    ScalePair,
+    check_magnifications,
+    compare_scales,
+    one_map,
+)
+from membrane_xai.explanation_consistency._results import (
+    MagnificationConsistency,
+    PerturbationConsistency,
+)
+from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.perturb._perturbation import Perturbation
+
+__all__ = [
+    "MagnificationConsistency",
+    "PerturbationConsistency",
+    "magnification_consistency",
+    "perturbation_consistency",
+]
+
+
+def perturbation_consistency(
+    explain: Explain,
+    images: Any,
+    perturbations: Sequence[Perturbation],
+    *,
+    similarity: str = "pearson",
+    reference: str | None = "original",
+    targets: Sequence[Any] | None = None,
+    k: float = 0.1,
+    batch_size: int = 16,
+    on_undefined: str = "nan",
+    progress: bool = False,
+) -> PerturbationConsistency:
+    r"""Measure how little an explanation changes when its image is perturbed.
+
+    With A the map of the image, :math:`A_p` the map of the image under perturbation p, brought back
+    by :math:`R_p`, and :math:`V_p` the pixels where the perturbed image shows the original:
+
+    .. math:: \mathrm{EC} = \frac{1}{P} \sum_p s\big(A|_{V_p},\; (R_p A_p)|_{V_p}\big)
+
+    Parameters
+    ----------
+    explain : callable
+        Images of one shape, (n, H, W, 3) uint8, to n maps: (n, h, w), (n, 1, h, w) or a list of
+        (h, w), of any array library. It should explain one and the same class in all views: with
+        `targets` it is called as ``explain(rgb, targets)``.
+    images : array (N, H, W, 3), or iterable of (H, W, 3)
+        uint8. Shapes may differ; those of one shape in a batch are explained together.
+    perturbations : sequence of Perturbation
+        At least one, see :mod:`membrane_xai.perturb`.
+    similarity, k
+        As in :func:`ec_score`, of the valid pixels alone: a fraction `k` is one of those. "ssim"
+        compares windows of whole maps and takes only perturbations that are valid everywhere.
+    reference : "original" or None
+        None averages over all pairs of views, the image as it is among them, each on the pixels
+        that are valid in both.
+    targets : sequence of N, optional
+        What is explained in each image, such as the class that is predicted for it unperturbed.
+    batch_size : int
+        Images, at most, that are explained in one call.
+    on_undefined : {"nan", "raise"}
+        What to do about pairs without a similarity.
+    progress : bool
+        Whether to show a bar on stderr while it is a terminal.
+
+    Returns
+    -------
+    PerturbationConsistency
+        EC by image, in [-1, 1] ([0, 1] for the similarities of sets), higher is better; with the
+        similarity, valid share and status of every perturbation.
+
+    Raises
+    ------
+    InvalidInputError
+        Images, perturbations or options that do not fit, or something else than one map per image.
+    UndefinedScoreError
+        Pairs without a similarity, with ``on_undefined="raise"``.
+
+    Notes
+    -----
+    A map that is constant on the compared pixels has no direction, and one with NaN or infinity
+    there no value: such pairs are NaN, have a status, and are left out of the mean. If maps of the
+    views differ in size, the coarser one is upsampled, and pixels that need undefined ones are not
+    compared.
+
+    Examples
+    --------
+    Darkness follows its pixels wherever they go, a fixed spot does not:
+
+    >>> import numpy as np
+    >>> from membrane_xai import perturbation_consistency
+    >>> from membrane_xai.perturb import horizontal_flip, translation
+    >>> image = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    >>> views = [horizontal_flip(), translation(0, 0.5)]
+    >>> found = perturbation_consistency(lambda rgb: 255.0 - rgb.mean(axis=-1), image, views)
+    >>> found.ec.round(6), found.valid_share
+    (array([1.]), array([[1. , 0.5]]))
+    >>> spot = np.zeros((1, 4, 4))
+    >>> spot[0, 1, 1] = 1
+    >>> found = perturbation_consistency(lambda rgb: spot, image, views)
+    >>> found.similarity.round(3), found.status
+    (array([[-0.067,    nan]]), array([['ok', 'flat_map']], dtype='<U10'))
+    """
+    measure = _measure(similarity, k)
+    steps = _check_perturbations(perturbations)
+    _check_reference(reference)
+    check_on_undefined(on_undefined)
+    found: list[Agreement] = []
+
+    def add(batch: list[Any], chosen: list[Any] | None) -> None:
+        views = explain_views(explain, batch, steps, chosen)
+        found.extend(agree(one_map(labelled), measure, reference) for labelled in views)
+
+    _over_batches(images, targets, batch_size, progress, add)
+    result = PerturbationConsistency.of(found, [step.name for step in steps], similarity, reference)
+    if on_undefined == "raise":
+        raise_undefined(result.status, result.perturbations)
+    return result
+
+
+def magnification_consistency(
+    explain: Explain,
+    images: Any,
+    *,
+    mpp: float,
+    magnifications: Sequence[float] = (10, 20, 40),
+    window: int | None = None,
+    similarity: str = "pearson",
+    targets: Sequence[Any] | None = None,
+    k: float = 0.1,
+    batch_size: int = 16,
+    on_undefined: str = "nan",
+    progress: bool = False,
+) -> MagnificationConsistency:
+    """Measure how far explanations of one field agree between objectives.
+
+    Each image is reduced, by the mean over areas, to ``10 / magnification`` micrometres per pixel:
+    10x is 1, 40x is 0.25. The maps of two magnifications are registered in micrometres: on the
+    field that both show, in cells as large as the coarser map's, each map is averaged over every
+    cell. EC is the mean similarity over the pairs of magnifications.
+
+    Parameters
+    ----------
+    explain, images, targets, batch_size, on_undefined, progress
+        As in :func:`perturbation_consistency`.
+    mpp : float
+        Micrometres per pixel of the images.
+    magnifications : sequence of numbers
+        At least two, different. At most 10 % finer than the images, which have no more detail than
+        they have; there an image is shown as it is.
+    window : int, optional
+        Pixels along each side of the explainer's input: at every magnification the central window
+        is explained, so a higher one shows a smaller field. By default the whole image is.
+    similarity, k
+        As in :func:`ec_score`, between registered maps.
+
+    Returns
+    -------
+    MagnificationConsistency
+        EC by image, at most 1, higher is better; with the similarity, overlap and status of every
+        pair of magnifications.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`perturbation_consistency`; also for magnifications that the images do not allow
+        and windows that do not fit into them.
+    UndefinedScoreError
+        Pairs without a similarity, with ``on_undefined="raise"``.
+
+    Notes
+    -----
+    Of a coarse map that overlaps with a fine one in a few cells only, little can be said: look at
+    `cells`. A single common cell is "flat_map".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import magnification_consistency
+    >>> image = np.zeros((1, 64, 64, 3), np.uint8)  # 16 micrometres
+    >>> image[0, 32:, 16:] = 100
+    >>> def brightness(rgb):
+    ...     return rgb.mean(axis=-1)
+    >>> found = magnification_consistency(brightness, image, mpp=0.25)
+    >>> found.ec.round(6)
+    array([1.])
+
+    An explainer with a window of 16 pixels sees 16, 8 and 4 micrometres; in the smallest field this
+    image has an edge in one direction only, and in the grid of 10x it is 4 cells wide:
+
+    >>> found = magnification_consistency(brightness, image, mpp=0.25, window=16)
+    >>> for row in found.table():
+    ...     print(row["pair"], row["overlap_rows_um"], row["overlap_share"], row["cells"])
+    10x-20x 8.0 0.25 8x8
+    10x-40x 4.0 0.0625 4x4
+    20x-40x 4.0 0.25 8x8
+    """
+    measure = _measure(similarity, k)
+    mpp = check_mpp(mpp)
+    scales = check_magnifications(magnifications, mpp)
+    if window is not None and (not is_count(window) or window < 1):
+        raise InvalidInputError(f"window is {window!r}; it takes a positive integer, pixels")
+    check_on_undefined(on_undefined)
+    found: list[list[ScalePair]] = []
+
+    def add(batch: list[Any], chosen: list[Any] | None) -> None:
+        maps, fields = [], []
+        for scale in scales:
+            views = [scaled(image, mpp, scale, window) for image in batch]
+            explained = explain_images(explain, [view for view, _ in views], chosen)
+            maps.append([one_map(labelled) for labelled in explained])
+            fields.append([field for _, field in views])
+        by_image = zip(zip(*maps, strict=True), zip(*fields, strict=True), strict=True)
+        found.extend(compare_scales(one, field, measure) for one, field in by_image)
+
+    _over_batches(images, targets, batch_size, progress, add)
+    result = MagnificationConsistency.of(found, scales, similarity)
+    if on_undefined == "raise":
+        raise_undefined(result.status, result.pairs)
+    return result
+
+
+def _check_perturbations(perturbations: Any) -> tuple[Perturbation, ...]:
+    """Return perturbations as a tuple, or raise."""
+    steps = () if isinstance(perturbations, Perturbation) else tuple(perturbations)
+    if not steps or not all(isinstance(step, Perturbation) for step in steps):
+        raise InvalidInputError(
+            f"perturbations is {perturbations!r}; it takes a sequence of Perturbation, not empty"
+        )
+    return steps
+
+
+def _measure(similarity: str, k: float) -> Measure:
+    named_similarity(similarity, k)
+    return Measure(similarity, k)
+
+
+def _check_reference(reference: Any) -> None:
+    if reference is not None and not (isinstance(reference, str) and reference == "original"):
+        raise InvalidInputError(f"reference is {reference!r}; it takes 'original' or None")
+
+
+def _over_batches(
+    images: Any,
+    targets: Sequence[Any] | None,
+    batch_size: int,
+    shown: bool,
+    add: Callable[[list[Any], list[Any] | None], None],
+) -> None:
+    """Call `add` for every batch of images with its targets."""
+    if targets is not None and hasattr(images, "__len__") and len(images) != len(targets):
+        raise InvalidInputError(f"targets has {len(targets)} values for {len(images)} images")
+    if getattr(images, "ndim", 4) != 4:
+        raise InvalidInputError(
+            f"images has shape {tuple(images.shape)}; it takes (N, H, W, 3) or a list of "
+            f"(H, W, 3): [image] for a single one"
+        )
+    checked = (check_image(image, f"images[{i}]") for i, image in enumerate(images))
+    done = 0
+    with progress_bar(len(images) if hasattr(images, "__len__") else None, shown=shown) as show:
+        for batch in batches(checked, batch_size):
+            chosen = None if targets is None else list(targets[done : done + len(batch)])
+            if chosen is not None and len(chosen) < len(batch):
+                raise InvalidInputError(f"targets has {done + len(chosen)} values for more images")
+            add(batch, chosen)
+            done += len(batch)
+            show(done, "explaining")
+    if not done:
+        raise InvalidInputError("images is empty; it takes at least one image")

@@ -1,0 +1,173 @@
+"""Explainers: how they are called, and what they may give."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from membrane_xai._backend.arrays import (
+    Array,
+    as_array,
+    check_maps,
+    is_dask_array,
+    is_map_list,
+    squeeze_channel,
+    to_numpy,
+)
+from membrane_xai._backend.checks import is_count
+from membrane_xai._backend.containers import is_dataarray
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.perturb._perturbation import Bools, Perturbation, Rgb, everywhere
+
+__all__ = [
+    "Explain",
+    "View",
+    "as_map",
+    "batches",
+    "check_image",
+    "explain_images",
+    "explain_views",
+    "view_of",
+]
+
+Explain = Callable[..., Any]
+"""(n, H, W, 3) uint8, and a list of n targets if there are any -> n maps, or label -> n maps."""
+
+
+class View(NamedTuple):
+    """A map in the geometry of the original image."""
+
+    map: Array
+    """(h, w)."""
+    valid: Bools
+    """(h, w): where the view shows the original."""
+
+
+def batches(items: Iterable[Any], size: Any) -> Iterator[list[Any]]:
+    """Yield items, `size` at a time."""
+    if not is_count(size) or size < 1:
+        raise InvalidInputError(f"batch_size is {size!r}; it takes a positive integer")
+    rest = iter(items)
+    while batch := list(islice(rest, int(size))):
+        yield batch
+
+
+def check_image(image: Any, name: str) -> Rgb:
+    """Return an (H, W, 3) uint8 image as a NumPy array, or raise."""
+    rgb = np.asarray(image)
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[-1] != 3 or 0 in rgb.shape:
+        raise InvalidInputError(
+            f"{name} has shape {rgb.shape} and dtype {rgb.dtype}; it takes (H, W, 3) of uint8, "
+            f"not empty"
+        )
+    return rgb
+
+
+def explain_views(
+    explain: Explain,
+    images: Sequence[Rgb],
+    perturbations: Sequence[Perturbation],
+    targets: Sequence[Any] | None = None,
+) -> list[dict[Any, list[View]]]:
+    """Explain images and their perturbed views; by image, a mapping from label to its views.
+
+    The first view is the image as it is. The label is None for an explainer without labels.
+    """
+    original = explain_images(explain, images, targets)
+    views = [{label: [view_of(one)] for label, one in maps.items()} for maps in original]
+    for perturbation in perturbations:
+        changed = [perturbation.apply(image) for image in images]
+        for found, maps in zip(views, explain_images(explain, changed, targets), strict=True):
+            if set(maps) != set(found):
+                raise InvalidInputError(
+                    f"explain gave labels {list(maps)} for {perturbation.name}, but {list(found)} "
+                    f"for the image as it is; they must be the same"
+                )
+            for label, one in maps.items():
+                found[label].append(_restored(perturbation, one))
+    return views
+
+
+def view_of(one: Array) -> View:
+    """Return a map as the view of an image as it is."""
+    return View(one, everywhere(_grid(one)))
+
+
+def as_map(given: Any, method: str) -> Array:
+    """Return a map that was there before explaining as (h, w), or raise."""
+    array = _computed(given)
+    name = f"a map of {method!r}"
+    check_maps(array, name)
+    array = array[0, ...] if array.ndim == 3 and array.shape[0] == 1 else array
+    if array.ndim != 2:
+        raise InvalidInputError(f"{name} has shape {tuple(array.shape)}; it takes (h, w)")
+    return array
+
+
+def explain_images(
+    explain: Explain, images: Sequence[Rgb], targets: Sequence[Any] | None = None
+) -> list[dict[Any, Array]]:
+    """Explain images of any shapes, those of one shape at once; by image, label -> (h, w) map."""
+    found: list[dict[Any, Array]] = [{} for _ in images]
+    for members in _by_shape(images):
+        batch = np.stack([images[i] for i in members])
+        chosen = () if targets is None else ([targets[i] for i in members],)
+        given = explain(batch, *chosen)
+        labelled = given if isinstance(given, Mapping) else {None: given}
+        for label, maps in labelled.items():
+            for i, one in zip(members, _as_maps(maps, len(members)), strict=True):
+                found[i][label] = one
+    return found
+
+
+def _restored(perturbation: Perturbation, one: Array) -> View:
+    view = View(perturbation.restore(one), np.asarray(perturbation.valid(_grid(one)), bool))
+    if view.valid.shape != tuple(view.map.shape):
+        raise InvalidInputError(
+            f"perturbation {perturbation.name!r} restores a map of shape {tuple(view.map.shape)}, "
+            f"but its valid region has {view.valid.shape}; they must be equal"
+        )
+    return view
+
+
+def _by_shape(images: Iterable[Rgb]) -> list[list[int]]:
+    members: dict[tuple[int, ...], list[int]] = {}
+    for i, image in enumerate(images):
+        members.setdefault(image.shape, []).append(i)
+    return list(members.values())
+
+
+def _as_maps(given: Any, count: int) -> list[Array]:
+    """Split what an explainer gave into `count` maps (h, w)."""
+    name = "what explain returned"
+    if is_map_list(given):
+        maps = [_computed(one) for one in given]
+    else:
+        array = _computed(given)
+        check_maps(array, name)
+        array = squeeze_channel(array, name)
+        if array.ndim != 3:
+            raise InvalidInputError(
+                f"{name} has shape {tuple(array.shape)} for {count} images; it takes (n, h, w), "
+                f"(n, 1, h, w) or a list of (h, w)"
+            )
+        maps = [array[i, ...] for i in range(array.shape[0])]
+    if len(maps) != count:
+        raise InvalidInputError(f"{name} has {len(maps)} maps for {count} images")
+    for i, one in enumerate(maps):
+        check_maps(one, f"{name}, map {i},")
+        if one.ndim != 2:
+            raise InvalidInputError(
+                f"{name}, map {i}, has shape {tuple(one.shape)}; in a list each map is (h, w)"
+            )
+    return maps
+
+
+def _computed(given: Any) -> Array:
+    array = as_array(given.data if is_dataarray(given) else given)
+    return to_numpy(array) if is_dask_array(array) else array
+
+
+def _grid(one: Array) -> tuple[int, int]:
+    return int(one.shape[0]), int(one.shape[1])

@@ -1,0 +1,171 @@
+"""What comparisons of explanations give: a number an image, and the pairs behind it."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai.explanation_consistency._agreement import Agreement, mean_of
+from membrane_xai.explanation_consistency._magnifications import ScalePair, scale_ec
+
+__all__ = ["MagnificationConsistency", "PerturbationConsistency"]
+
+Floats = NDArray[np.float64]
+Words = NDArray[np.str_]
+_WORD = "<U10"
+
+
+@dataclass(frozen=True, slots=True)
+class PerturbationConsistency:
+    """Explanation Consistency of N images under P perturbations, as NumPy arrays.
+
+    Attributes
+    ----------
+    ec : ndarray of shape (N,)
+        Mean similarity, higher is better; NaN where no pair is defined.
+    similarity : ndarray of shape (N, P)
+        Of each perturbation's map with the original's; NaN where undefined.
+    valid_share : ndarray of shape (N, P)
+        Share of the map that was compared, in [0, 1].
+    status : ndarray of str, shape (N, P)
+        "ok", "flat_map" (constant on the compared pixels; see :func:`ec_score` for other
+        similarities), "no_overlap" (no valid pixel) or "non_finite".
+    n_pairs, n_undefined : ndarray of int, shape (N,)
+        Pairs in the mean, and those left out of it.
+    perturbations : tuple of str
+        Names, in order.
+    measure : str
+        The similarity.
+    reference : str or None
+        "original", or None for all pairs of views.
+    """
+
+    ec: Floats
+    similarity: Floats
+    valid_share: Floats
+    status: Words
+    n_pairs: NDArray[np.int64]
+    n_undefined: NDArray[np.int64]
+    perturbations: tuple[str, ...]
+    measure: str
+    reference: str | None
+
+    @classmethod
+    def of(
+        cls, found: Sequence[Agreement], names: Sequence[str], measure: str, reference: str | None
+    ) -> "PerturbationConsistency":
+        """Lay out what was found of each image."""
+        pairs = [one.with_original for one in found]
+        return cls(
+            np.array([one.ec for one in found]),
+            np.array([[pair.similarity for pair in row] for row in pairs]),
+            np.array([[pair.valid_share for pair in row] for row in pairs]),
+            np.array([[pair.reason for pair in row] for row in pairs], _WORD),
+            np.array([one.n_pairs for one in found]),
+            np.array([one.n_undefined for one in found]),
+            tuple(names),
+            measure,
+            reference,
+        )
+
+    @property
+    def mean(self) -> float:
+        """Mean EC of the images that have one; NaN if none has."""
+        return mean_of(self.ec)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each image and perturbation, in plain values."""
+        return [
+            {
+                "image": i,
+                "perturbation": name,
+                "similarity": float(self.similarity[i, j]),
+                "valid_share": float(self.valid_share[i, j]),
+                "status": str(self.status[i, j]),
+                "ec": float(self.ec[i]),
+            }
+            for i in range(len(self.ec))
+            for j, name in enumerate(self.perturbations)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class MagnificationConsistency:
+    """Explanation Consistency of N images between objectives, as NumPy arrays.
+
+    Attributes
+    ----------
+    ec : ndarray of shape (N,)
+        Mean similarity over the pairs of magnifications, higher is better; NaN where none is
+        defined.
+    similarity : ndarray of shape (N, Q)
+        Of each pair of magnifications; NaN where undefined.
+    overlap_um : ndarray of shape (N, Q, 2)
+        Height and width of the field that both show, in micrometres.
+    overlap_share : ndarray of shape (N, Q)
+        Area of that field over the area of the larger of the two, in (0, 1].
+    cells : ndarray of int, shape (N, Q, 2)
+        Rows and columns of the grid on which the maps are compared.
+    status : ndarray of str, shape (N, Q)
+        "ok", "flat_map" or "non_finite", as in :class:`PerturbationConsistency`.
+    pairs : tuple of str
+        Names such as "10x-40x", in order.
+    magnifications : tuple of float
+        As given.
+    measure : str
+        The similarity.
+    """
+
+    ec: Floats
+    similarity: Floats
+    overlap_um: Floats
+    overlap_share: Floats
+    cells: NDArray[np.int64]
+    status: Words
+    pairs: tuple[str, ...]
+    magnifications: tuple[float, ...]
+    measure: str
+
+    @classmethod
+    def of(
+        cls, found: Sequence[Sequence[ScalePair]], magnifications: Sequence[float], measure: str
+    ) -> "MagnificationConsistency":
+        """Lay out what was found of each image."""
+        names = (f"{a:g}x-{b:g}x" for a, b in itertools.combinations(magnifications, 2))
+        return cls(
+            np.array([scale_ec(row) for row in found]),
+            np.array([[pair.similarity for pair in row] for row in found]),
+            np.array([[pair.overlap_um for pair in row] for row in found]),
+            np.array([[pair.overlap_share for pair in row] for row in found]),
+            np.array([[pair.cells for pair in row] for row in found]),
+            np.array([[pair.reason for pair in row] for row in found], _WORD),
+            tuple(names),
+            tuple(magnifications),
+            measure,
+        )
+
+    @property
+    def mean(self) -> float:
+        """Mean EC of the images that have one; NaN if none has."""
+        return mean_of(self.ec)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each image and pair of magnifications, in plain values."""
+        return [
+            {
+                "image": i,
+                "pair": name,
+                "similarity": float(self.similarity[i, j]),
+                "overlap_rows_um": float(self.overlap_um[i, j, 0]),
+                "overlap_columns_um": float(self.overlap_um[i, j, 1]),
+                "overlap_share": float(self.overlap_share[i, j]),
+                "cells": "x".join(str(side) for side in self.cells[i, j]),
+                "status": str(self.status[i, j]),
+                "ec": float(self.ec[i]),
+            }
+            for i in range(len(self.ec))
+            for j, name in enumerate(self.pairs)
+        ]

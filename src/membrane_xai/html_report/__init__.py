@@ -1,0 +1,304 @@
+"""A study as one HTML page to look at: numbers, figures, images with their maps, the whole table.
+
+The page is a single file that asks nothing of the network. Research use only.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from membrane_xai import __version__
+from membrane_xai._backend.checks import is_count
+from membrane_xai._backend.status import STATUSES
+from membrane_xai._disk.atomic import atomic_path
+from membrane_xai._disk.progress import progress as progress_bar
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.html_report._chart import Chart, number
+from membrane_xai.html_report._encoding import LEVELS
+from membrane_xai.html_report._figures import context_chart, distribution_charts, ec_chart
+from membrane_xai.html_report._gallery import (
+    DAB_LIMIT,
+    chosen,
+    payload,
+    plain_row,
+    view_of,
+    views_of,
+)
+from membrane_xai.html_report._series import (
+    Patch,
+    by_image,
+    cases_of,
+    groups_of,
+    label_columns,
+    patches_of,
+    series_of,
+    shown_columns,
+    values_of,
+)
+from membrane_xai.html_report._summary import SCORES, Nulls, part_of
+from membrane_xai.study import StudyResult, read_study
+from membrane_xai.tables import provenance
+
+__all__ = ["write_html_report"]
+
+_CASES = 6
+"""The worst and the best of each method that are shown."""
+_STATUSES = (*STATUSES, "error")
+_ELSEWHERE = ("about", "membrane-xai")
+"""Settings that the page shows by themselves."""
+_PACKAGES = ("jinja2", "pillow", "scikit-image")
+
+
+def write_html_report(
+    study: str | Path,
+    out: str | Path,
+    *,
+    title: str | None = None,
+    command: str | None = None,
+    most: int = 1000,
+    date: datetime | None = None,
+    progress: bool = False,
+) -> Path:
+    """Write a study as one HTML page: summary, figures, gallery, table and provenance.
+
+    Parameters
+    ----------
+    study : path
+        The folder that :func:`membrane_xai.evaluate` kept with ``out=``. With ``views=True`` it has
+        the images, which the page then shows with their maps; columns that `labels` added, such as
+        ``score`` and ``magnification``, get figures of their own.
+    out : path
+        The page; its folder is made, and a file there is replaced whole or not at all.
+    title : str, optional
+        Heading of the page; by default it names the folder.
+    command : str, optional
+        What was run, for the provenance.
+    most : int
+        Images in the gallery, from 0: the worst and the best by relative MAP first, then in the
+        order of the table. The table has all. An image of 224 pixels takes some 40 kB.
+    date : datetime, optional
+        Written into the page; now by default. With the same study and date the page is the same,
+        byte for byte.
+    progress : bool
+        Whether to show a bar on stderr while it is a terminal.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no study, it has no rows, or `most` is no integer from 0.
+    MissingDependencyError
+        jinja2 is not installed: ``pip install "membrane-xai[report]"``.
+
+    Notes
+    -----
+    Means have 95 % intervals by :func:`membrane_xai.summarize`, over groups where every row has
+    one. Where a method has several rows for an image, one for each class, its classes are kept
+    apart. MAP stands beside chance and ceiling throughout.
+
+    The page computes MAP at a threshold itself. For maps of up to 1024 pixels it repeats the
+    arithmetic of :func:`membrane_xai.map_score`, rounding included; of larger ones it has, for each
+    pixel, the last of the thresholds 0, 0.01, ... 1 that it reaches.
+
+    Names from the study are escaped, and a content security policy allows the page its own script
+    and style alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import evaluate
+    >>> from membrane_xai.html_report import write_html_report
+    >>> folder = getfixture("tmp_path")
+    >>> image = np.full((8, 8, 3), 240, np.uint8)
+    >>> image[:, 2:4] = 90
+    >>> methods = {"<darkness>": lambda rgb: 240.0 - rgb.mean(axis=-1)}
+    >>> masks = [image[..., 0] < 200, np.zeros((8, 8), bool)]
+    >>> _ = evaluate(methods, [image, image], masks, out=folder / "study", views=True)
+    >>> page = write_html_report(folder / "study", folder / "report.html", title="Two images")
+    >>> text = page.read_text(encoding="utf-8")
+    >>> "<title>Two images</title>" in text, "&lt;darkness&gt;" in text, "<darkness>" in text
+    (True, True, False)
+    >>> write_html_report(folder, folder / "report.html")
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: study is '...'; no study has been kept there
+    """
+    if not is_count(most) or most < 0:
+        raise InvalidInputError(f"most is {most!r}; it takes an integer from 0")
+    environment = _environment()
+    folder = Path(study)
+    found = _read(folder)
+    when = datetime.now(UTC) if date is None else date
+    name = f"Membrane audit: {folder.resolve().name}" if title is None else title
+    made = _Page(folder, found, most)
+    with progress_bar(2 * len(made.shown), shown=progress) as show:
+        context = made.context(show) | {
+            "title": name,
+            "date": when.strftime("%Y-%m-%d %H:%M %Z").strip(),
+            "provenance": _provenance(found, command, made.patches),
+        }
+        with atomic_path(Path(out)) as temporary, temporary.open("w", encoding="utf-8") as file:
+            template = environment.get_template("page.html.j2")
+            file.writelines(template.generate(_assets() | context))
+    return Path(out)
+
+
+class _Page:
+    """What the template shows of a study."""
+
+    def __init__(self, folder: Path, study: StudyResult, most: int) -> None:
+        self._folder = folder
+        self._rows = by_image(study.rows)
+        self._negative = study.settings.get("negative", "clip")
+        self._series = series_of(self._rows)
+        self._cases = [(one, *cases_of(one, _CASES)) for one in self._series]
+        self.patches = patches_of(self._rows)
+        self._kept_views = bool(study.settings.get("views"))
+        first = [row["key"] for _, low, high in self._cases for row in (*low, *high)]
+        self.shown = chosen(self.patches, first, most) if self._kept_views else []
+
+    def context(self, show: Any) -> dict[str, Any]:
+        """Return all that the template needs but heading and provenance."""
+        nulls, seen = Nulls(), set()
+        for patch, view in views_of(self._folder, self.shown):
+            nulls.add(view, [self._rows[i] for i in patch.rows], self._negative)
+            seen.add(patch.number)
+            show(len(seen), "testing against moved maps")
+        shown = [patch for patch in self.shown if patch.number in seen]
+        parts = [part_of(one) for one in self._series]
+        groups = groups_of(self._rows)
+        return {
+            "parts": parts,
+            "scores": SCORES,
+            "nulls": {one.name: nulls.combined(one) for one in self._series},
+            "too_large": sorted(nulls.too_large),
+            "n_groups": None if groups is None else len(dict.fromkeys(groups)),
+            "statuses": [
+                name for name in _STATUSES if name in {row["status"] for row in self._rows}
+            ],
+            "n_images": len(self.patches),
+            "n_rows": len(self._rows),
+            "context_chart": context_chart(parts),
+            "distributions": self._distributions(),
+            "ec_chart": ec_chart(self._series),
+            "missing_labels": [
+                name for name in ("score", "magnification") if name not in self._rows[0]
+            ],
+            "cases": self._cases,
+            "kept_views": self._kept_views,
+            "n_shown": len(shown),
+            "dab_limit": DAB_LIMIT,
+            "n_unreadable": len(self.shown) - len(shown),
+            "table": self._table(shown),
+            "payloads": self._payloads(shown, show),
+            "numbers": {patch.key: patch.number for patch in shown},
+        }
+
+    def _distributions(self) -> list[tuple[str, list[Chart]]]:
+        labels = [name for name in label_columns(self._rows) if values_of(self._rows, name)]
+        return [
+            (
+                "By method" if label is None else f"By {label}",
+                distribution_charts(self._series, label),
+            )
+            for label in (None, *labels)
+        ]
+
+    def _table(self, shown: Sequence[Patch]) -> dict[str, Any]:
+        return {
+            "columns": list(self._rows[0]),
+            "rows": [plain_row(row) for row in self._rows],
+            "shown": shown_columns(self._rows),
+            "labels": label_columns(self._rows),
+            "patches": [{"number": patch.number, "rows": patch.rows} for patch in shown],
+            "levels": LEVELS,
+        }
+
+    def _payloads(self, shown: Sequence[Patch], show: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield images one by one: the page is written as they come, and never held in memory."""
+        for i, patch in enumerate(shown):
+            view = view_of(self._folder, patch.key)
+            if view is not None:
+                yield patch.number, payload(patch, view, self._rows, self._negative)
+            show(len(self.shown) + i + 1, "drawing")
+
+
+def _read(folder: Path) -> StudyResult:
+    try:
+        found = read_study(folder)
+    except InvalidInputError as error:  # it calls the folder `out`
+        raise InvalidInputError(
+            f"study is {str(folder)!r}; no study has been kept there"
+        ) from error
+    if not found.rows:
+        raise InvalidInputError(f"study is {str(folder)!r}; it has no rows yet")
+    return found
+
+
+def _environment() -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingDependencyError(
+            'the report needs jinja2: pip install "membrane-xai[report]"'
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("membrane_xai.html_report", "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["interval"] = _interval
+    environment.filters["p"] = _p
+    return environment
+
+
+def _assets() -> dict[str, Any]:
+    """Return style and script with their hashes, which are all that the page's policy allows."""
+    folder = resources.files("membrane_xai.html_report") / "page"
+    found: dict[str, Any] = {}
+    for name in ("css", "js"):
+        text = (folder / f"page.{name}").read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        found |= {name: text, f"{name}_hash": f"'sha256-{digest}'"}
+    return found
+
+
+def _provenance(
+    study: StudyResult, command: str | None, patches: Sequence[Patch]
+) -> Mapping[str, Any]:
+    record = provenance(study.settings, packages=_PACKAGES)
+    digest = hashlib.sha256("\n".join(sorted(patch.key for patch in patches)).encode())
+    return {
+        "settings": {
+            name: value for name, value in study.settings.items() if name not in _ELSEWHERE
+        },
+        "about": study.settings.get("about") or {},
+        "versions": record["versions"],
+        "platform": record["platform"],
+        "scored_by": study.settings.get("membrane-xai", "not known"),
+        "written_by": __version__,
+        "command": command,
+        "data_hash": f"sha256:{digest.hexdigest()}",
+    }
+
+
+def _interval(summary: Any) -> str:
+    if summary.low != summary.low:
+        return ""
+    return f"{number(summary.low)} to {number(summary.high)}"
+
+
+def _p(value: float) -> str:
+    if value != value:
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

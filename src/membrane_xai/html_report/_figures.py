@@ -1,0 +1,187 @@
+"""The figures of a report: means between chance and ceiling, distributions, consistency."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai.html_report._chart import (
+    HEADING,
+    ROOM,
+    Axis,
+    Chart,
+    Line,
+    above,
+    chart,
+    heading,
+    line,
+    number,
+)
+from membrane_xai.html_report._series import Series, ec_columns, values_of
+from membrane_xai.html_report._summary import Part, mean_with_interval
+from membrane_xai.statistics._summary import Summary
+
+__all__ = ["context_chart", "distribution_charts", "ec_chart"]
+
+_BINS, _HIGH = 40, 16.0
+"""Of histograms: bars, and the height of the highest."""
+_FEW = 30
+"""Values up to which each is drawn."""
+_NAMES = {"map": "MAP", "relative": "relative MAP"}
+
+
+def context_chart(parts: Sequence[Part]) -> Chart:
+    """Draw mean MAP with its interval between chance and ceiling, a row a series."""
+    seen = [getattr(part.scores[name], end) for part in parts
+            for name, end in (("map", "mean"), ("map", "high"), ("ceiling", "mean"))]  # fmt: skip
+    axis = Axis(0, above(seen))
+    lines, words = [], []
+    for i, part in enumerate(parts):
+        lines.append(_context(part, axis, i * ROOM))
+        numbers = ", ".join(
+            f"{word} {number(part.scores[name].mean)}"
+            for name, word in (("map", "MAP"), ("chance", "chance"), ("ceiling", "ceiling"))
+        )
+        words.append(f"{part.name}: {numbers}")
+    title, height = "Mean MAP between chance and ceiling", len(parts) * ROOM
+    return chart(title, words, "MAP", axis, lines, height, ("dot", "band"))
+
+
+def distribution_charts(series: Sequence[Series], label: str | None) -> list[Chart]:
+    """Draw how MAP and relative MAP spread, by method and by the values of a label."""
+    rows = [row for one in series for row in one.rows]
+    values = [None] if label is None else values_of(rows, label)
+    parts = [(value, _having(series, label, value)) for value in values]
+    by = "method" if label is None else f"{label} and method"
+    top = above(row[name] for row in rows for name in ("map", "ceiling"))
+    low = min((row["relative"] for row in rows if math.isfinite(row["relative"])), default=0.0)
+    room = Axis(max(-1.0, min(0.0, math.floor(low * 5) / 5)), 1.0)
+    return [
+        _distribution(f"MAP by {by}", "map", Axis(0, top), label, parts),
+        _distribution(f"Relative MAP by {by}", "relative", room, label, parts),
+    ]
+
+
+def ec_chart(series: Sequence[Series]) -> Chart | None:
+    """Draw mean EC with its interval by perturbation and method; None without perturbations."""
+    names = ec_columns(series[0].rows)
+    found = {name: [(one, mean_with_interval(one.rows, name)) for one in series] for name in names}
+    ends = [end for pairs in found.values() for _, s in pairs for end in (s.mean, s.low)]
+    known = [end for end in ends if math.isfinite(end)]
+    if not known:
+        return None
+    axis = Axis(-1 if min(known) < -0.5 else -0.5 if min(known) < 0 else 0, 1)
+    lines: list[Line] = []
+    words: list[str] = []
+    y = 0.0
+    for name, pairs in found.items():
+        lines.append(heading(y, name.removeprefix("ec ")))
+        y += HEADING
+        for one, summary in pairs:
+            lines.append(_mean(one, summary, axis, y))
+            words.append(f"{name.removeprefix('ec ')}, {one.name}: {number(summary.mean)}")
+            y += ROOM
+    return chart("EC by perturbation", words, "EC", axis, lines, y, ("dot",))
+
+
+def _context(part: Part, axis: Axis, y: float) -> Line:
+    score, chance, ceiling = (part.scores[name] for name in ("map", "chance", "ceiling"))
+    if not math.isfinite(score.mean):
+        return line(part.name, part.number, y, "undefined")
+    return replace(
+        line(part.name, part.number, y, number(score.mean)),
+        band=(axis.at(chance.mean), axis.at(ceiling.mean)),
+        whisker=_ends(score, axis),
+        dot=axis.at(score.mean),
+    )
+
+
+def _mean(series: Series, summary: Summary, axis: Axis, y: float) -> Line:
+    if not math.isfinite(summary.mean):
+        return line(series.name, series.number, y, "undefined")
+    note = f"{number(summary.mean)}, n {summary.n}"
+    return replace(
+        line(series.name, series.number, y, note),
+        whisker=_ends(summary, axis),
+        dot=axis.at(summary.mean),
+    )
+
+
+def _distribution(
+    title: str,
+    column: str,
+    axis: Axis,
+    label: str | None,
+    parts: Sequence[tuple[object, Sequence[Series]]],
+) -> Chart:
+    lines: list[Line] = []
+    words: list[str] = []
+    y = 0.0
+    for value, members in parts:
+        where = "" if label is None else f"{label} {value}"
+        if where:
+            lines.append(heading(y, where))
+            y += HEADING
+        for one in members:
+            lines.append(_spread(one, column, axis, y))
+            words.append(f"{where and f'{where}, '}{one.name}: {lines[-1].note}")
+            y += ROOM
+    key = ("spread", "marks") if column == "map" else ("spread",)
+    return chart(title, words, _NAMES[column], axis, lines, y, key)
+
+
+def _spread(series: Series, column: str, axis: Axis, y: float) -> Line:
+    known = [row for row in series.rows if math.isfinite(row[column])]
+    if not known:
+        return line(series.name, series.number, y, f"none of {len(series.rows)} defined")
+    values = np.array([row[column] for row in known])
+    low, middle, high = (float(x) for x in np.quantile(values, (0.25, 0.5, 0.75)))
+    beyond = int((values < axis.low).sum())
+    note = f"median {number(middle)}, n {values.size}"
+    return replace(
+        line(series.name, series.number, y, f"{beyond} further left, {note}" if beyond else note),
+        whisker=(axis.at(low), axis.at(high)),
+        middle=axis.at(middle),
+        area="" if values.size <= _FEW else _histogram(values, axis),
+        points=_points(values, axis) if values.size <= _FEW else (),
+        marks=tuple(
+            (axis.at(float(np.median([row[name] for row in known]))), name)
+            for name in (("chance", "ceiling") if column == "map" else ())
+        ),
+    )
+
+
+def _histogram(values: NDArray[np.float64], axis: Axis) -> str:
+    """Return a path of bars on the line y = 0."""
+    inside = np.clip(values, axis.low, axis.high)
+    counts, edges = np.histogram(inside, _BINS, (axis.low, axis.high))
+    heights = _HIGH * counts / counts.max()
+    return " ".join(
+        f"M{axis.at(a):g} 0V{-h:.1f}H{axis.at(b):g}V0z"
+        for a, b, h in zip(edges[:-1], edges[1:], heights, strict=True)
+        if h
+    )
+
+
+def _points(values: NDArray[np.float64], axis: Axis) -> tuple[tuple[float, float], ...]:
+    """Spread points over three heights, the same at each call."""
+    ordered = np.sort(values)
+    return tuple((axis.at(float(x)), -4.0 - 5.0 * (i % 3)) for i, x in enumerate(ordered))
+
+
+def _having(series: Sequence[Series], label: str | None, value: object) -> list[Series]:
+    if label is None:
+        return list(series)
+    parts = [
+        Series(one.name, [row for row in one.rows if row[label] == value], one.number)
+        for one in series
+    ]
+    return [part for part in parts if part.rows]
+
+
+def _ends(summary: Summary, axis: Axis) -> tuple[float, float] | None:
+    if not math.isfinite(summary.low):
+        return None
+    return axis.at(summary.low), axis.at(summary.high)

@@ -1,0 +1,105 @@
+"""Images of a report: what its page needs to show one and to score it again."""
+
+import json
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai.errors import MembraneXAIError
+from membrane_xai.html_report._encoding import encoded_map, encoded_weights, jpeg
+from membrane_xai.html_report._series import Patch
+from membrane_xai.stain import separate_stains
+from membrane_xai.study._parts import Rows
+from membrane_xai.study._views import KeptView, read_view
+
+__all__ = ["DAB_LIMIT", "chosen", "payload", "plain_row", "view_of", "views_of"]
+
+_SIDE, _QUALITY = 512, 85
+_DAB_SIDE, _DAB_QUALITY = 256, 70
+DAB_LIMIT = 1.0
+"""Optical density that is shown black."""
+
+
+def chosen(patches: Sequence[Patch], first: Sequence[str], most: int) -> list[Patch]:
+    """Return at most `most` images, those with the keys `first` before others, in table order."""
+    wanted = dict.fromkeys(first) | dict.fromkeys(patch.key for patch in patches)
+    kept = set(list(wanted)[:most])
+    return [patch for patch in patches if patch.key in kept]
+
+
+def views_of(study: Path, patches: Sequence[Patch]) -> Iterator[tuple[Patch, KeptView]]:
+    """Yield the images whose files can be read."""
+    for patch in patches:
+        view = view_of(study, patch.key)
+        if view is not None:
+            yield patch, view
+
+
+def view_of(study: Path, key: str) -> KeptView | None:
+    """Return what was kept of an image, or None if nothing readable was."""
+    try:
+        return read_view(study, key)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def payload(patch: Patch, view: KeptView, rows: Rows, negative: str) -> dict[str, Any]:
+    """Return an image in values that JSON has; equal images give equal text."""
+    height, width = view.mask.shape
+    return {
+        "height": height,
+        "width": width,
+        "rgb": jpeg(view.rgb, _SIDE, _QUALITY),
+        "dab": _dab(_scaled(view.rgb)),
+        "mask": encoded_weights(view.mask),
+        "region": None if view.region is None else encoded_weights(view.region),
+        "maps": [
+            _map(view, number, rows[number], negative)
+            for number in patch.rows
+            if rows[number]["status"] != "error"  # such a map may be anything
+            and rows[number]["class"] in view.maps.get(rows[number]["method"], {})
+        ],
+    }
+
+
+def plain_row(row: Mapping[str, Any]) -> list[Any]:
+    """Return the values of a row as JSON has them: undefined numbers are null."""
+    return [
+        None if isinstance(value, float) and not math.isfinite(value) else _plain(value)
+        for value in row.values()
+    ]
+
+
+def _map(view: KeptView, number: int, row: Mapping[str, Any], negative: str) -> dict[str, Any]:
+    cam = view.maps[row["method"]][row["class"]]
+    return {"row": number, "map": encoded_map(cam, view.mask, view.region, negative)}
+
+
+def _scaled(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    picture = Image.fromarray(rgb)
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return np.array(picture)
+
+
+def _dab(rgb: NDArray[np.uint8]) -> str | None:
+    """Return DAB as grey, dense is dark; None for an image that cannot be separated."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of glass that is not there; the picture is for eyes
+            dab = np.asarray(separate_stains(rgb).dab)
+    except MembraneXAIError:
+        return None
+    grey = 255 * (1 - np.clip(dab / DAB_LIMIT, 0, 1))
+    return jpeg(np.round(grey).astype(np.uint8), _DAB_SIDE, _DAB_QUALITY)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float) else json.dumps(value)

@@ -1,0 +1,125 @@
+"""The rows of a study as a report groups them: by what is compared, and by image."""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from membrane_xai.study._parts import Rows
+from membrane_xai.study._rows import COLUMNS
+
+__all__ = [
+    "Patch",
+    "Series",
+    "by_image",
+    "cases_of",
+    "ec_columns",
+    "groups_of",
+    "label_columns",
+    "patches_of",
+    "series_of",
+    "shown_columns",
+    "values_of",
+]
+
+_EC = "ec "
+_FIRST = ("status", "map", "chance", "ceiling", "relative", "ec")
+_MOST_VALUES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Rows that are averaged together: one method, or one class of a method that explains many."""
+
+    name: str
+    rows: Rows
+    number: int
+    """Its place among all, from 0; colours go by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """An image of the study with the numbers of its rows in the table."""
+
+    number: int
+    key: str
+    rows: tuple[int, ...]
+
+
+def by_image(rows: Rows) -> Rows:
+    """Put the rows of an image together; images in the order of their first rows."""
+    places: dict[str, int] = {}
+    for row in rows:
+        places.setdefault(row["key"], len(places))
+    return sorted(rows, key=lambda row: places[row["key"]])
+
+
+def series_of(rows: Rows) -> list[Series]:
+    """Split by method; by class as well where a method has several rows for an image."""
+    times = Counter((row["key"], row["method"]) for row in rows)
+    many = {method for (_, method), count in times.items() if count > 1}
+    found: dict[tuple[str, Any], Rows] = {}
+    for row in rows:
+        label = row["class"] if row["method"] in many and row["class"] is not None else ""
+        found.setdefault((row["method"], label), []).append(row)
+    return [
+        Series(f"{method}, class {label}" if label != "" else method, part, number)
+        for number, ((method, label), part) in enumerate(found.items())
+    ]
+
+
+def patches_of(rows: Rows) -> list[Patch]:
+    """Return the images in the order of their first rows."""
+    found: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        found.setdefault(row["key"], []).append(i)
+    return [Patch(i, key, tuple(numbers)) for i, (key, numbers) in enumerate(found.items())]
+
+
+def label_columns(rows: Rows) -> list[str]:
+    """Return the names of the columns that the user has added, such as score."""
+    return [name for name in rows[0] if name not in COLUMNS and not name.startswith(_EC)]
+
+
+def shown_columns(rows: Rows) -> list[str]:
+    """Return the columns that say anything, what is read first before the rest."""
+    first = ["id", "group", "method", "class", *label_columns(rows), *_FIRST]
+    names = dict.fromkeys([*first, *rows[0]])
+    return [name for name in names if any(row[name] not in (None, "") for row in rows)]
+
+
+def ec_columns(rows: Rows) -> list[str]:
+    """Return the names of the columns of single perturbations."""
+    return [name for name in rows[0] if name.startswith(_EC)]
+
+
+def groups_of(rows: Rows) -> list[Any] | None:
+    """Return the group of each row, or None unless all are known."""
+    groups = [row["group"] for row in rows]
+    return None if any(_missing(group) for group in groups) else groups
+
+
+def values_of(rows: Rows, column: str) -> list[Any]:
+    """Return the different values of a label, in natural order; none if they are too many."""
+    values = {row[column] for row in rows if not _missing(row[column])}
+    return sorted(values, key=_natural) if len(values) <= _MOST_VALUES else []
+
+
+def cases_of(series: Series, count: int) -> tuple[Rows, Rows]:
+    """Return the rows of the least and of the greatest relative MAP, none of them twice."""
+    known = [row for row in series.rows if math.isfinite(row["relative"])]
+    ranked = sorted(known, key=lambda row: (row["relative"], str(row["id"])))
+    low = ranked[: min(count, (len(ranked) + 1) // 2)]
+    high = ranked[max(len(low), len(ranked) - count) :]
+    return low, high[::-1]
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _natural(value: Any) -> list[tuple[int, float, str]]:
+    """Order 2 before 10, also inside text."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", str(value))
+    return [(0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in enumerate(parts)]

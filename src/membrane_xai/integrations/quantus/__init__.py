@@ -1,0 +1,218 @@
+"""Quantus: MAP and EC as its metrics, so that ``quantus.evaluate`` runs them beside its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import squeeze_channel
+from membrane_xai._backend.checks import check_choice, is_count
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.integrations.quantus._base import EvaluationCategory, ImageMetric
+from membrane_xai.metrics import alignment, ec_score
+from membrane_xai.metrics._mass import check_negative
+from membrane_xai.metrics._similarity import named_similarity
+
+__all__ = ["ExplanationConsistency", "MembraneActivationPrecision", "gaussian_noise"]
+
+_SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+
+Perturb = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+
+
+class MembraneActivationPrecision(ImageMetric):
+    """Membrane Activation Precision, or one of its kin, as a metric of Quantus.
+
+    Parameters
+    ----------
+    score : {"map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage"}
+        Which field of :class:`membrane_xai.AlignmentResult` to return.
+    negative : {"clip", "abs", "raise"}
+        As in :func:`membrane_xai.map_score`; Quantus's `abs` and `normalise` are not needed, as
+        scaling changes no score.
+    return_aggregate : bool
+        Return the mean over the images that have a score, in a list.
+    display_progressbar : bool
+        Show Quantus's bar.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown option.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.integrations.quantus import MembraneActivationPrecision
+    >>> images, labels = np.zeros((2, 3, 4, 4), np.float32), np.zeros(2, int)
+    >>> maps = np.array([[[3.0, 0.0], [1.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    >>> membrane = np.zeros((2, 1, 4, 4), bool)
+    >>> membrane[0, 0, :2] = True
+    >>> metric = MembraneActivationPrecision()
+
+    The maps may be coarser than the images. The second image has no membrane, and no score:
+
+    >>> scores = metric(None, images, labels, maps, membrane)
+    >>> [round(score, 6) for score in scores]
+    [0.6875, nan]
+    """
+
+    name = "Membrane Activation Precision"
+    evaluation_category = EvaluationCategory.LOCALISATION
+
+    def __init__(
+        self,
+        score: str = "map",
+        *,
+        negative: str = "clip",
+        return_aggregate: bool = False,
+        display_progressbar: bool = False,
+    ) -> None:
+        check_choice(score, "score", _SCORES)
+        check_negative(negative)
+        super().__init__(return_aggregate, display_progressbar)
+        self.score = score
+        self.negative = negative
+
+    def custom_preprocess(self, *, s_batch: NDArray[Any] | None, **_: Any) -> None:
+        """Raise unless there are masks."""
+        if s_batch is None:
+            raise InvalidInputError("s_batch is None; it takes the membrane masks, (N, 1, H, W)")
+
+    def evaluate_batch(
+        self,
+        *,
+        a_batch: NDArray[Any],
+        s_batch: NDArray[Any],
+        custom_batch: NDArray[Any] | None = None,
+        **_: Any,
+    ) -> list[float]:
+        """Score a batch of maps against its masks; called by Quantus."""
+        cams = a_batch if custom_batch is None else custom_batch
+        result = alignment(cams, np.asarray(s_batch), negative=self.negative)
+        scores: list[float] = np.asarray(getattr(result, self.score)).tolist()
+        return scores
+
+
+def gaussian_noise(x_batch: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Add noise whose standard deviation is 5 % of each image's range.
+
+    Parameters
+    ----------
+    x_batch : ndarray of shape (N, C, H, W)
+        Network inputs.
+    rng : numpy.random.Generator
+        Where the noise comes from.
+
+    Returns
+    -------
+    ndarray of shape (N, C, H, W)
+        Of the same dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.integrations.quantus import gaussian_noise
+    >>> flat = np.ones((1, 3, 2, 2), np.float32)
+    >>> bool((gaussian_noise(flat, np.random.default_rng(0)) == flat).all())  # no range, no noise
+    True
+    """
+    axes = tuple(range(1, x_batch.ndim))
+    spread = x_batch.max(axes, keepdims=True) - x_batch.min(axes, keepdims=True)
+    noisy: NDArray[Any] = x_batch + 0.05 * spread * rng.standard_normal(x_batch.shape)
+    return noisy.astype(x_batch.dtype, copy=False)
+
+
+class ExplanationConsistency(ImageMetric):
+    """Explanation Consistency of each image under perturbation, as a metric of Quantus.
+
+    Parameters
+    ----------
+    similarity : str
+        As in :func:`membrane_xai.ec_score`.
+    perturb : callable
+        ``perturb(x_batch, rng)`` gives images of the same shape and geometry;
+        :func:`gaussian_noise` by default.
+    n_views : int
+        Perturbed views of each image, from 1.
+    seed : int
+        Of the `rng` that `perturb` gets, started anew at each call of the metric.
+    return_aggregate, display_progressbar
+        As in :class:`MembraneActivationPrecision`.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown option.
+
+    Notes
+    -----
+    The score is the mean similarity over all pairs among the explanation of the image and those of
+    its views, at most 1; NaN if the maps are flat. It needs a model and `explain_func`. Given
+    attributions may be coarser than those of `explain_func`: they are upsampled.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from membrane_xai.integrations.quantus import ExplanationConsistency
+    >>> def brightness(model, inputs, targets, **_):
+    ...     return np.asarray(inputs).mean(1)
+    >>> images = np.random.default_rng(0).random((2, 3, 8, 8), dtype=np.float32)
+    >>> images[1] = 0.5  # a flat image has a flat map, which has no direction
+    >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+    >>> metric = ExplanationConsistency(n_views=2)
+    >>> scores = metric(network, images, np.zeros(2, int), explain_func=brightness)
+    >>> 0.9 < scores[0] < 1.0, scores[1]
+    (True, nan)
+    """
+
+    name = "Explanation Consistency"
+    evaluation_category = EvaluationCategory.ROBUSTNESS
+
+    def __init__(
+        self,
+        similarity: str = "pearson",
+        *,
+        perturb: Perturb = gaussian_noise,
+        n_views: int = 4,
+        seed: int = 0,
+        return_aggregate: bool = False,
+        display_progressbar: bool = False,
+    ) -> None:
+        named_similarity(similarity, 0.1)
+        if not (is_count(n_views) and n_views > 0):
+            raise InvalidInputError(f"n_views is {n_views!r}; it takes an integer from 1")
+        super().__init__(return_aggregate, display_progressbar)
+        self.similarity = similarity
+        self.perturb = perturb
+        self.n_views = n_views
+        self.seed = seed
+
+    def custom_preprocess(self, *, model: Any, **_: Any) -> None:
+        """Start the random numbers anew; called by Quantus."""
+        if model is None or self.explain_func is None:
+            raise InvalidInputError("model and explain_func are needed to explain perturbed images")
+        self._rng = np.random.default_rng(self.seed)
+
+    def evaluate_batch(
+        self,
+        *,
+        model: Any,
+        x_batch: NDArray[Any],
+        y_batch: NDArray[Any],
+        a_batch: NDArray[Any],
+        custom_batch: NDArray[Any] | None = None,
+        **_: Any,
+    ) -> list[float]:
+        """Explain views of a batch and compare; called by Quantus."""
+        first = a_batch if custom_batch is None else custom_batch
+        sets = [squeeze_channel(np.asarray(first), "a_batch")]
+        for _view in range(self.n_views):
+            views = self.perturb(x_batch, self._rng)
+            maps = np.asarray(self.explain_batch(model, views, y_batch))
+            sets.append(squeeze_channel(maps, "explain_func's result"))
+        return [
+            ec_score(list(maps), similarity=self.similarity) for maps in zip(*sets, strict=True)
+        ]

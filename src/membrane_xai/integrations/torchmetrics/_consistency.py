@@ -1,0 +1,197 @@
+"""Explanation Consistency as a metric of TorchMetrics; memory does not grow with the maps."""
+
+import math
+from typing import Any
+
+from membrane_xai._backend.arrays import check_maps, squeeze_channel, wide_dtype
+from membrane_xai._backend.checks import check_choice, check_grid, is_count
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
+from membrane_xai.metrics._similarity import named_similarity
+
+__all__ = ["ExplanationConsistency"]
+
+_CLOSED_FORM = ("pearson", "spearman", "cosine")
+
+
+class ExplanationConsistency(SummedMetric):
+    r"""Mean similarity over all pairs of maps, within groups if wanted; higher is better.
+
+    Memory does not grow with the number of maps, and pairs across batches and processes count: for
+    unit vectors :math:`u_i` of weights :math:`w_i`
+
+    .. math:: \mathrm{EC} = \frac{\|\sum_i w_i u_i\|^2 - \sum_i w_i^2}
+        {(\sum_i w_i)^2 - \sum_i w_i^2}
+
+    Parameters
+    ----------
+    grid : (int, int)
+        Rows and columns of every map.
+    similarity : {"pearson", "spearman", "cosine"}
+        As in :func:`membrane_xai.ec_score`; the others have no such form.
+    num_groups : int, optional
+        Compare maps within groups only, which `update` then takes as labels from 0.
+    **kwargs
+        As of every ``torchmetrics.Metric``, such as `sync_on_compute`.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown option.
+
+    Notes
+    -----
+    States, all summed, for each group: the `vector` of the sum above (float64, one number a pixel),
+    sums of weights and of their squares, maps that are `defined`, and `maps` in all. Flat maps and
+    maps that are not finite have no direction: they are counted and left out. A device without
+    float64, such as MPS, cannot hold the states. In a ``MetricCollection`` pass arguments by name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from membrane_xai.integrations.torchmetrics import ExplanationConsistency
+    >>> metric = ExplanationConsistency((2, 3))
+    >>> ramp = torch.arange(6.0).reshape(1, 2, 3)
+    >>> metric.update(torch.cat([ramp, 2 * ramp + 1]))
+    >>> metric.update(torch.cat([-ramp, torch.ones(1, 2, 3)]))  # the last one is flat
+    >>> round(metric.compute().item(), 3)  # pairs: 1, -1, -1
+    -0.333
+    >>> metric.undefined_maps().tolist()
+    [1]
+
+    One map has no pair:
+
+    >>> by_class = ExplanationConsistency((2, 3), num_groups=2)
+    >>> by_class.update(torch.cat([ramp, ramp, ramp]), groups=torch.tensor([0, 0, 1]))
+    >>> [round(ec, 3) for ec in by_class.compute().tolist()]
+    [1.0, nan]
+    """
+
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
+    vector: torch.Tensor
+    weight: torch.Tensor
+    square: torch.Tensor
+    defined: torch.Tensor
+    maps: torch.Tensor
+
+    def __init__(
+        self,
+        grid: tuple[int, int],
+        *,
+        similarity: str = "pearson",
+        num_groups: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_choice(similarity, "similarity", _CLOSED_FORM)
+        if num_groups is not None and not (is_count(num_groups) and num_groups > 0):
+            raise InvalidInputError(f"num_groups is {num_groups!r}; it takes an integer from 1")
+        self.grid = check_grid(grid)
+        self.similarity = similarity
+        self.num_groups = num_groups
+        n = num_groups or 1
+        self.add_sum("vector", (n, math.prod(self.grid)), torch.float64)
+        self.add_sum("weight", (n,), torch.float64)
+        self.add_sum("square", (n,), torch.float64)
+        self.add_sum("defined", (n,), torch.int64)
+        self.add_sum("maps", (n,), torch.int64)
+        self.tell_apart(similarity=similarity)
+
+    def update(self, cams: Any, groups: Any = None, weights: Any = None) -> None:
+        """Add a batch.
+
+        Parameters
+        ----------
+        cams : torch.Tensor of shape (N, h, w) or (N, 1, h, w)
+            Maps of the grid given at construction, any real dtype.
+        groups : N integers from 0 to ``num_groups - 1``
+            The group of each map; needed if and only if `num_groups` was given.
+        weights : N non-negative numbers, optional
+            Weight of each map, such as confidence; a map of weight 0 is left out.
+
+        Raises
+        ------
+        InvalidInputError
+            Maps of another grid, labels or weights that do not fit.
+        """
+        maps = self._as_maps(cams)
+        labels = self._as_labels(groups, len(maps))
+        given = self._as_weights(weights, len(maps))
+        units, defined = self._unit_vectors(maps)
+        counted = (given > 0).to(self.maps)
+        defined = defined.to(self.maps) * counted
+        w = given * defined
+        self.vector = self.vector.index_add(0, labels, w[:, None] * units)
+        self.weight = self.weight.index_add(0, labels, w)
+        self.square = self.square.index_add(0, labels, w * w)
+        self.defined = self.defined.index_add(0, labels, defined)
+        self.maps = self.maps.index_add(0, labels, counted)
+
+    def compute(self) -> torch.Tensor:
+        """Return EC as a float64 scalar, or (num_groups,); NaN where no pair is defined."""
+        total = (self.vector * self.vector).sum(1) - self.square
+        norm = self.weight * self.weight - self.square
+        some = self.defined > 1
+        ec = torch.where(some, total / torch.where(some, norm, 1.0), torch.nan).clamp(-1.0, 1.0)
+        return ec[0] if self.num_groups is None else ec
+
+    def undefined_maps(self) -> torch.Tensor:
+        """Return how many maps of each group were left out, over all processes.
+
+        Returns
+        -------
+        torch.Tensor of shape (num_groups,) or (1,), int64
+            Flat maps and maps that are not finite. Under distributed use every process must call
+            it.
+        """
+        return self.summed("maps") - self.summed("defined")
+
+    def _as_maps(self, cams: Any) -> torch.Tensor:
+        array = torch.as_tensor(cams)
+        check_maps(array, "cams")
+        maps: torch.Tensor = squeeze_channel(array, "cams")
+        if maps.ndim != 3 or tuple(maps.shape[1:]) != self.grid:
+            raise InvalidInputError(
+                f"cams has shape {tuple(maps.shape)}; it takes (N, {self.grid[0]}, {self.grid[1]})"
+            )
+        return maps
+
+    def _as_labels(self, groups: Any, count: int) -> torch.Tensor:
+        if (groups is None) != (self.num_groups is None):
+            takes = "none, as" if self.num_groups is None else "labels, as"
+            raise InvalidInputError(f"groups: it takes {takes} num_groups is {self.num_groups}")
+        if groups is None:
+            return torch.zeros(count, dtype=torch.int64, device=self.vector.device)
+        labels = torch.as_tensor(groups, device=self.vector.device)
+        whole = not (labels.is_floating_point() or labels.is_complex())
+        if not whole or tuple(labels.shape) != (count,):
+            raise InvalidInputError(
+                f"groups is {labels.dtype} of shape {tuple(labels.shape)}; "
+                f"it takes {count} integers, one per map"
+            )
+        if bool(((labels < 0) | (labels >= len(self.vector))).any()):
+            raise InvalidInputError(
+                f"groups has labels {int(labels.min())} to {int(labels.max())}; "
+                f"it takes 0 to {len(self.vector) - 1}"
+            )
+        return labels.long()
+
+    def _as_weights(self, weights: Any, count: int) -> torch.Tensor:
+        if weights is None:
+            return torch.ones(count, dtype=self.vector.dtype, device=self.vector.device)
+        values = torch.as_tensor(weights).to(self.vector)
+        if tuple(values.shape) != (count,) or not bool((values.isfinite() & (values >= 0)).all()):
+            raise InvalidInputError(
+                f"weights is {weights!r}; it takes {count} finite numbers, none negative"
+            )
+        return values
+
+    def _unit_vectors(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (N, h * w) unit vectors, zero where a map has no direction, and where it has."""
+        maps = maps.to(wide_dtype(maps))
+        finite = maps.isfinite().all(dim=(1, 2))
+        maps = torch.where(finite[:, None, None], maps, 0.0)  # all zero: no direction
+        found = named_similarity(self.similarity, 0.1).prepare(maps)
+        units: torch.Tensor = found.parts[0]
+        return units.to(self.vector), found.defined.to(self.vector.device)

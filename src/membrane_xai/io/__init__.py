@@ -1,0 +1,229 @@
+"""Files in, images out; masks in, files out.
+
+Only the command line and studies use files; every other module takes arrays.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.checks import check_mpp, is_count
+from membrane_xai._disk.atomic import atomic_path
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.io import _pixel_size
+from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
+from membrane_xai.io._images import read_pixels
+from membrane_xai.io._ome import write_single
+from membrane_xai.io._slides import SlideReader, open_slide_file
+
+__all__ = [
+    "CAM_SUFFIXES",
+    "MAX_PIXELS",
+    "MAX_VALUES",
+    "Image",
+    "SlideReader",
+    "open_slide",
+    "read_cam",
+    "read_image",
+    "write_mask",
+]
+
+MAX_PIXELS = 2**26
+"""Pixels of the largest image that :func:`read_image` decodes by default: 8192 x 8192."""
+
+_MICROMETRES_PER_INCH = 25400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image with what its file says of it.
+
+    Attributes
+    ----------
+    rgb : ndarray of uint8, shape (H, W, 3)
+        Pixels as they are stored: an orientation noted in EXIF is not applied, as QuPath and
+        ImageJ do not either, so coordinates agree with theirs.
+    mpp : float or None
+        Micrometres per pixel; None if neither the caller nor the file says.
+    source : str
+        The path that was read.
+    """
+
+    rgb: NDArray[np.uint8]
+    mpp: float | None
+    source: str
+
+
+def read_image(
+    path: str | Path, *, mpp: float | None = None, max_pixels: int = MAX_PIXELS
+) -> Image:
+    """Read an RGB image and its pixel size.
+
+    PNG, JPEG and BMP by Pillow; TIFF and OME-TIFF by tifffile, level 0 of a pyramid. Compressed
+    TIFF other than by deflate needs imagecodecs (extra "slides"), unless Pillow can decode it.
+    Transparent pixels are laid over white; 16 bits become 8, white at 65535.
+
+    Parameters
+    ----------
+    path : path
+        The file; its content tells the format, not its name.
+    mpp : float, optional
+        Micrometres per pixel; goes before what the file says. By default it is taken from OME-XML,
+        Aperio's description or the resolution. Resolutions outside 0.05 to 2 micrometres, such
+        as 72 dots per inch, are no statement about a microscope and are passed over.
+    max_pixels : int
+        Largest number of pixels, checked before they are decoded.
+
+    Returns
+    -------
+    Image
+        Pixels, pixel size and source.
+
+    Raises
+    ------
+    InvalidInputError
+        A file that is no image, truncated, damaged, grey, too large, or of several planes; pixels
+        that are not square within 2 %, without `mpp`. Part of a picture is never returned.
+    MissingDependencyError
+        Compression that needs imagecodecs.
+
+    Warns
+    -----
+    MembraneXAIWarning
+        `mpp` and the file differ by more than 5 %.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.io import read_image, write_mask
+    >>> import PIL.Image
+    >>> path = getfixture("tmp_path") / "brown.png"
+    >>> PIL.Image.new("RGB", (3, 2), (140, 90, 50)).save(path, dpi=(72, 72))
+    >>> image = read_image(path)
+    >>> image.rgb.shape, image.mpp
+    ((2, 3, 3), None)
+    >>> PIL.Image.new("RGB", (3, 2)).save(path, dpi=(101600, 101600))
+    >>> read_image(path).mpp
+    0.25
+    >>> _ = path.write_bytes(path.read_bytes()[:45])
+    >>> read_image(path)
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: ...brown.png: is truncated or damaged: ...
+    """
+    mpp = None if mpp is None else check_mpp(mpp)
+    if not is_count(max_pixels) or max_pixels < 1:
+        raise InvalidInputError(f"max_pixels is {max_pixels!r}; it takes a positive integer")
+    path = Path(path)
+    rgb, size = read_pixels(path, int(max_pixels))
+    return Image(rgb, _pixel_size.settle(mpp, size, str(path)), str(path))
+
+
+def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
+    """Open a whole slide to read regions of it.
+
+    By OpenSlide, else TiffSlide, if installed; OME-TIFF and other tiled TIFF by tifffile.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    mpp : float, optional
+        As in :func:`read_image`.
+
+    Returns
+    -------
+    SlideReader
+        With dimensions, pixel size, levels and regions. Close it after use, for example by
+        ``contextlib.closing``.
+
+    Raises
+    ------
+    InvalidInputError
+        A file that no library reads; pixels that are not square, without `mpp`.
+    MissingDependencyError
+        A scanner's format without OpenSlide or TiffSlide.
+
+    Warns
+    -----
+    MembraneXAIWarning
+        `mpp` and the file differ by more than 5 %.
+
+    Examples
+    --------
+    >>> from contextlib import closing
+    >>> import numpy as np
+    >>> import tifffile
+    >>> from membrane_xai.io import open_slide
+    >>> path = getfixture("tmp_path") / "slide.ome.tif"
+    >>> metadata = {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    >>> pixels = np.full((64, 96, 3), 90, np.uint8)
+    >>> tifffile.imwrite(path, pixels, tile=(32, 32), metadata=metadata, photometric="rgb")
+    >>> with closing(open_slide(path)) as slide:
+    ...     slide.dimensions, slide.mpp, slide.read_region(95, 0, 2, 1).tolist()
+    ((96, 64), 0.25, [[[90, 90, 90], [255, 255, 255]]])
+    """
+    return open_slide_file(Path(path), None if mpp is None else check_mpp(mpp))
+
+
+def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path:
+    """Write a mask as PNG or OME-TIFF with its pixel size, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.png``, ``.ome.tif`` or ``.ome.tiff``; its folder is made.
+    mask : array of shape (H, W)
+        bool becomes 0 and 255; uint8, such as intensity classes, is written as it is.
+    mpp : float, optional
+        Micrometres per pixel: physical size in OME-TIFF, resolution in PNG (to the pixel per
+        metre).
+
+    Returns
+    -------
+    pathlib.Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        Another shape, dtype or ending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tifffile
+    >>> from membrane_xai.io import write_mask
+    >>> mask = np.array([[True, False, True]])
+    >>> path = write_mask(getfixture("tmp_path") / "membrane.ome.tif", mask, mpp=0.25)
+    >>> tifffile.imread(path)
+    array([[255,   0, 255]], dtype=uint8)
+    """
+    mpp = None if mpp is None else check_mpp(mpp)
+    pixels = np.asarray(mask)
+    if pixels.ndim != 2 or 0 in pixels.shape or pixels.dtype not in (np.bool_, np.uint8):
+        raise InvalidInputError(
+            f"mask has shape {pixels.shape} and dtype {pixels.dtype}; it takes (H, W), not empty, "
+            f"of bool or uint8"
+        )
+    if pixels.dtype == np.bool_:
+        pixels = np.where(pixels, np.uint8(255), np.uint8(0))
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith((".ome.tif", ".ome.tiff")):
+        write_single(path, pixels, mpp)
+    elif name.endswith(".png"):
+        _write_png(path, pixels, mpp)
+    else:
+        raise InvalidInputError(f"path is {str(path)!r}; it takes .png, .ome.tif or .ome.tiff")
+    return path
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8], mpp: float | None) -> None:
+    from PIL import Image as Pillow
+
+    density = {} if mpp is None else {"dpi": (_MICROMETRES_PER_INCH / mpp,) * 2}
+    with atomic_path(path) as temporary:
+        Pillow.fromarray(pixels).save(temporary, format="PNG", **density)

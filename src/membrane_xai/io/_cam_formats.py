@@ -1,0 +1,161 @@
+"""The formats in which tools save CAMs, read whole or not at all, sized before decoding."""
+
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
+from membrane_xai.io import _images, _tiff
+
+__all__ = ["READERS", "Check"]
+
+Check = Callable[[Sequence[int], Any], None]
+"""Raises if an array of this shape and dtype is no CAM."""
+
+_NAME = "cam"
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_PICTURE = "a picture of a heat map is not a CAM; save the array"
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow 10 calls a PNG of them "I"
+
+
+def _read_npy(path: Path, check: Check) -> NDArray[Any]:
+    with _told_apart(path), path.open("rb") as file:
+        return _from_stream(file, check)
+
+
+def _read_npz(path: Path, check: Check) -> NDArray[Any]:
+    with _told_apart(path), zipfile.ZipFile(path) as archive:
+        name = _chosen(path, [one.removesuffix(".npy") for one in archive.namelist()])
+        with archive.open(f"{name}.npy") as file:
+            return _from_stream(file, check)
+
+
+def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
+    try:
+        import zarr
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'{path}: needs zarr: pip install "membrane-xai[dask]"'
+        ) from error
+    with _told_apart(path):
+        member: Any = zarr.open(path, mode="r")
+        if isinstance(member, zarr.Group):
+            member = member[_chosen(path, sorted(member.array_keys()))]
+        check(member.shape, member.dtype)
+        return np.asarray(member[...])
+
+
+def _read_png(path: Path, check: Check) -> NDArray[Any]:
+    from PIL import Image
+
+    with _images.told_apart(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
+        with Image.open(path, formats=("PNG",)) as image:
+            return _from_picture(path, image, check)
+
+
+def _from_picture(path: Path, image: Any, check: Check) -> NDArray[Any]:
+    check((image.height, image.width), np.uint8)
+    if image.mode == "1":
+        return np.asarray(image)
+    if image.mode == "L" and "transparency" not in image.info:
+        return _shares(np.asarray(image))
+    if image.mode in _SIXTEEN_BITS:
+        return _shares(np.asarray(image).astype(np.uint16))
+    raise InvalidInputError(f"{path}: has colour mode {image.mode!r}; {_PICTURE}")
+
+
+def _read_tiff(path: Path, check: Check) -> NDArray[Any]:
+    import tifffile
+
+    with _tiff.told_apart(path), closing(tifffile.TiffFile(path)) as file:
+        pages = file.pages
+        if len(pages) != 1:
+            raise InvalidInputError(f"{path}: has {len(pages)} pages; it takes one map a file")
+        page: Any = pages[0]
+        kind = page.photometric.name
+        if page.samplesperpixel > 1 or kind == "PALETTE":
+            raise InvalidInputError(f"{path}: is {kind}; {_PICTURE}")
+        if kind != "MINISBLACK" or page.imagedepth > 1:
+            raise InvalidInputError(f"{path}: is {kind}; it takes one map, black at 0")
+        check(page.shape, page.dtype)
+        check(page.chunks[:2], page.dtype)  # each of which is decoded whole
+        _check_whole(path, page)
+        values = np.asarray(page.asarray())
+    if values.dtype.kind in "fb":
+        return values
+    if values.dtype not in (np.uint8, np.uint16):
+        raise InvalidInputError(
+            f"{path}: has values of {values.dtype}; it takes 8 or 16 bits without sign, or floats"
+        )
+    return _shares(values)
+
+
+def _from_stream(file: IO[bytes], check: Check) -> NDArray[Any]:
+    version = npy.read_magic(file)
+    if version not in _HEADERS:
+        raise InvalidInputError(f"has NPY format {version}, as no plain array has")
+    shape, _, dtype = _HEADERS[version](file)
+    check(shape, dtype)
+    file.seek(0)
+    return np.asarray(npy.read_array(file, allow_pickle=False))
+
+
+def _chosen(path: Path, names: Sequence[str]) -> str:
+    if _NAME in names:
+        return _NAME
+    if len(names) != 1:
+        listed = ", ".join(names[:5]) or "none"
+        raise InvalidInputError(
+            f"{path}: has {len(names)} arrays ({listed}); it takes one, or one called {_NAME!r}"
+        )
+    return names[0]
+
+
+def _check_whole(path: Path, page: Any) -> None:
+    """Raise for parts that a file lacks: tifffile would give zeros for them."""
+    end = path.stat().st_size
+    for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if not size or offset + size > end:
+            raise InvalidInputError(f"{path}: is truncated or damaged: a part of it is missing")
+
+
+def _shares(values: NDArray[Any]) -> NDArray[np.float64]:
+    return values / float(np.iinfo(values.dtype).max)
+
+
+@contextmanager
+def _told_apart(path: Path) -> Iterator[None]:
+    """Turn the many errors of a broken file into one."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except MembraneXAIError as error:
+        raise error if str(path) in str(error) else InvalidInputError(f"{path}: {error}") from None
+    except (
+        ArithmeticError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
+        ValueError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        if isinstance(error, FileNotFoundError) and not path.exists():
+            raise
+        raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+
+
+READERS: dict[str, Callable[[Path, Check], NDArray[Any]]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".zarr": _read_zarr,
+    ".png": _read_png,
+    ".tif": _read_tiff,
+    ".tiff": _read_tiff,
+}
+"""What reads a file, by the end of its name."""

@@ -1,0 +1,128 @@
+"""Image files as RGB pixels, whole or not at all."""
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.io import _pixel_size
+from membrane_xai.io._pixel_size import PixelSize
+from membrane_xai.io._tiff import TiffReader, over_white
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+__all__ = ["Pixels", "check_count", "is_tiff", "read_pixels", "told_apart"]
+
+_FORMATS = ("PNG", "JPEG", "BMP")
+_COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
+_MICROMETRES_PER_INCH = 25400.0
+
+
+class Pixels(NamedTuple):
+    """What an image file holds."""
+
+    rgb: NDArray[np.uint8]
+    size: PixelSize | None
+
+
+def read_pixels(path: Path, max_pixels: int) -> Pixels:
+    """Read a PNG, JPEG, BMP, TIFF or OME-TIFF file; its size is checked before it is decoded."""
+    if not is_tiff(path):
+        return _by_pillow(path, max_pixels, _FORMATS)
+    with closing(TiffReader(path)) as reader:
+        width, height = reader.dimensions
+        check_count(width, height, max_pixels, path)
+        try:
+            rgb = reader.read_region(0, 0, width, height)
+        except MissingDependencyError as missing:
+            rgb = _by_pillows_decoders(path, reader, missing)
+        return Pixels(rgb, reader.pixel_size)
+
+
+def _by_pillows_decoders(
+    path: Path, reader: TiffReader, missing: MissingDependencyError
+) -> NDArray[np.uint8]:
+    """Decode a TIFF of one page by what Pillow brings; raise what is missing if it cannot."""
+    width, height = reader.dimensions
+    try:
+        rgb, _ = _by_pillow(path, width * height, ("TIFF",))
+    except InvalidInputError:
+        raise missing from None
+    if rgb.shape != (height, width, 3):
+        raise missing
+    return rgb
+
+
+def is_tiff(path: Path) -> bool:
+    """Tell TIFF from other files by how it starts."""
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF
+
+
+def check_count(width: int, height: int, max_pixels: int, path: Path) -> None:
+    """Raise if the picture has more pixels than allowed."""
+    if width * height > max_pixels:
+        raise InvalidInputError(
+            f"{path}: has {width} x {height} pixels, more than max_pixels={max_pixels}; "
+            f"raise it, or read regions with open_slide"
+        )
+
+
+def _by_pillow(path: Path, max_pixels: int, formats: tuple[str, ...]) -> Pixels:
+    from PIL import Image
+
+    with told_apart(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # counted below
+        with Image.open(path, formats=formats) as image:
+            check_count(image.width, image.height, max_pixels, path)
+            if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+                raise InvalidInputError(f"{path}: has several pages")
+            rgb = _to_rgb(image, path)
+            return Pixels(rgb, _size(image))
+
+
+@contextmanager
+def told_apart(path: Path) -> Iterator[None]:
+    """Turn the many errors that Pillow's decoders raise for a broken file into one."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except (InvalidInputError, FileNotFoundError, PermissionError):
+        raise
+    except UnidentifiedImageError:
+        raise InvalidInputError(
+            f"{path}: is no PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise InvalidInputError(
+            f"{path}: has more pixels than PIL.Image.MAX_IMAGE_PIXELS allows: {error}"
+        ) from None
+    except (ArithmeticError, LookupError, OSError, SyntaxError, ValueError, struct.error) as error:
+        raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+
+
+def _to_rgb(image: "PillowImage", path: Path) -> NDArray[np.uint8]:
+    if image.mode not in _COLOUR:
+        raise InvalidInputError(
+            f"{path}: has colour mode {image.mode!r}; stains are told apart by colour: "
+            f"it takes RGB, with alpha or a palette if need be"
+        )
+    transparent = image.mode in ("RGBA", "PA") or "transparency" in image.info
+    if transparent:
+        return over_white(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB"))
+
+
+def _size(image: "PillowImage") -> PixelSize | None:
+    """Return the size by the dots per inch that PNG, JPEG, BMP or TIFF record."""
+    density: Any = image.info.get("dpi", (0, 0))
+    return _pixel_size.from_density(float(density[0]), float(density[1]), _MICROMETRES_PER_INCH)

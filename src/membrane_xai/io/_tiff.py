@@ -1,0 +1,251 @@
+"""TIFF files as RGB pixels: any region of any level, decoding only the tiles it needs.
+
+Nothing is filled in silently: tifffile returns zeros for what a file lacks; here it is an error, or
+white where the caller says that gaps are expected (scanners leave out tiles without tissue).
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
+from membrane_xai.io import _pixel_size
+from membrane_xai.io._pixel_size import PixelSize
+
+__all__ = ["TiffReader", "over_white", "told_apart"]
+
+_MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
+_JPEG = (6, 7, 33007, 34892)
+_RGB, _PALETTE, _YCBCR, _GREY = 2, 3, 6, (0, 1)
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_MICROMETRES = {2: 25400.0, 3: 10000.0}  # of TIFF's units of resolution: inch, centimetre
+
+
+class TiffReader:
+    """The first picture of a TIFF or OME-TIFF file and its levels.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    gaps : bool
+        Show tiles that the file leaves out as white, instead of raising.
+    """
+
+    def __init__(self, path: Path, *, gaps: bool = False) -> None:
+        import tifffile
+
+        self._path, self._gaps = path, gaps
+        with told_apart(path):
+            self._file = tifffile.TiffFile(path)
+        try:
+            with told_apart(path):
+                self._levels = [_planes(level, path) for level in self._file.series[0].levels]
+                self._colour = _colour_of(self._levels[0], path)
+                if not all(min(_size(level)) for level in self._levels):
+                    raise InvalidInputError(f"{path}: has a picture without pixels")
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def dimensions(self) -> tuple[int, int]:
+        """Width and height of level 0 in pixels."""
+        return _size(self._levels[0])
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """Pixels of level 0 along the side of one of each level."""
+        width = self.dimensions[0]
+        return tuple(width / _size(level)[0] for level in self._levels)
+
+    @property
+    def is_ome(self) -> bool:
+        """Whether the file describes itself in OME-XML."""
+        return bool(self._file.is_ome)
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """Size of a pixel of level 0; None if the file does not say."""
+        page = self._levels[0][0]
+        with told_apart(self._path):
+            found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
+            return found or _pixel_size.from_text(page.description) or self._from_tags(page)
+
+    def read_region(
+        self, x: int, y: int, width: int, height: int, level: int = 0
+    ) -> NDArray[np.uint8]:
+        """Return (height, width, 3); x, y at level 0 as in OpenSlide. White beyond the edges."""
+        scale = self.level_downsamples[level]
+        column, row = round(x / scale), round(y / scale)
+        planes = self._levels[level]
+        with told_apart(self._path):
+            parts = [self._read(page, row, column, height, width) for page in planes]
+            rgb = self._to_rgb(np.concatenate(parts, axis=-1), planes[0])
+        columns, rows = _size(planes)
+        rgb[:, max(columns - column, 0) :] = 255
+        rgb[max(rows - row, 0) :] = 255
+        rgb[: max(-row, 0)] = 255
+        rgb[:, : max(-column, 0)] = 255
+        return rgb
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _from_tags(self, page: Any) -> PixelSize | None:
+        if not {"XResolution", "YResolution"} <= {tag.name for tag in page.tags}:
+            return None
+        x, y = (_ratio(page.tags[f"{axis}Resolution"].value) for axis in "XY")
+        imagej = self._file.imagej_metadata or {}
+        if imagej.get("unit") in ("micron", "um", "\\u00B5m", "\N{MICRO SIGN}m"):
+            return _pixel_size.from_density(x, y, 1)
+        unit = page.tags.get("ResolutionUnit")
+        return _pixel_size.from_density(x, y, _MICROMETRES.get(int(unit.value) if unit else 2, 0))
+
+    def _read(self, page: Any, row: int, column: int, height: int, width: int) -> NDArray[Any]:
+        """Return samples (height, width, n) of one page; zeros beyond the edges."""
+        apart = page.samplesperpixel if page.planarconfig == 2 else 1
+        out = np.zeros((height, width, page.samplesperpixel), page.dtype)
+        for index, top, left in _chunks(page, row, column, height, width):
+            for sample in range(apart):
+                tile = self._decode(page, index + sample * math.prod(page.chunked[-2:]))
+                tile = _inside(tile, page, top, left)
+                channels = slice(sample, sample + 1) if apart > 1 else slice(None)
+                _paste(out[..., channels], tile, top - row, left - column)
+        return out
+
+    def _decode(self, page: Any, index: int) -> NDArray[Any]:
+        """Return one tile or strip (rows, columns, samples), or raise if it is not whole."""
+        offset, size = page.dataoffsets[index], page.databytecounts[index]
+        if not size:
+            if not self._gaps:
+                raise InvalidInputError(f"{self._path}: tile {index} is missing")
+            shape = page.chunks if len(page.chunks) == 3 else (*page.chunks, 1)
+            return np.full(shape, np.iinfo(page.dtype).max, page.dtype)
+        handle = self._file.filehandle
+        handle.seek(offset)
+        data = handle.read(size)
+        if len(data) < size:
+            raise InvalidInputError(f"{self._path}: the file is truncated")
+        tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+        decoded = page.decode(data, index, **(tables if page.compression in _JPEG else {}))[0]
+        return np.asarray(decoded[0])
+
+    def _to_rgb(self, samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
+        if self._colour == "palette":
+            return np.asarray((page.colormap.T >> 8).astype(np.uint8)[samples[..., 0]])
+        if samples.dtype == np.uint16:
+            samples = _from_16_bits(samples, self._path)
+        alpha = page.extrasamples[:1] if samples.shape[-1] > 3 else ()
+        if alpha and alpha[0] in (_ASSOCIATED, _UNASSOCIATED):
+            return over_white(samples[..., :4], premultiplied=alpha[0] == _ASSOCIATED)
+        return np.ascontiguousarray(samples[..., :3])
+
+
+def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArray[np.uint8]:
+    """Lay (..., 4) with alpha over white; return (..., 3)."""
+    colour, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
+    own = colour * 255 if premultiplied else colour * alpha
+    return np.asarray(np.minimum((own + (255 - alpha) * 255 + 127) // 255, 255), dtype=np.uint8)
+
+
+@contextmanager
+def told_apart(path: Path) -> Iterator[None]:
+    """Turn the many errors of a broken file into one, and that of a missing decoder into its own.
+
+    tifffile and the decoders raise whatever they come across in a file they did not expect.
+    """
+    try:
+        yield
+    except (MembraneXAIError, FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:
+        if "requires the 'imagecodecs' package" in str(error):
+            raise MissingDependencyError(
+                f'{path}: its compression needs imagecodecs: pip install "membrane-xai[slides]"'
+            ) from error
+        raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+
+
+def _planes(level: Any, path: Path) -> list[Any]:
+    """Return the pages of a level: one, or three with a colour each."""
+    pages = [page.aspage() for page in level.pages if page is not None]
+    if len(pages) != len(level.pages) or len(pages) not in (1, 3):
+        raise InvalidInputError(
+            f"{path}: holds {len(level.pages)} planes (axes {level.axes}); it takes one RGB picture"
+        )
+    for page in pages:
+        if page.imagedepth > 1:
+            raise InvalidInputError(f"{path}: is a volume; it takes one RGB picture")
+        if math.prod(page.chunks[:2]) > _MAX_CHUNK:
+            raise InvalidInputError(
+                f"{path}: is stored in pieces of {page.chunks[:2]} pixels; it takes up to "
+                f"{_MAX_CHUNK} pixels a piece: save it as tiled TIFF"
+            )
+    return pages
+
+
+def _colour_of(planes: list[Any], path: Path) -> str:
+    page = planes[0]
+    if page.dtype not in (np.uint8, np.uint16):
+        raise InvalidInputError(f"{path}: has samples of {page.dtype}; it takes 8 or 16 bits")
+    kind, samples = int(page.photometric), page.samplesperpixel
+    if len(planes) == 3 and samples == 1 and kind in _GREY:
+        return "rgb"
+    if len(planes) == 1 and kind == _PALETTE and page.colormap is not None:
+        return "palette"
+    decoded = kind == _RGB or (kind == _YCBCR and page.compression in _JPEG)
+    if len(planes) == 1 and samples >= 3 and decoded:
+        return "rgb"
+    raise InvalidInputError(
+        f"{path}: is {page.photometric.name} with {samples} samples a pixel; stains are told apart "
+        f"by colour: it takes RGB"
+    )
+
+
+def _from_16_bits(samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Scale as TIFF defines it, white at 65535."""
+    if samples.max(initial=0) < 4096:
+        raise InvalidInputError(
+            f"{path}: has 16 bits a sample, of which at most 12 are used, and would come out black;"
+            f" scale it to 8 bits first"
+        )
+    return np.asarray((samples.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+
+
+def _chunks(
+    page: Any, row: int, column: int, height: int, width: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield index, top and left of the tiles or strips that a region needs."""
+    tall, wide = page.chunks[0], page.chunks[1]
+    down, across = math.ceil(page.imagelength / tall), math.ceil(page.imagewidth / wide)
+    for i in range(max(row // tall, 0), min(-(-(row + height) // tall), down)):
+        for j in range(max(column // wide, 0), min(-(-(column + width) // wide), across)):
+            yield i * across + j, i * tall, j * wide
+
+
+def _inside(tile: NDArray[Any], page: Any, top: int, left: int) -> NDArray[Any]:
+    return tile[: page.imagelength - top, : page.imagewidth - left]
+
+
+def _paste(out: NDArray[Any], tile: NDArray[Any], top: int, left: int) -> None:
+    rows = slice(max(top, 0), max(min(top + tile.shape[0], out.shape[0]), 0))
+    columns = slice(max(left, 0), max(min(left + tile.shape[1], out.shape[1]), 0))
+    out[rows, columns] = tile[
+        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+    ]
+
+
+def _size(planes: list[Any]) -> tuple[int, int]:
+    return int(planes[0].imagewidth), int(planes[0].imagelength)
+
+
+def _ratio(value: Any) -> float:
+    numerator, denominator = value
+    return numerator / denominator if denominator else 0.0

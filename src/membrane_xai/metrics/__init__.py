@@ -1,0 +1,5 @@
+"""CAM and mask in, MAP and scores of order out; CAMs in, EC out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,16 @@
+from ._alignment import AlignmentResult as AlignmentResult
+from ._alignment import MapCurve as MapCurve
+from ._alignment import PooledMask as PooledMask
+from ._alignment import alignment as alignment
+from ._alignment import map_ceiling as map_ceiling
+from ._alignment import map_curve as map_curve
+from ._alignment import map_score as map_score
+from ._alignment import pool_mask as pool_mask
+from ._consistency import ConsistencyResult as ConsistencyResult
+from ._consistency import consistency as consistency
+from ._consistency import ec_score as ec_score
+from ._consistency import pairwise_similarity as pairwise_similarity
+from ._ranking import pixel_auc as pixel_auc
+from ._ranking import pointing_game as pointing_game
+from ._ranking import rank_accuracy as rank_accuracy
+from ._ranking import topk_intersection as topk_intersection

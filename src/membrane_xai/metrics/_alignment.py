@@ -1,0 +1,455 @@
+"""CAM and mask in, Membrane Activation Precision (MAP) and its frame of reference out.
+
+Definitions are in ``docs/decisions/0001-map-and-ec.md``. Axes are (..., row, column).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from membrane_xai._backend.arrays import as_array, is_map_list, namespace, to_numpy
+from membrane_xai._backend.checks import check_fraction, check_grid
+from membrane_xai._backend.containers import columns, is_dataarray, over_maps
+from membrane_xai._backend.status import as_words, check_on_undefined
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.metrics._map import (
+    alignment_core,
+    ceiling_core,
+    curve_core,
+    map_core,
+    pool_core,
+    shape_of,
+)
+from membrane_xai.metrics._mass import check_negative
+
+__all__ = [
+    "AlignmentResult",
+    "MapCurve",
+    "PooledMask",
+    "alignment",
+    "map_ceiling",
+    "map_curve",
+    "map_score",
+    "pool_mask",
+]
+
+_CAM_MASK = ("cam", "mask", "region")
+_SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentResult:
+    """How a CAM lies on a mask, with what the number has to be compared to.
+
+    Each score is a float for a single pair, else an array of shape (N,) of the library of the
+    CAM, or a DataArray. Undefined scores are NaN; `status` says why.
+
+    Attributes
+    ----------
+    map : float or array
+        Membrane Activation Precision, in [0, 1]; higher is better.
+    chance : float or array
+        Expected MAP of an uninformative (flat) CAM: the mask's share of the region, in [0, 1].
+    enrichment : float or array
+        ``map / chance``, from 0; 1 is chance.
+    skill : float or array
+        ``(map - chance) / (1 - chance)``, at most 1; 0 is chance. NaN when chance is 1.
+    ceiling : float or array
+        The best MAP that any CAM of this grid can reach on this mask, in [chance, 1].
+    relative : float or array
+        ``(map - chance) / (ceiling - chance)``, at most 1; 0 is chance, 1 the best this grid
+        allows. NaN when ceiling and chance agree, as for a 1x1 grid: nothing can be learnt then.
+    coverage : float or array
+        ``<U A+ / max(U A+), Omega M> / sum(Omega M)``, in [0, 1]: how brightly the mask is lit, the
+        recall-like counterpart of `map`.
+    status : str or numpy.ndarray of str
+        "ok", "no_activation" (nothing positive in the region), "empty_mask", "empty_region" or
+        "non_finite" (NaN or infinity in an input). `chance` and `ceiling` stay defined where the
+        mask alone defines them.
+    cam_min, cam_max : float or array
+        Range of the CAM as given. MAP depends on shifts: (0, 1) here means that a
+        min-max-normalised CAM was scored, not the raw one.
+    grid : tuple of int
+        (h, w) of the CAM; empty for a list of maps of unequal sizes.
+    negative : str
+        How negative activation was treated.
+    """
+
+    map: Any
+    chance: Any
+    enrichment: Any
+    skill: Any
+    ceiling: Any
+    relative: Any
+    coverage: Any
+    status: Any
+    cam_min: Any
+    cam_max: Any
+    grid: tuple[int, ...]
+    negative: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values: floats and strings, or lists of them for a batch."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+class MapCurve(NamedTuple):
+    """MAP and coverage against the threshold, as :func:`map_curve` returns them."""
+
+    thresholds: np.ndarray[Any, Any]
+    """(T,): fractions of the maximum of the upsampled CAM."""
+    map: Any
+    """(T,) or (N, T): share of the activated set that is membrane (precision)."""
+    coverage: Any
+    """(T,) or (N, T): share of the membrane that is activated (recall)."""
+    status: Any
+    """str or (N,) array of str."""
+
+
+class PooledMask(NamedTuple):
+    """A mask brought to a CAM's grid once, as :func:`pool_mask` returns it."""
+
+    mask: Any
+    """(h, w) or (N, h, w): share of membrane in what each CAM pixel covers."""
+    region: Any
+    """(h, w) or (N, h, w): weight of each CAM pixel, at most 1."""
+
+
+def map_score(
+    cam: Any,
+    mask: Any,
+    *,
+    region: Any = None,
+    threshold: float | None = None,
+    negative: str = "clip",
+    on_undefined: str = "nan",
+) -> Any:
+    r"""Membrane Activation Precision: the share of a CAM's activation that lies on the membrane.
+
+    .. math:: \mathrm{MAP} = \frac{\langle A^+, U^T \Omega M\rangle}{\langle A^+, U^T \Omega\rangle}
+
+    with the CAM :math:`A`, the mask :math:`M`, the region :math:`\Omega` and bilinear upsampling
+    :math:`U` from the CAM's grid to the mask's (half-pixel centres, torch's
+    ``align_corners=False``). Pooling the mask with :math:`U^T` gives what upsampling the CAM gives.
+
+    Parameters
+    ----------
+    cam : array, DataArray or list of maps
+        (h, w), (N, h, w) or (N, 1, h, w), any real dtype, any finite scale. Its library and
+        device are those of the result.
+    mask : array, DataArray or list of maps
+        (H, W), (N, H, W) or (N, 1, H, W), bool or fractions in [0, 1]. An (H, W) mask serves
+        every CAM of a batch.
+    region : array, optional
+        What counts, such as tissue: same shape rules as `mask`; bool or weights in [0, 1].
+    threshold : float in [0, 1], optional
+        Score the set ``U A+ >= threshold * max(U A+)`` instead: the share of its pixels that are
+        membrane.
+    negative : {"clip", "abs", "raise"}
+        What to do with negative activation: set to 0, take its size, or raise.
+    on_undefined : {"nan", "raise"}
+        What a sample without a score gives; :func:`alignment` tells the reason.
+
+    Returns
+    -------
+    float or array of shape (N,)
+        In [0, 1], higher is better; float for a single NumPy pair, else an array of the library of
+        `cam` (float64 where the device has it) or a DataArray with the batch dims. Compare it
+        with chance and ceiling, see :func:`alignment`: alone it grows with the area of the mask.
+
+    Raises
+    ------
+    InvalidInputError
+        Shapes that do not fit, a dtype that is not real, a mask outside [0, 1], unknown options.
+    UndefinedScoreError
+        With ``on_undefined="raise"``, if any sample has no score.
+
+    Notes
+    -----
+    For equal shapes this is Relevance Mass Accuracy [1]_ of A+; with ``negative="abs"`` the inside
+    ratio of Attribution Localisation [2]_. It does not change when the CAM is scaled; it does when
+    a constant is added, as min-max normalisation does. float16 and float32 CAMs are summed in
+    float32 along short stretches and in float64 across them.
+
+    References
+    ----------
+    .. [1] Arras et al., "CLEVR-XAI", Information Fusion 81 (2022), 14-40.
+    .. [2] Kohlbrenner et al., "Towards best practice in explaining neural network decisions with
+       LRP", IJCNN 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import map_score
+    >>> cam = np.array([[3.0, 1.0], [0.0, 0.0]])
+    >>> membrane = np.array([[True, False], [True, False]])
+    >>> map_score(cam, membrane)
+    0.75
+
+    A HER2 0 patch has no membrane: its score is undefined, and its batch-mates are not touched.
+
+    >>> map_score(np.stack([cam, cam]), np.stack([membrane, np.zeros((2, 2), bool)]))
+    array([0.75,  nan])
+    """
+    check_negative(negative)
+    check_on_undefined(on_undefined)
+    if threshold is not None:
+        check_fraction(threshold, "threshold")
+    core = partial(
+        map_core, threshold=threshold, negative=negative, raising=on_undefined == "raise"
+    )
+    return columns(over_maps(core, _CAM_MASK, (cam, mask, region), 1))[0]
+
+
+def alignment(
+    cam: Any,
+    mask: Any,
+    *,
+    region: Any = None,
+    negative: str = "clip",
+    on_undefined: str = "nan",
+) -> AlignmentResult:
+    """Score a CAM against a mask and give what the score must be compared with.
+
+    Parameters
+    ----------
+    cam, mask, region, negative, on_undefined
+        As in :func:`map_score`.
+
+    Returns
+    -------
+    AlignmentResult
+        MAP with chance, enrichment, skill, ceiling, relative, coverage and status; each a float for
+        a single pair or an array of shape (N,). Higher is better for all but `chance` and
+        `ceiling`, which describe the mask and the grid.
+
+    Raises
+    ------
+    InvalidInputError, UndefinedScoreError
+        As in :func:`map_score`.
+
+    Notes
+    -----
+    With A+ the CAM, M the mask, Omega the region, U the upsampling::
+
+        chance     = sum(Omega M) / sum(Omega)
+        enrichment = MAP / chance
+        skill      = (MAP - chance) / (1 - chance)
+        ceiling    = max_j (U^T Omega M)_j / (U^T Omega)_j
+        relative   = (MAP - chance) / (ceiling - chance)
+        coverage   = <U A+ / max(U A+), Omega M> / sum(Omega M)
+
+    Examples
+    --------
+    A coarse CAM on a thin membrane: MAP looks poor, and is the best that a 2x2 grid can do.
+
+    >>> import numpy as np
+    >>> from membrane_xai import alignment
+    >>> membrane = np.zeros((8, 8), bool)
+    >>> membrane[:, 1] = True
+    >>> result = alignment(np.array([[1.0, 0.0], [1.0, 0.0]]), membrane)
+    >>> result.map, result.chance, result.ceiling, result.relative
+    (0.25, 0.125, 0.25, 1.0)
+
+    A CAM without activation has no score; what the mask alone says remains.
+
+    >>> dead = alignment(np.zeros((2, 2)), membrane)
+    >>> dead.map, dead.status, dead.chance
+    (nan, 'no_activation', 0.125)
+    """
+    check_negative(negative)
+    check_on_undefined(on_undefined)
+    core = partial(alignment_core, negative=negative, raising=on_undefined == "raise")
+    result = columns(over_maps(core, _CAM_MASK, (cam, mask, region), 10))
+    scores, codes, ends = result[:7], result[7], result[8:]
+    return AlignmentResult(
+        **dict(zip(_SCORES, scores, strict=True)),
+        status=as_words(codes),
+        cam_min=ends[0],
+        cam_max=ends[1],
+        grid=_grid_of(cam),
+        negative=negative,
+    )
+
+
+def map_curve(
+    cam: Any,
+    mask: Any,
+    *,
+    thresholds: Sequence[float] | None = None,
+    region: Any = None,
+    negative: str = "clip",
+    on_undefined: str = "nan",
+) -> MapCurve:
+    """MAP of the activated set over a range of thresholds, with the membrane share it covers.
+
+    Parameters
+    ----------
+    cam, mask, region, negative, on_undefined
+        As in :func:`map_score`.
+    thresholds : sequence of float in [0, 1], optional
+        Fractions of ``max(U A+)``; 0, 0.05, ..., 1 by default.
+
+    Returns
+    -------
+    MapCurve
+        Thresholds (T,); `map` and `coverage`, each (T,) or (N, T), in [0, 1], higher is better; and
+        status. At each threshold `map` is ``map_score(..., threshold=t)``, the precision of the
+        activated set, and `coverage` its recall. NaN where no activated pixel lies in the region.
+
+    Raises
+    ------
+    InvalidInputError, UndefinedScoreError
+        As in :func:`map_score`; also for thresholds outside [0, 1] or none at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import map_curve
+    >>> cam = np.array([[4.0, 2.0], [1.0, 0.0]])
+    >>> membrane = np.array([[True, False], [True, False]])
+    >>> curve = map_curve(cam, membrane, thresholds=[0.0, 0.25, 1.0])
+    >>> curve.map
+    array([0.5       , 0.66666667, 1.        ])
+    >>> curve.coverage
+    array([1. , 1. , 0.5])
+
+    At threshold 0 everything is activated, so MAP is chance. An empty mask has no curve:
+
+    >>> empty = map_curve(cam, np.zeros((2, 2), bool), thresholds=[0.5])
+    >>> empty.map, empty.status
+    (array([nan]), 'empty_mask')
+    """
+    check_negative(negative)
+    check_on_undefined(on_undefined)
+    levels = np.linspace(0, 1, 21) if thresholds is None else np.asarray(thresholds, float)
+    if levels.ndim != 1 or levels.size == 0:
+        raise InvalidInputError(f"thresholds is {thresholds!r}; it takes a sequence of numbers")
+    for level in levels:
+        check_fraction(level, "thresholds")
+    core = partial(curve_core, levels=levels, negative=negative, raising=on_undefined == "raise")
+    result = over_maps(core, _CAM_MASK, (cam, mask, region), 2 * levels.size + 1)
+    codes = columns(result)[-1]
+    split = levels.size
+    if is_dataarray(result):
+        named = result.rename(column="threshold")
+        precision = named.isel(threshold=slice(0, split)).assign_coords(threshold=levels)
+        recall = named.isel(threshold=slice(split, 2 * split)).assign_coords(threshold=levels)
+    else:
+        precision, recall = result[..., :split], result[..., split : 2 * split]
+    return MapCurve(levels, precision, recall, as_words(codes))
+
+
+def map_ceiling(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Any:
+    """Compute the best MAP that any CAM of a given grid can reach on a mask.
+
+    ``max_j (U^T Omega M)_j / (U^T Omega)_j``: a CAM that lights only the pixel j whose share of
+    membrane is largest. A 7x7 grid on thin membranes may not pass 0.3, whatever the model does.
+
+    Parameters
+    ----------
+    mask, region
+        As in :func:`map_score`.
+    grid : (int, int)
+        Rows and columns of the CAM.
+
+    Returns
+    -------
+    float or array of shape (N,)
+        In [chance, 1]; NaN for an empty mask or region, or one that is not finite.
+
+    Raises
+    ------
+    InvalidInputError
+        As in :func:`map_score`; also for a grid that is not two positive integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import map_ceiling
+    >>> membrane = np.zeros((8, 8), bool)
+    >>> membrane[:, 1] = True
+    >>> map_ceiling(membrane, (2, 2)), map_ceiling(membrane, (8, 8))
+    (0.25, 1.0)
+    >>> map_ceiling(np.zeros((8, 8), bool), (2, 2))
+    nan
+    """
+    core = partial(ceiling_core, grid=check_grid(grid))
+    return columns(over_maps(core, ("mask", "region"), (mask, region), 1))[0]
+
+
+def pool_mask(mask: Any, grid: tuple[int, int], *, region: Any = None) -> PooledMask:
+    """Bring a mask to a CAM's grid once, to score many CAMs against it without touching it again.
+
+    ``map_score(cam, pooled.mask, region=pooled.region)`` then equals ``map_score(cam, mask,
+    region=region)``, and so do chance, ceiling and what follows from them. Coverage and thresholds
+    refer to the CAM as it is, not upsampled.
+
+    Parameters
+    ----------
+    mask, region
+        As in :func:`map_score`.
+    grid : (int, int)
+        Rows and columns of the CAM.
+
+    Returns
+    -------
+    PooledMask
+        `mask`: ``(U^T Omega M) / (U^T Omega)`` per CAM pixel, in [0, 1], shape (h, w) or (N, h, w).
+        `region`: ``U^T Omega``, scaled to a maximum of 1; (h, w) for all samples if no `region` is
+        given. Both are float64 where the device has it. Invalid samples are NaN.
+
+    Raises
+    ------
+    InvalidInputError
+        As in :func:`map_ceiling`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai import map_score, pool_mask
+    >>> membrane = np.zeros((8, 8), bool)
+    >>> membrane[:, 1] = True
+    >>> cam = np.array([[1.0, 1.0], [0.0, 0.0]])
+    >>> pooled = pool_mask(membrane, (2, 2))
+    >>> map_score(cam, pooled.mask, region=pooled.region) == map_score(cam, membrane)
+    True
+    """
+    h, w = check_grid(grid)
+    core = partial(pool_core, grid=(h, w))
+    result = over_maps(core, ("mask", "region"), (mask, region), 2 * h * w)
+    share = _as_maps(result, mask, slice(0, h * w), (h, w))
+    weight = _as_maps(result, mask, slice(h * w, None), (h, w))
+    while region is None and not is_map_list(mask) and weight.ndim > 2:
+        weight = weight[0, ...]  # the same for every mask
+    return PooledMask(share, weight)
+
+
+def _as_maps(result: Any, mask: Any, part: slice, grid: tuple[int, int]) -> Any:
+    """Fold columns back into rows and columns, under the names of the mask's dims."""
+    if is_dataarray(result):
+        folded = _as_maps(result.data, mask, part, grid)
+        dims = [*result.dims[:-1], *mask.dims[-2:]]
+        coords = {name: c for name, c in result.coords.items() if "column" not in c.dims}
+        return result.__class__(folded, dims=dims, coords=coords)
+    return namespace(result).reshape(result[..., part], (*result.shape[:-1], *grid))
+
+
+def _grid_of(cam: Any) -> tuple[int, ...]:
+    if is_map_list(cam):
+        grids = {shape_of(item) for item in cam}
+        return grids.pop() if len(grids) == 1 else ()
+    return shape_of(cam if is_dataarray(cam) else as_array(cam))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | str):
+        return value
+    if isinstance(value, tuple):
+        return list(value)
+    if hasattr(value, "compute"):
+        value = value.compute()
+    return (value.values if is_dataarray(value) else to_numpy(value)).tolist()

@@ -1,0 +1,168 @@
+"""Mean similarity over pairs of maps: in closed form for unit vectors, else pair by pair."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from membrane_xai._backend.arrays import Array, follow, from_numpy, namespace, wide_dtype
+from membrane_xai.metrics._similarity import Features, Similarity
+
+__all__ = ["PairSet", "features_of", "mean_similarity", "similarity_matrix"]
+
+_BLOCK_BYTES = 1 << 22
+
+
+class PairSet(NamedTuple):
+    """Which maps are compared, and how much each counts."""
+
+    members: Mapping[Any, np.ndarray[Any, Any]]
+    """Label -> indices of the maps of that group."""
+    weights: np.ndarray[Any, Any]
+    """(N,), none negative, the largest one 1."""
+    reference: int | Array | None
+    """Compare with this map only: an index, or an (h, w) map."""
+
+
+def mean_similarity(maps: Array, pairs: PairSet, similarity: Similarity) -> Array:
+    """Return EC, pairs, undefined pairs and status code of all groups, as (4 G,)."""
+    xp = namespace(maps)
+    rows = []
+    for indices in pairs.members.values():
+        counted = indices[pairs.weights[indices] > 0]
+        rows.append(_of_group(maps, counted, pairs, similarity))
+    return xp.reshape(xp.matrix_transpose(xp.stack(rows, axis=0)), (-1,))
+
+
+def similarity_matrix(maps: Array, similarity: Similarity) -> Array:
+    """Return the (N, N) similarities, flattened; NaN where a map cannot be compared."""
+    xp = namespace(maps)
+    found = features_of(maps, similarity)
+    n = maps.shape[0]
+    if similarity.unit_vectors:
+        units = found.parts[0]
+        matrix = xp.clip(xp.matmul(units, xp.matrix_transpose(units)), min=-1.0, max=1.0)
+    else:
+        matrix = xp.stack(
+            [similarity.compare(found.part(i, i + 1), found) for i in range(n)], axis=0
+        )
+    diagonal = from_numpy(maps, np.eye(n, dtype=bool))
+    matrix = xp.where(diagonal, xp.ones_like(matrix), matrix)
+    both = found.defined[:, None] & found.defined[None, :]
+    return xp.reshape(xp.where(both, matrix, xp.full_like(matrix, xp.nan)), (-1,))
+
+
+def _of_group(
+    maps: Array, indices: np.ndarray[Any, Any], pairs: PairSet, similarity: Similarity
+) -> Array:
+    """Return the (4,) row of one group."""
+    if pairs.reference is not None:
+        if isinstance(pairs.reference, int):
+            indices = indices[indices != pairs.reference]
+        sums, possible = _against_reference(maps, indices, pairs, similarity), indices.size
+    else:
+        of_pairs = _closed_form if similarity.unit_vectors else _pair_by_pair
+        sums = of_pairs(maps, indices, pairs.weights, similarity)
+        possible = indices.size * (indices.size - 1) // 2
+    return _row(sums, possible)
+
+
+class _Sums(NamedTuple):
+    similarity: Array
+    weight: Array
+    count: Array
+
+
+def _row(sums: _Sums, possible: int) -> Array:
+    xp = namespace(sums.weight)
+    some = (sums.count > 0) & (sums.weight > 0)
+    mean = sums.similarity / xp.where(some, sums.weight, xp.ones_like(sums.weight))
+    mean = xp.where(some, xp.clip(mean, min=-1.0, max=1.0), xp.full_like(mean, xp.nan))
+    code = xp.where(some, xp.zeros_like(mean), xp.full_like(mean, 2.0 if possible else 1.0))
+    return xp.stack([mean, sums.count, possible - sums.count, code], axis=0)
+
+
+def features_of(maps: Array, similarity: Similarity) -> Features:
+    """Widen a block of maps, blank those that are not finite, and compute features."""
+    xp = namespace(maps)
+    maps = xp.astype(maps, wide_dtype(maps))
+    finite = xp.all(xp.isfinite(maps), axis=(-2, -1))
+    maps = xp.where(finite[:, None, None], maps, xp.zeros_like(maps))
+    found = similarity.prepare(maps)
+    return Features(found.parts, found.defined & finite)
+
+
+def _take(maps: Array, indices: np.ndarray[Any, Any]) -> Array:
+    """Return some maps; a run of neighbours is a view, not a copy."""
+    if indices.size and indices[-1] - indices[0] == indices.size - 1:
+        return maps[int(indices[0]) : int(indices[-1]) + 1, ...]
+    return namespace(maps).take(maps, from_numpy(maps, indices), axis=0)
+
+
+def _closed_form(
+    maps: Array, indices: np.ndarray[Any, Any], weights: Any, similarity: Similarity
+) -> _Sums:
+    """Sum over pairs from ||sum w u||^2 - sum w^2, one block of maps in memory at a time."""
+    xp = namespace(maps)
+    wide = wide_dtype(maps)
+    pixels = maps.shape[-2] * maps.shape[-1]
+    zero = from_numpy(maps, np.zeros(1), wide)[0]
+    vector, first, second, count = from_numpy(maps, np.zeros(pixels), wide), zero, zero, zero
+    step = max(1, _BLOCK_BYTES // (8 * pixels))
+    for start in range(0, indices.size, step):
+        part = indices[start : start + step]
+        found = features_of(_take(maps, part), similarity)
+        defined = xp.astype(found.defined, wide)
+        w = from_numpy(maps, weights[part], wide) * defined
+        vector = vector + xp.matmul(w, found.parts[0])
+        first, second = first + xp.sum(w), second + xp.sum(w * w)
+        count = count + xp.sum(defined)
+    total = xp.vecdot(vector, vector) - second
+    return _Sums(total, first * first - second, count * (count - 1) / 2)
+
+
+def _pair_by_pair(
+    maps: Array, indices: np.ndarray[Any, Any], weights: Any, similarity: Similarity
+) -> _Sums:
+    """Sum over all pairs, comparing each map with those after it."""
+    sums = _empty(maps)
+    if indices.size < 2:
+        return sums
+    found = features_of(_take(maps, indices), similarity)
+    w = from_numpy(maps, weights[indices], wide_dtype(maps))
+    for i in range(indices.size - 1):
+        rest = found.part(i + 1, None)
+        scores = similarity.compare(found.part(i, i + 1), rest)
+        sums = _add(sums, scores, rest.defined & found.defined[i], w[i] * w[i + 1 :])
+    return sums
+
+
+def _against_reference(
+    maps: Array, indices: np.ndarray[Any, Any], pairs: PairSet, similarity: Similarity
+) -> _Sums:
+    """Sum over the comparisons with the reference map."""
+    if isinstance(pairs.reference, int):
+        reference = maps[pairs.reference : pairs.reference + 1, ...]
+    else:
+        reference = follow(maps, pairs.reference, "reference")[None, ...]
+    if not indices.size:
+        return _empty(maps)
+    one = features_of(reference, similarity)
+    found = features_of(_take(maps, indices), similarity)
+    w = from_numpy(maps, pairs.weights[indices], wide_dtype(maps))
+    return _add(_empty(maps), similarity.compare(one, found), found.defined & one.defined, w)
+
+
+def _empty(maps: Array) -> _Sums:
+    zero = from_numpy(maps, np.zeros(1), wide_dtype(maps))[0]
+    return _Sums(zero, zero, zero)
+
+
+def _add(sums: _Sums, scores: Array, defined: Array, weights: Array) -> _Sums:
+    xp = namespace(scores)
+    zero = xp.zeros_like(scores)
+    return _Sums(
+        sums.similarity + xp.sum(xp.where(defined, scores * weights, zero)),
+        sums.weight + xp.sum(xp.where(defined, weights, zero)),
+        sums.count + xp.sum(xp.astype(defined, scores.dtype)),
+    )

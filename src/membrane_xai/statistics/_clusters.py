@@ -1,0 +1,128 @@
+"""Scores and group labels in; sums per group, all that a bootstrap of a mean needs, out."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import to_numpy
+from membrane_xai._backend.checks import check_choice
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["Clusters", "as_clusters", "count_reasons", "group_codes", "read_scores", "read_weights"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+
+class Clusters(NamedTuple):
+    """What each group contributes: the mean of all is ``sum(top) / sum(bottom)``.
+
+    The order is that of the values and not of the labels, so that no draw of a bootstrap depends
+    on how groups are called or samples are ordered.
+    """
+
+    top: Floats
+    """(G,): weighted sum of the scores of each group, or its mean if groups count alike."""
+    bottom: Floats
+    """(G,): sum of the weights, or ones."""
+    means: Floats
+    """(G,): weighted mean of each group."""
+    n: int
+    """Samples behind it."""
+
+
+def read_scores(scores: Any, name: str) -> Floats:
+    """Return scores as (N,) float64; NaN is welcome, infinity is not."""
+    values = np.asarray(to_numpy(scores))
+    if values.ndim != 1 or not values.size:
+        raise InvalidInputError(f"{name} has shape {values.shape}; it takes (N,), one per sample")
+    if values.dtype.kind not in "biuf":
+        raise InvalidInputError(f"{name} has dtype {values.dtype}; it takes real numbers")
+    values = values.astype(np.float64)
+    if np.isinf(values).any():
+        at = int(np.flatnonzero(np.isinf(values))[0])
+        raise InvalidInputError(
+            f"{name}[{at}] is {values[at]}; it takes finite numbers, and NaN where undefined"
+        )
+    return values
+
+
+def read_weights(weights: Any, count: int) -> Floats:
+    """Return weights as (N,) float64; ones by default."""
+    if weights is None:
+        return np.ones(count)
+    values = np.asarray(to_numpy(weights), dtype=np.float64)
+    if values.shape != (count,):
+        raise InvalidInputError(
+            f"weights has shape {values.shape}; it takes ({count},), one per sample"
+        )
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
+        raise InvalidInputError("weights must be finite, none negative and not all zero")
+    return values
+
+
+def group_codes(groups: Any, count: int) -> tuple[Codes, list[Any]]:
+    """Return the number of each sample's group, and the labels in order of first appearance."""
+    labels = np.asarray(to_numpy(groups)).tolist() if hasattr(groups, "shape") else groups
+    if isinstance(labels, str | bytes) or not isinstance(labels, Sequence):
+        labels = list(labels) if np.iterable(labels) and not isinstance(labels, str) else [labels]
+    if len(labels) != count:
+        raise InvalidInputError(f"groups has {len(labels)} labels for {count} samples")
+    found: dict[Any, int] = {}
+    codes = np.fromiter((found.setdefault(x, len(found)) for x in labels), np.intp, count)
+    for label, code in found.items():
+        if _is_missing(label):
+            at = int(np.flatnonzero(codes == code)[0])
+            raise InvalidInputError(
+                f"groups[{at}] is {label!r}; every sample needs a label, "
+                f"or the unknown ones would count as one patient"
+            )
+    return codes, list(found)
+
+
+def _is_missing(label: Any) -> bool:
+    return (
+        label is None
+        or (isinstance(label, float) and np.isnan(label))
+        or (type(label).__name__ in ("NAType", "NaTType"))
+    )
+
+
+def as_clusters(values: Floats, codes: Codes, weights: Floats, average: str) -> Clusters:
+    """Sum finite `values` by group; groups without weight are left out."""
+    check_choice(average, "average", ("samples", "groups"))
+    order = np.lexsort((weights, values, codes))  # sums then depend on the samples alone
+    values, codes, weights = values[order], codes[order], weights[order]
+    counted = weights > 0
+    values, codes, weights = values[counted], codes[counted], weights[counted]
+    if not values.size:
+        empty = np.empty(0)
+        return Clusters(empty, empty, empty, 0)
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    bottom = np.add.reduceat(weights, starts)
+    top = np.add.reduceat(values * weights, starts)
+    order = np.lexsort((top, bottom))
+    top, bottom = top[order], bottom[order]
+    means = top / bottom
+    if average == "groups":
+        return Clusters(means, np.ones_like(means), means, values.size)
+    return Clusters(top, bottom, means, values.size)
+
+
+def count_reasons(undefined: NDArray[np.bool_], status: Any) -> dict[str, int]:
+    """Count undefined samples by status; "undefined" where the status does not tell."""
+    count = undefined.size
+    if status is None:
+        words = np.full(count, "undefined")
+    else:
+        words = np.asarray(to_numpy(status))
+        if words.shape != (count,) or words.dtype.kind not in "UO":
+            raise InvalidInputError(
+                f"status has shape {words.shape} and dtype {words.dtype}; "
+                f"it takes ({count},) words, one per sample"
+            )
+        words = np.where(words == "ok", "undefined", words)
+    reasons, counts = np.unique(words[undefined].astype(str), return_counts=True)
+    return dict(zip(reasons.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,135 @@
+"""CAMs in; Explanation Consistency with an interval that knows which CAMs belong together out."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import is_dask_array, to_numpy
+from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.containers import is_dataarray
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.metrics._map_sets import as_set
+from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.statistics._bootstrap import Resampling
+from membrane_xai.statistics._clusters import group_codes
+from membrane_xai.statistics._group_sums import PAIRS, pair_sums, quadratic, unit_sums
+from membrane_xai.statistics._summary import Summary, summary_of
+
+__all__ = ["summarize_consistency", "summary_of_pairs"]
+
+Floats = NDArray[np.float64]
+
+
+def summarize_consistency(
+    cams: Any,
+    groups: Any = None,
+    *,
+    similarity: str = "pearson",
+    pairs: str = "all",
+    k: float = 0.1,
+    ci: float = 0.95,
+    draws: int = 10_000,
+    method: str = "bca",
+    small_sample: bool = True,
+    seed: int = 0,
+) -> Summary:
+    r"""Explanation Consistency of a set of CAMs with a cluster-bootstrap interval.
+
+    .. math:: \mathrm{EC}(v) = \frac{\sum_g v_g S_{gg} + \sum_{g<h} v_g v_h S_{gh}}
+        {\sum_g v_g N_{gg} + \sum_{g<h} v_g v_h N_{gh}}
+
+    with :math:`S_{gh}` the sum of the similarities of the :math:`N_{gh}` pairs of CAMs between
+    groups g and h (within g for :math:`S_{gg}`), and multinomial counts :math:`v`, all 1 for EC
+    itself. A group drawn twice brings its own pairs twice; pairs between its two copies are left
+    out, as a CAM would meet itself there and agree perfectly.
+
+    Parameters
+    ----------
+    cams : array or list of maps
+        (N, h, w) or (N, 1, h, w) of any library, as in :func:`membrane_xai.ec_score`; a DataArray
+        has three dims.
+    groups : sequence of N labels, optional
+        The patient (or slide) of each CAM. Without it every CAM is a group of its own.
+    similarity, k
+        As in :func:`membrane_xai.ec_score`. "pearson", "spearman" and "cosine" cost O(N + G²), the
+        others compare all pairs.
+    pairs : {"all", "between", "within"}
+        Pairs of CAMs that count: all, only of different groups, or only of the same group.
+    ci, draws, small_sample, seed
+        As in :func:`membrane_xai.summarize`.
+    method : {"bca", "percentile"}
+        As in :func:`membrane_xai.summarize`.
+
+    Returns
+    -------
+    Summary
+        `mean` is EC, at most 1, higher is better; with ``pairs="all"`` that of
+        :func:`membrane_xai.ec_score`. `n` counts CAMs; `undefined` those that are "flat" or
+        "non_finite". `average` says which pairs.
+
+    Raises
+    ------
+    InvalidInputError
+        As in :func:`membrane_xai.ec_score` and :func:`membrane_xai.summarize`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.statistics import summarize_consistency
+    >>> ramp = np.arange(6.0).reshape(2, 3)
+    >>> cams = np.stack([ramp, 2 * ramp, ramp.T.reshape(2, 3), ramp[::-1], np.ones((2, 3))])
+    >>> result = summarize_consistency(cams, ["A", "A", "B", "C", "C"])
+    >>> round(result.mean, 3), result.n, result.n_groups, result.undefined
+    (0.143, 4, 3, {'flat': 1})
+
+    Within patients there is one pair, of patient A; draws without A have no pair and do not count.
+
+    >>> round(summarize_consistency(cams, ["A", "A", "B", "C", "C"], pairs="within").mean, 3)
+    1.0
+    """
+    compared = named_similarity(similarity, k)
+    check_choice(pairs, "pairs", PAIRS)
+    options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
+    maps = _plain_set(cams)
+    count = int(maps.shape[0])
+    codes, labels = group_codes(range(count) if groups is None else groups, count)
+    if compared.unit_vectors:
+        found = unit_sums(maps, codes, len(labels), compared)
+        sums, numbers, counts = *found.similarities(), found.counts
+    else:
+        sums, numbers, counts = pair_sums(maps, codes, len(labels), compared)
+    return summary_of_pairs(sums, numbers, counts, pairs, options, clustered=groups is not None)
+
+
+def summary_of_pairs(
+    sums: Floats,
+    numbers: Floats,
+    counts: Floats,
+    pairs: str,
+    options: Resampling,
+    *,
+    clustered: bool,
+) -> Summary:
+    """Summarise sums over pairs; groups without a defined CAM are left out."""
+    some = counts[:, 0] > 0
+    statistic = quadratic(sums[some][:, some], numbers[some][:, some], pairs)
+    defined, flat, non_finite = counts.sum(axis=0).astype(int).tolist()
+    reasons = {"flat": flat, "non_finite": non_finite}
+    return summary_of(
+        statistic,
+        options,
+        n=defined,
+        undefined={reason: number for reason, number in reasons.items() if number},
+        clustered=clustered,
+        average=pairs,
+    )
+
+
+def _plain_set(cams: Any) -> Any:
+    maps = as_set(cams, "cams")
+    if is_dataarray(maps):
+        if maps.ndim != 3:
+            raise InvalidInputError(f"cams has dims {maps.dims}; it takes (map, row, column)")
+        maps = maps.data
+    return to_numpy(maps) if is_dask_array(maps) else maps

@@ -1,0 +1,209 @@
+"""The images of a study with their masks: what they are, and how to tell them again."""
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import as_array, to_numpy
+from membrane_xai._disk.hashes import content_hash
+from membrane_xai.annotations import rasterize, read_annotations
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.explanation_consistency._explainers import as_map, check_image
+from membrane_xai.io import read_cam, read_image
+from membrane_xai.masks import MembraneMask, extract_membrane_mask
+from membrane_xai.perturb._perturbation import Rgb
+from membrane_xai.tables import array_hash
+
+__all__ = ["DeferredMask", "Entry", "Subject", "entries"]
+
+_KEY_DIGITS = 24
+"""96 bits: even among 1e9 images two of one key are less likely than one in 1e10."""
+
+
+class Subject(NamedTuple):
+    """An image ready to be explained and scored."""
+
+    rgb: Rgb
+    mask: NDArray[Any]
+    region: NDArray[Any] | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DeferredMask:
+    """A mask that is made when its image has been read, so that an error is that image's alone."""
+
+    identity: str
+    """A hash of what it is made from, beside the image."""
+    make: Callable[[Rgb, float | None], Any]
+    """From pixels and micrometres per pixel, if known, to an array or a MembraneMask."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image of a study as it was given."""
+
+    id: Any
+    group: Any
+    target: Any
+    image: Any
+    mask: Any
+    region: Any
+    """"tissue", None or an array."""
+    mpp: float | None
+    labels: Mapping[str, Any]
+    """More columns of the table."""
+    maps: Mapping[str, Any] = field(default_factory=dict)
+    """By method, maps that were there before: arrays, paths, or None where there is none."""
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of all that the scores of this image depend on."""
+        parts = [self.id, self.group, self.target, self.mpp, sorted(self.labels.items())]
+        parts += [_identity(x) for x in (self.image, self.mask, self.region)]
+        if self.maps:
+            parts.append(sorted((name, _identity(one)) for name, one in self.maps.items()))
+        text = json.dumps(parts, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+
+    def has(self, method: str) -> bool:
+        """Tell whether there is, or can be, a map by that method."""
+        return self.maps.get(method, self) is not None
+
+    def load_map(self, method: str) -> NDArray[Any]:
+        """Return a map that was there before, (h, w)."""
+        one = self.maps[method]
+        return read_cam(one) if isinstance(one, str | Path) else as_map(one, method)
+
+    def load(self) -> Subject:
+        """Read the image and find its mask."""
+        rgb, mpp = self._pixels()
+        mask, region = self.mask, self.region
+        flags: tuple[str, ...] = ()
+        if isinstance(mask, str):
+            mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
+        elif isinstance(mask, DeferredMask):
+            mask = mask.make(rgb, mpp)
+        elif isinstance(mask, Path):
+            mask = rasterize(read_annotations(mask, height=rgb.shape[0]), rgb.shape[:2])
+        if isinstance(mask, MembraneMask):
+            region = mask.tissue if isinstance(region, str) else region
+            flags, mask = mask.flags, mask.mask
+        elif isinstance(region, str):
+            raise InvalidInputError(
+                "regions is 'tissue', which a MembraneMask knows, but a mask is a plain array; "
+                "pass regions as arrays"
+            )
+        mask = _of_image(mask, "mask", rgb)
+        return Subject(
+            rgb, mask, None if region is None else _of_image(region, "region", rgb), flags
+        )
+
+    def _pixels(self) -> tuple[Rgb, float | None]:
+        if isinstance(self.image, str | Path):
+            found = read_image(self.image, mpp=self.mpp)
+            return found.rgb, found.mpp
+        return check_image(self.image, "image"), self.mpp
+
+
+def entries(
+    images: Any,
+    masks: Any,
+    *,
+    groups: Sequence[Any] | None,
+    ids: Sequence[Any] | None,
+    targets: Sequence[Any] | None,
+    regions: Any,
+    labels: Mapping[str, Iterable[Any]],
+    maps: Mapping[str, Iterable[Any]],
+    mpp: float | None,
+) -> Generator[Entry, None, None]:
+    """Yield what belongs together; raise where one argument has more values than another."""
+    given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
+    given |= {f"labels[{name!r}]": values for name, values in labels.items()}
+    given |= {_maps_of(name): values for name, values in maps.items()}
+    shared = {name: x for name, x in given.items() if x is None or isinstance(x, str)}
+    rest: dict[str, Iterator[Any]] = {
+        name: iter(x) for name, x in given.items() if name not in shared
+    }
+    for i, image in enumerate(images):
+        one = dict(shared)
+        for name, values in rest.items():
+            one[name] = _next(values, name, i)
+        default = str(image) if isinstance(image, str | Path) else i
+        yield Entry(
+            default if ids is None else _label(one["ids"]),
+            _label(one["groups"]),
+            _label(one["targets"]),
+            image,
+            one["masks"],
+            one["regions"],
+            mpp,
+            {name: _label(one[f"labels[{name!r}]"]) for name in labels},
+            {name: one[_maps_of(name)] for name in maps},
+        )
+    for name, values in rest.items():
+        if next(values, rest) is not rest:
+            raise InvalidInputError(
+                f"{name} has more values than there are images; it takes one each"
+            )
+
+
+def _maps_of(method: str) -> str:
+    return f"explainers[{method!r}]"
+
+
+def _next(values: Iterable[Any], name: str, i: int) -> Any:
+    for value in values:
+        return value
+    raise InvalidInputError(f"{name} has {i} values, but there are more images; it takes one each")
+
+
+def _label(value: Any) -> Any:
+    """Return a label as a plain value that JSON keeps."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain if plain is None or isinstance(plain, str | int | float) else str(plain)
+
+
+def _identity(value: Any) -> str:
+    if isinstance(value, MembraneMask):
+        return f"{array_hash(value.mask)} {array_hash(value.tissue)} {value.flags}"
+    if isinstance(value, DeferredMask):
+        return value.identity
+    if isinstance(value, Path) or (isinstance(value, str) and value not in ("extract", "tissue")):
+        return content_hash(Path(value))
+    if value is None or isinstance(value, str):
+        return str(value)
+    try:
+        return array_hash(_plain(value))
+    except (TypeError, ValueError) as error:
+        return f"unreadable: {error}"  # as loading will tell
+
+
+def _plain(value: Any) -> NDArray[Any]:
+    return to_numpy(as_array(value))
+
+
+def _of_image(value: Any, name: str, rgb: Rgb) -> NDArray[Any]:
+    array = _plain(value)
+    if array.shape != rgb.shape[:2]:
+        raise InvalidInputError(
+            f"{name} has shape {array.shape} for an image of {rgb.shape}; it takes {rgb.shape[:2]}"
+        )
+    return array
+
+
+def _known(mpp: float | None, name: Any) -> float:
+    if mpp is None:
+        raise InvalidInputError(
+            f"mpp is None, and image {name} does not say its pixel size; "
+            f"masks='extract' takes it in micrometres per pixel"
+        )
+    return mpp

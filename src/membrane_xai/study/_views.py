@@ -1,0 +1,143 @@
+"""What the scores of a study were made from, kept on disk for those who look: image, mask, maps."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from membrane_xai._backend.arrays import to_numpy
+from membrane_xai._disk.atomic import atomic_path
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.explanation_consistency._explainers import View
+from membrane_xai.perturb._perturbation import Rgb
+from membrane_xai.study._subjects import Subject
+
+__all__ = ["KeptView", "Views", "forget_views", "read_view"]
+
+_FOLDER = "views"
+_IMAGE = "image.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptView:
+    """An image of a study with its mask and maps.
+
+    Attributes
+    ----------
+    rgb : ndarray of uint8, shape (H, W, 3)
+        The image.
+    mask : ndarray of bool or fractions, shape (H, W)
+        What its maps were held against.
+    region : ndarray of bool, shape (H, W), or None
+        Where pixels counted.
+    maps : dict of str to dict
+        By method, then by class as in the rows: maps (h, w) as the explainer gave them.
+    """
+
+    rgb: Rgb
+    mask: NDArray[Any]
+    region: NDArray[np.bool_] | None
+    maps: dict[str, dict[Any, NDArray[Any]]]
+
+
+class Views:
+    """A folder for each image, with a file for the image and one for each method.
+
+    Without `out` nothing is kept.
+    """
+
+    def __init__(self, out: Path | None) -> None:
+        self._out = out
+
+    def add_image(self, key: str, subject: Subject) -> None:
+        """Keep image, mask and region."""
+        if self._out is not None:
+            arrays = {"rgb": subject.rgb, "mask": subject.mask}
+            if subject.region is not None:
+                arrays["region"] = subject.region
+            _write(_folder(self._out, key) / _IMAGE, arrays)
+
+    def add_maps(self, key: str, method: str, views: Mapping[Any, list[View]], target: Any) -> None:
+        """Keep the maps of the image as it is; `target` names the one that has no label."""
+        if self._out is not None:
+            about = {"method": method, "classes": [target if c is None else c for c in views]}
+            arrays = {f"map {i}": to_numpy(shown[0].map) for i, shown in enumerate(views.values())}
+            text = np.array(json.dumps(about, default=str))
+            path = _folder(self._out, key) / f"{_file_name(method)}.npz"
+            _write(path, {"about": text, **arrays})
+
+
+def forget_views(out: Path, keys: Iterable[str]) -> None:
+    """Remove what was kept of some images."""
+    for key in filter(str.isalnum, keys):
+        shutil.rmtree(_folder(out, key), ignore_errors=True)
+
+
+def read_view(out: str | Path, key: str) -> KeptView:
+    """Read what ``evaluate(..., out=out, views=True)`` kept of an image.
+
+    Parameters
+    ----------
+    out : path
+        The folder of the study.
+    key : str
+        Of the image, as in the rows.
+
+    Returns
+    -------
+    KeptView
+
+    Raises
+    ------
+    InvalidInputError
+        Nothing was kept of such an image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.study import evaluate, read_view
+    >>> out, image = getfixture("tmp_path") / "study", np.full((8, 8, 3), 90, np.uint8)
+    >>> methods = {"darkness": lambda rgb: 240.0 - rgb[:, ::4, ::4].mean(axis=-1)}
+    >>> mask = np.eye(8, dtype=bool)
+    >>> rows = evaluate(methods, [image], [mask], out=out, views=True).rows
+    >>> view = read_view(out, rows[0]["key"])
+    >>> view.rgb.shape, view.mask.shape, view.maps["darkness"][None].shape
+    ((8, 8, 3), (8, 8), (2, 2))
+    >>> read_view(out, "0123")
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: key is '0123'; nothing was kept of such an image
+    """
+    folder = _folder(Path(out), key)
+    if not key.isalnum() or not (folder / _IMAGE).is_file():
+        raise InvalidInputError(f"key is {key!r}; nothing was kept of such an image")
+    with np.load(folder / _IMAGE, allow_pickle=False) as image:
+        rgb, mask, region = image["rgb"], image["mask"], image.get("region")
+    found: dict[str, dict[Any, NDArray[Any]]] = {}
+    for path in sorted(folder.glob("*.npz")):
+        if path.name != _IMAGE:
+            with np.load(path, allow_pickle=False) as kept:
+                about = json.loads(str(kept["about"]))
+                classes = about["classes"]
+                found[about["method"]] = {c: kept[f"map {i}"] for i, c in enumerate(classes)}
+    return KeptView(rgb, mask, region, found)
+
+
+def _folder(out: Path, key: str) -> Path:
+    return out / _FOLDER / key
+
+
+def _file_name(method: str) -> str:
+    """Return a name for a file that no method can lead astray, and no two methods share."""
+    plain = "".join(c if c.isalnum() and c.isascii() else "-" for c in method)[:40]
+    return f"{plain}-{hashlib.sha256(method.encode()).hexdigest()[:8]}"
+
+
+def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)

@@ -1,0 +1,311 @@
+"""Table in, CSV, Markdown, and JSON with provenance out."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from membrane_xai._disk.atomic import write_text
+from membrane_xai.errors import InvalidInputError
+
+__all__ = [
+    "array_hash",
+    "interval_text",
+    "json_text",
+    "provenance",
+    "write_csv",
+    "write_json",
+    "write_markdown",
+]
+
+Row = Mapping[str, Any]
+
+
+def write_csv(path: str | Path, rows: Sequence[Row]) -> Path:
+    """Write rows as CSV: one column per key, undefined scores as empty cells.
+
+    Parameters
+    ----------
+    path : path
+        Where to; its folder is made, and a file there is replaced whole or not at all.
+    rows : sequence of mapping
+        At least one, all with the same keys.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        No rows, or rows of different keys.
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import write_csv
+    >>> path = write_csv(getfixture("tmp_path") / "scores.csv", [{"map": 0.5, "ec": float("nan")}])
+    >>> print(path.read_text())
+    map,ec
+    0.5,
+    """
+    names = _common_keys(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: "" if _is_nan(row[name]) else row[name] for name in names} for row in rows
+    )
+    write_text(Path(path), text.getvalue())
+    return Path(path)
+
+
+def write_json(path: str | Path, rows: Sequence[Row], provenance: Mapping[str, Any]) -> Path:
+    """Write rows and what they were made from as JSON; undefined scores are null.
+
+    Parameters
+    ----------
+    path : path
+        Where to; its folder is made, and a file there is replaced whole or not at all.
+    rows : sequence of mapping
+        At least one, all with the same keys.
+    provenance : mapping
+        As :func:`provenance` returns it.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        No rows, or rows of different keys.
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import write_json
+    >>> path = write_json(getfixture("tmp_path") / "scores.json", [{"map": float("nan")}], {})
+    >>> print(path.read_text())
+    {
+      "provenance": {},
+      "rows": [
+        {
+          "map": null
+        }
+      ]
+    }
+    """
+    _common_keys(rows)
+    write_text(Path(path), json_text({"provenance": provenance, "rows": rows}) + "\n")
+    return Path(path)
+
+
+def json_text(document: Any, *, indent: int | None = 2) -> str:
+    """Write a document as JSON, in which undefined and infinite numbers are null.
+
+    Parameters
+    ----------
+    document : mapping, list or plain value
+        Arrays and tuples become lists.
+    indent : int, optional
+        None for a single line.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import json_text
+    >>> json_text({"map": float("nan"), "grid": (7, 7)}, indent=None)
+    '{"map": null, "grid": [7, 7]}'
+    """
+    return json.dumps(_plain(document), indent=indent, allow_nan=False)
+
+
+def interval_text(value: float, low: float, high: float) -> str:
+    """Show a number with its interval, to three decimals.
+
+    Parameters
+    ----------
+    value, low, high : float
+        NaN where undefined.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import interval_text
+    >>> interval_text(0.25, 0.1, 0.375), interval_text(float("nan"), float("nan"), float("nan"))
+    ('0.250 [0.100, 0.375]', 'undefined')
+
+    A mean over one patient has no interval:
+
+    >>> interval_text(0.25, float("nan"), float("nan"))
+    '0.250 [undefined]'
+    """
+    if math.isnan(value):
+        return "undefined"
+    if math.isnan(low) or math.isnan(high):
+        return f"{value:.3f} [undefined]"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Path:
+    r"""Write tables as Markdown, each under its heading; undefined scores as empty cells.
+
+    Parameters
+    ----------
+    path : path
+        Where to; its folder is made, and a file there is replaced whole or not at all.
+    tables : mapping of str to sequence of mapping
+        Rows by heading; at least one row each, all rows of a table with the same keys.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InvalidInputError
+        A table has no rows, or rows of different keys.
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import write_markdown
+    >>> rows = [{"view": "a|b", "map": 0.5}, {"view": "c", "map": float("nan")}]
+    >>> path = write_markdown(getfixture("tmp_path") / "scores.md", {"Scores": rows})
+    >>> print(path.read_text())
+    ## Scores
+    <BLANKLINE>
+    | view | map |
+    | --- | --- |
+    | a\|b | 0.5 |
+    | c |  |
+    """
+    parts = [f"## {heading}\n\n{_markdown_table(rows)}" for heading, rows in tables.items()]
+    write_text(Path(path), "\n".join(parts))
+    return Path(path)
+
+
+def provenance(
+    parameters: Mapping[str, Any], *, packages: Sequence[str] = (), inputs: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Describe how numbers came about: parameters, versions, and hashes of the inputs.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Everything that was chosen.
+    packages : sequence of str
+        Distributions whose versions matter, beside membrane-xai, NumPy and SciPy; those that are
+        not installed are null.
+    inputs : mapping of str to array
+        Arrays to identify by :func:`array_hash`.
+
+    Returns
+    -------
+    dict
+        Plain values, ready for :func:`write_json`.
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import provenance
+    >>> record = provenance({"mpp": 0.5}, packages=["no-such-package"])
+    >>> record["parameters"], record["versions"]["no-such-package"]
+    ({'mpp': 0.5}, None)
+    """
+    names = ("membrane-xai", "numpy", "scipy", *packages)
+    return {
+        "parameters": dict(parameters),
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in names}},
+        "platform": platform.platform(),
+        "inputs": {name: array_hash(array) for name, array in inputs.items()},
+    }
+
+
+def array_hash(array: Any) -> str:
+    """Return the SHA-256 of an array's shape, dtype and values, whatever its memory order.
+
+    Parameters
+    ----------
+    array : array
+        Anything NumPy can read.
+
+    Returns
+    -------
+    str
+        ``"sha256:"`` and 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.tables import array_hash
+    >>> image = np.arange(6).reshape(2, 3)
+    >>> array_hash(image) == array_hash(np.asfortranarray(image))
+    True
+    >>> array_hash(image) == array_hash(image.astype(float))
+    False
+    """
+    values = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{values.shape} {values.dtype.str} ".encode())
+    digest.update(values.data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _markdown_table(rows: Sequence[Row]) -> str:
+    names = _common_keys(rows)
+    cells = [names, ["---"] * len(names)]
+    cells += [["" if _is_nan(row[name]) else str(row[name]) for name in names] for row in rows]
+    lines = ("| " + " | ".join(map(_markdown_cell, line)) + " |\n" for line in cells)
+    return "".join(lines)
+
+
+def _markdown_cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").splitlines())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _common_keys(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        raise InvalidInputError("rows is empty; it takes at least one row")
+    names = list(rows[0])
+    for i, row in enumerate(rows):
+        if list(row) != names:
+            raise InvalidInputError(f"rows[{i}] has keys {list(row)}; the first row has {names}")
+    return names
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def _plain(value: Any) -> Any:
+    """Replace what JSON has no word for: NaN and infinity by null, arrays and tuples by lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,433 @@
+"""Studies of explanations: tables against single calls, stops, bad images, lost weights."""
+
+import csv
+import itertools
+import json
+from importlib import metadata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+pytest.importorskip("pytorch_grad_cam")
+
+from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
+    CamExplainer,
+    ExplainedImage,
+    explain_images,
+    explained_images,
+    inputs_of,
+    native_cam,
+    predict,
+)
+from her2_models.explain._closeness import evenly  # noqa: E402
+from her2_models.explain._kept_rows import KeptRows  # noqa: E402
+from her2_models.models import (  # noqa: E402
+    Backbone,
+    layer_groups,
+    randomised,
+    stages,
+)
+from membrane_xai import (  # noqa: E402
+    alignment,
+    ec_score,
+    extract_membrane_mask,
+    magnification_consistency,
+    perturbation_consistency,
+    vectorize,
+    write_geojson,
+)
+from membrane_xai.datasets import synthetic_her2  # noqa: E402
+from membrane_xai.errors import InvalidInputError  # noqa: E402
+from membrane_xai.perturb import horizontal_flip, rotation  # noqa: E402
+from membrane_xai.study import read_view  # noqa: E402
+
+SCORES = ("0", "1+", "2+", "3+")
+SIZE, MPP = 96, 0.5
+STEPS = (horizontal_flip(), rotation(90))
+MAGNIFICATIONS = (10, 20)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    torch.manual_seed(11)
+    network = timm.create_model("test_resnet", num_classes=4).eval()
+    torch.nn.init.normal_(network.fc.weight, std=0.5)
+    return Backbone("test_resnet", "random", network, network.layer4, "layer4",
+                    (0.5,) * 3, (0.25,) * 3)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    found = []
+    for seed, score in enumerate(("3+", "2+", "3+", "0", "3+")):
+        path = folder / f"{seed} {score}.png"
+        Image.fromarray(synthetic_her2(score, size=128, mpp=MPP, seed=seed).rgb).save(path)
+        found.append(ExplainedImage(path, score, f"slide {seed % 2}", MPP))
+    return found
+
+
+def pixels(image):
+    return np.asarray(Image.open(image.path))
+
+
+def study(backbone, images, out, methods=("GradCAM",), **options):
+    told = {"input_size": SIZE, "draws": 100, "batch_size": 2, **options}
+    return explain_images(backbone, images, methods, out=out, **told)
+
+
+@pytest.fixture(scope="module")
+def whole(backbone, images, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    options = {"perturbations": STEPS, "magnifications": MAGNIFICATIONS, "randomise": 2}
+    return study(backbone, images, out, ("GradCAM", "ScoreCAM"), **options), out
+
+
+def said(backbone, image):
+    probabilities = predict(backbone, backbone.to_input(pixels(image), SIZE))[0]
+    return int(probabilities.argmax()), float(probabilities.max())
+
+
+def same(rows, others):
+    """Equal rows, but for the last digits that the size of a batch changes."""
+    assert len(rows) == len(others)
+    for row, other in zip(rows, others, strict=True):
+        assert row.keys() == other.keys()
+        for name, value in row.items():
+            if isinstance(value, float):
+                assert value == pytest.approx(other[name], abs=1e-4, nan_ok=True), name
+            else:
+                assert value == other[name], name
+
+
+@pytest.mark.parametrize("method", ["GradCAM", "ScoreCAM"])
+def test_rows_are_those_of_single_calls(backbone, images, whole, method):
+    rows = {row["id"]: row for row in whole[0].images if row["method"] == method}
+    assert len(rows) == len(images)
+    for image in images:
+        row, rgb = rows[str(image.path)], pixels(image)
+        index, confidence = said(backbone, image)
+        cam = native_cam(backbone, backbone.to_input(rgb, SIZE), method, target=index)[0]
+        expected = alignment(cam, extract_membrane_mask(rgb, mpp=MPP).mask)
+        assert (row["class"], row["predicted"], row["score"]) == (
+            SCORES[index], SCORES[index], image.score)  # fmt: skip
+        assert (row["group"], row["magnification"]) == (image.group, "20x")
+        assert row["confidence"] == pytest.approx(confidence, abs=1e-5)
+        assert row["status"] == expected.status
+        for name in ("map", "chance", "ceiling", "relative", "coverage"):
+            assert row[name] == pytest.approx(getattr(expected, name), abs=1e-4, nan_ok=True)
+        explain = CamExplainer(backbone, method, SIZE)
+        found = perturbation_consistency(explain, rgb[None], STEPS, targets=[SCORES[index]])
+        assert row["ec"] == pytest.approx(found.ec[0], abs=1e-3, nan_ok=True)
+        found = magnification_consistency(
+            explain, rgb[None], mpp=MPP, magnifications=MAGNIFICATIONS, targets=[SCORES[index]]
+        )
+        assert row["ec magnification"] == pytest.approx(found.ec[0], abs=1e-3, nan_ok=True)
+        kept = read_view(whole[1], row["key"])
+        np.testing.assert_allclose(kept.maps[method][row["class"]], cam, atol=1e-4 * cam.max())
+
+
+def test_what_is_explained_is_the_tensor_that_was_predicted(backbone, images, tmp_path):
+    seen = []
+    with backbone.network.register_forward_pre_hook(lambda _module, args: seen.append(args[0])):
+        study(backbone, images[:2], tmp_path / "out")
+    predicted, explained = seen
+    assert torch.equal(predicted, explained)
+    assert torch.equal(predicted[1], backbone.to_input(pixels(images[1]), SIZE)[0])
+
+
+def test_classes_are_means_and_pairs(images, whole):
+    done, out = whole
+    assert {(row["method"], row["class"]) for row in done.classes} == {
+        (row["method"], row["class"]) for row in done.images
+    }
+    for row in done.classes:
+        members = [one for one in done.images
+                   if (one["method"], one["class"]) == (row["method"], row["class"])]  # fmt: skip
+        assert row["images"] == len(members)
+        assert row["groups"] == len({one["group"] for one in members})
+        assert row["with MAP"] == sum(one["status"] == "ok" for one in members)
+        for name in ("map", "relative", "ec", "ec magnification"):
+            values = [one[name] for one in members if np.isfinite(one[name])]
+            expected = np.mean(values) if values else np.nan
+            assert row[name] == pytest.approx(expected, nan_ok=True)
+        maps = [read_view(out, one["key"]).maps[one["method"]][one["class"]] for one in members]
+        expected = ec_score(np.stack(maps)) if len(maps) > 1 else np.nan
+        assert row["ec class"] == pytest.approx(expected, nan_ok=True)
+
+
+def test_tables_are_written(whole):
+    done, out = whole
+    with (out / "images.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [row["id"] for row in done.images]
+    record = json.loads((out / "images.json").read_text())["provenance"]
+    about = record["parameters"]["about"]
+    assert about["cam normalisation"] == "negative values set to 0, not scaled"
+    assert about["weights"].startswith("sha256:")
+    assert record["versions"]["torch"] == metadata.version("torch")
+    assert (out / "classes.csv").exists()
+    assert len((out / "randomisation.csv").read_text().splitlines()) == 1 + len(done.randomisation)
+
+
+class Stop(KeyboardInterrupt):
+    """Ctrl-C."""
+
+
+def counted(backbone, most=10**9):
+    """Count forward passes, and stop at one of them."""
+    count = [0]
+
+    def hook(*_):
+        count[0] += 1
+        if count[0] > most:
+            raise Stop
+
+    return count, backbone.network.register_forward_pre_hook(hook)
+
+
+def test_a_stopped_run_goes_on_without_loss(backbone, images, whole, tmp_path):
+    options = {"perturbations": STEPS, "magnifications": MAGNIFICATIONS, "randomise": 2}
+    before = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
+    count, hook = counted(backbone)
+    with hook:
+        full = study(backbone, images, tmp_path / "full", **options)
+    total = count[0]
+    stops = 0
+    for _ in range(40):
+        count, hook = counted(backbone, most=3 + total // 4)
+        try:
+            with hook:
+                done = study(backbone, images, tmp_path / "cut", **options)
+            break
+        except Stop:
+            stops += 1
+    assert stops >= 3
+    same(done.images, full.images)
+    same(done.classes, full.classes)
+    same(done.randomisation, full.randomisation)
+    after = backbone.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    count, hook = counted(backbone)
+    with hook:
+        same(study(backbone, images, tmp_path / "cut", **options).images, full.images)
+    assert count[0] == 3  # the predictions, in batches of 2
+
+
+def test_a_bad_image_is_a_row_and_the_rest_goes_on(backbone, images, whole, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(images[0].path.read_bytes()[:300])
+    mixed = [*images[:2], ExplainedImage(bad, "2+", "slide 9", MPP), *images[2:]]
+    done = study(backbone, mixed, tmp_path / "out", perturbations=STEPS,
+                 magnifications=MAGNIFICATIONS)  # fmt: skip
+    (row,) = (row for row in done.images if row["status"] == "error")
+    assert (row["id"], row["predicted"], row["score"]) == (str(bad), "", "2+")
+    assert np.isnan(row["confidence"])
+    assert np.isnan(row["map"])
+    assert row["error"]
+    rest = [one for one in done.images if one["status"] != "error"]
+    same(rest, [one for one in whole[0].images if one["method"] == "GradCAM"])
+    assert sum(one["errors"] for one in done.classes) == 1
+
+
+def test_every_class(backbone, images, tmp_path):
+    done = study(backbone, images[:2], tmp_path / "out", ("ScoreCAM", "LayerCAM"),
+                 every_class=True, magnifications=MAGNIFICATIONS)  # fmt: skip
+    assert [row["class"] for row in done.images] == list(SCORES) * 4
+    for row in done.images:
+        rgb = pixels(next(i for i in images if str(i.path) == row["id"]))
+        inputs, target = backbone.to_input(rgb, SIZE), SCORES.index(row["class"])
+        cam = native_cam(backbone, inputs, row["method"], target=target)[0]
+        kept = read_view(tmp_path / "out", row["key"]).maps[row["method"]][row["class"]]
+        np.testing.assert_allclose(kept, cam, atol=1e-4 * cam.max())
+        assert np.isfinite(row["ec magnification"]) <= (row["class"] == row["predicted"])
+
+
+def test_annotations_are_the_masks(backbone, images, tmp_path):
+    mask = np.zeros((128, 128), bool)
+    mask[32:64, 16:96] = True
+    for image in images[:2]:
+        write_geojson(tmp_path / f"{image.path.stem}.geojson", vectorize(mask))
+    done = study(backbone, images[:2], tmp_path / "out", annotations=tmp_path)
+    for row in done.images:
+        assert row["mask_share"] == mask.mean()
+        np.testing.assert_array_equal(read_view(tmp_path / "out", row["key"]).mask, mask)
+
+
+def test_missing_annotations_are_named(backbone, images, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"no outlines for 0 3\+\.png, 1 2\+\.png; files"):
+        study(backbone, images[:2], tmp_path / "out", annotations=tmp_path)
+
+
+def test_other_weights_are_refused(backbone, images, tmp_path):
+    study(backbone, images[:1], tmp_path)
+    words = "out has rows of other settings: there about"
+    with (
+        randomised(backbone.network, ["fc.weight"]),
+        pytest.raises(InvalidInputError, match=words),
+    ):
+        study(backbone, images[:1], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"), [((0.5, 0.25), "say 0.25, 0.5"), ((None, None), "say None")]
+)
+def test_pixel_sizes_that_are_not_one(backbone, images, tmp_path, sizes, words):
+    some = [i._replace(mpp=mpp) for i, mpp in zip(images, sizes, strict=False)]
+    with pytest.raises(InvalidInputError, match=f"mpp is not given, and the images {words}"):
+        study(backbone, some, tmp_path)
+    assert study(backbone, some[:1], tmp_path, mpp=MPP).images[0]["magnification"] == "20x"
+
+
+def test_no_images(backbone, tmp_path):
+    with pytest.raises(InvalidInputError, match="images is empty"):
+        study(backbone, [], tmp_path)
+
+
+def test_randomisation_shows_what_the_weights_do(backbone, whole):
+    rows = whole[0].randomisation
+    names = [group.name for group in layer_groups(backbone.network)][::-1]
+    for method in ("GradCAM", "ScoreCAM"):
+        mine = [row for row in rows if row["method"] == method]
+        assert [(row["mode"], row["layers"]) for row in mine] == [
+            ("trained", ""),
+            *(("cascading", name) for name in names),
+            *(("independent", name) for name in names),
+        ]
+        assert all(row["images"] == 2 for row in mine)
+        assert mine[0]["similarity to trained"] == pytest.approx(1)
+        # A head that is shuffled alone is the first stage of both modes.
+        same([{**mine[1], "mode": ""}], [{**mine[1 + len(names)], "mode": ""}])
+        assert 0 < sum(row["compared"] for row in mine[1:]) < 2 * len(mine) or method == "ScoreCAM"
+        alike = [row["similarity to trained"] for row in mine[1:] if row["compared"]]
+        assert min(alike) < 0.9
+
+
+def test_stages_cover_all_parameters(backbone):
+    groups = layer_groups(backbone.network)
+    every = {name for name, _ in backbone.network.named_parameters()}
+    alone = [set(stage.parameters) for stage in stages(groups, "independent")]
+    assert set.union(*alone) == every
+    assert sum(map(len, alone)) == len(every)
+    along = [set(stage.parameters) for stage in stages(groups, "cascading")]
+    assert along[-1] == every
+    assert all(small < large for small, large in itertools.pairwise(along))
+    assert along[0] == {"fc.weight", "fc.bias"}
+
+
+def test_stages_of_another_mode(backbone):
+    with pytest.raises(InvalidInputError, match="mode is 'all'; it takes 'cascading' or"):
+        stages(layer_groups(backbone.network), "all")
+
+
+def test_randomised_keeps_values_and_gives_them_back(backbone):
+    before = {name: value.detach().clone() for name, value in backbone.network.named_parameters()}
+    lost = ["layer4.0.conv1.weight", "fc.weight"]
+
+    def look():
+        now = dict(backbone.network.named_parameters())
+        changed = {name for name in before if not torch.equal(now[name], before[name])}
+        kept = all(torch.equal(now[n].flatten().sort().values, before[n].flatten().sort().values)
+                   for n in before)  # fmt: skip
+        return changed, kept, now["fc.weight"].detach().clone()
+
+    found = []
+
+    def fail():
+        with randomised(backbone.network, lost, seed=1):
+            found.extend(look())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    changed, kept, shuffled = found
+    assert changed == set(lost)
+    assert kept
+    assert look()[0] == set()
+    with randomised(backbone.network, lost[1:], seed=1):
+        assert torch.equal(look()[2], shuffled)  # alike, whichever others are lost
+    with randomised(backbone.network, lost, seed=2):
+        assert not torch.equal(look()[2], shuffled)
+    with pytest.raises(InvalidInputError, match="parameters has 'x', which"):
+        randomised(backbone.network, ["x"]).__enter__()
+
+
+def test_tensors_of_one_size_are_not_shuffled_alike():
+    network = torch.nn.Sequential(*(torch.nn.Linear(8, 8, bias=False) for _ in range(2)))
+    for layer in network:
+        layer.weight.data = torch.arange(64.0).view(8, 8)
+    with randomised(network, ["0.weight", "1.weight"]):
+        assert not torch.equal(network[0].weight, network[1].weight)
+
+
+def test_explained_images_take_turns():
+    from her2_models.data import Record
+
+    records = [Record(f"{i}.png", score, group=f"s{i}", source="bci", mpp=0.5)
+               for i, score in enumerate((0, 0, 0, 1, 3, 3))]  # fmt: skip
+    names = [image.path.name for image in explained_images(records, most=4)]
+    assert names == ["0.png", "1.png", "3.png", "4.png"]
+    assert explained_images(records)[4] == ExplainedImage(records[4].path, "3+", "bci/s4", 0.5)
+    with pytest.raises(InvalidInputError, match="most is 0"):
+        explained_images(records, most=0)
+
+
+def test_explainer_takes_scores_and_its_own_device(backbone, images):
+    rgb = np.stack([pixels(image) for image in images[:2]])
+    explain = CamExplainer(backbone, "GradCAM", SIZE)
+    both = explain(rgb, ["0", "3+"])
+    inputs = inputs_of(backbone, rgb, SIZE)
+    for i, target in enumerate((0, 3)):
+        expected = native_cam(backbone, inputs[i : i + 1], "GradCAM", target=target)[0]
+        np.testing.assert_allclose(both[i], expected, atol=1e-5 * expected.max())
+    with pytest.raises(InvalidInputError, match="targets has None; it takes scores among 0"):
+        explain(rgb, [None, "0"])
+    with pytest.raises(InvalidInputError, match="method is 'XCAM'"):
+        CamExplainer(backbone, "XCAM", SIZE)
+    with pytest.raises(InvalidInputError, match="target has 1 classes for 2 images"):
+        native_cam(backbone, inputs, "GradCAM", target=[1])
+
+
+def test_kept_rows_survive_a_cut(tmp_path):
+    path = tmp_path / "rows" / "kept.jsonl"
+    first = KeptRows(path, ["id", "method"])
+    first.add([{"id": 1, "method": "a", "ec": 0.5}, {"id": 2, "method": "a", "ec": float("nan")}])
+    assert first.get(1, "a") == {"id": 1, "method": "a", "ec": 0.5}
+    whole = path.read_text()
+    path.write_text(whole + '{"id": 3, "met')
+    again = KeptRows(path, ["id", "method"])
+    assert again.get(3, "a") is None
+    assert np.isnan(again.get(2, "a")["ec"])
+    again.add([{"id": 3, "method": "a", "ec": 1.0}])
+    assert path.read_text() == whole + '{"id": 3, "method": "a", "ec": 1.0}\n'
+    assert KeptRows(path, ["id", "method"]).get(3, "a")["ec"] == 1.0
+
+
+def test_approximate_score_cam_says_how_close_it_is(backbone, images, tmp_path):
+    options = {"ScoreCAM": {"max_channels": 12}}
+    done = study(backbone, images, tmp_path / "few", ("ScoreCAM",), options=options)
+    exact = study(backbone, images, tmp_path / "all", ("ScoreCAM",))
+    assert exact.settings["pearson to exact"] == []
+    found = done.settings["pearson to exact"]
+    assert len(found) == 4
+    count, hook = counted(backbone)
+    with hook:
+        again = study(backbone, images, tmp_path / "few", ("ScoreCAM",), options=options)
+    assert again.settings["pearson to exact"] == found
+    assert count[0] == 3  # the predictions: exact maps are not computed again
+    maps = [
+        read_view(tmp_path / folder, one.images[0]["key"]).maps["ScoreCAM"][one.images[0]["class"]]
+        for folder, one in (("few", done), ("all", exact))
+    ]
+    assert found[0] == pytest.approx(np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1], abs=1e-4)
+    assert found[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "places"), [(10, 4, [0, 2, 5, 7]), (3, 5, [0, 1, 2]), (4, 0, []), (0, 2, [])]
+)
+def test_images_of_a_sample_lie_evenly(count, most, places):
+    assert evenly(count, most) == places

@@ -1,0 +1,360 @@
+"""Training: restarts, processes, and what goes wrong on the way. Small networks, small images."""
+
+import dataclasses
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from her2_models import checkpoints  # noqa: E402
+from her2_models.config import load_config  # noqa: E402
+from her2_models.evaluate import cross_evaluate, evaluate, predict_records  # noqa: E402
+from her2_models.models import create_network, her2_backbone  # noqa: E402
+from her2_models.train import HER2Module, Run, TrainingError, train  # noqa: E402  # noqa: E402
+from membrane_xai.errors import InvalidInputError  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
+                                        "ignore::FutureWarning")  # fmt: skip
+SMALL = [
+    "data.split=official",
+    "data.allow_ungrouped=true",
+    "data.validation_share=0.34",
+    "model.backbone=resnet10t",
+    "model.weights=none",
+    "model.input_size=32",
+    "unfreeze.plan=full",
+    "augment.stain_jitter=0.1",
+    "train.epochs=3",
+    "train.batch_size=8",
+    "train.accelerator=cpu",
+    "train.tensorboard=false",
+    "train.learning_rate=0.01",
+    "train.patience=0",
+    "train.balance=none",
+    "train.label_smoothing=0",
+]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Brown of four strengths: a data set that a small network learns in a few steps."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 6)):
+        for score, name in enumerate(("class_0", "class_1+", "class_2+", "class_3+")):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                colour = np.array([230, 225, 220]) - score * np.array([20, 40, 60])
+                rgb = colour + rng.normal(0, 6, (40, 40, 3))
+                Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(
+                    root / split / name / f"{split}_{i:03d}.png"
+                )
+    return root
+
+
+def config(images, *overrides):
+    return load_config("honest_40x", [*SMALL, f"data.path={images}", *overrides])
+
+
+def weights(run):
+    return load_file(run.weights)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+@pytest.fixture(scope="module")
+def trained(images, tmp_path_factory):
+    return train(config(images), tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_a_run_leaves_what_it_says(trained, images):
+    names = {"config.yaml", "splits.csv", "layers.csv", "history.csv", "weights.safetensors"}
+    assert names <= {path.name for path in trained.folder.iterdir()}
+    assert trained.config == config(images)
+    rows = (trained.folder / "history.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2"]
+    assert rows[0].startswith("epoch,")
+    assert "train_loss" in rows[0]
+    assert "val_loss" in rows[0]
+
+
+def test_the_test_split_is_never_selected_on(trained, images):
+    splits = trained.manifest.by_split()
+    assert {len(splits[name]) for name in ("test",)} == {24}
+    assert len(splits["val"]) > 0
+    assert not {r.path for r in splits["val"]} & {r.path for r in splits["test"]}
+    assert {r.path.parent.parent.name for r in splits["val"]} == {"train"}
+
+
+def test_the_same_configuration_gives_the_same_weights(trained, images, tmp_path):
+    assert same(weights(train(config(images), tmp_path / "again")), weights(trained))
+    other = train(config(images, "train.seed=1"), tmp_path / "other")
+    assert not same(weights(other), weights(trained))
+
+
+def test_a_finished_run_is_not_trained_again(trained, images):
+    before = trained.weights.stat().st_mtime_ns
+    assert train(config(images), trained.folder).folder == trained.folder
+    assert trained.weights.stat().st_mtime_ns == before
+
+
+def test_a_run_that_stops_by_an_error_goes_on_to_the_same_end(
+    trained, images, tmp_path, monkeypatch
+):
+    step = HER2Module.training_step
+
+    def stop(self, batch, index):
+        if self.current_epoch == 2 and index == 1:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    monkeypatch.setattr(HER2Module, "training_step", stop)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(config(images), tmp_path / "run")
+    monkeypatch.undo()
+    run = train(config(images), tmp_path / "run")
+    assert same(weights(run), weights(trained))
+    history = (run.folder / "history.csv").read_text()
+    assert history == (trained.folder / "history.csv").read_text()
+
+
+def command(images, out, *overrides):
+    values = [*SMALL, f"data.path={images}", *overrides]
+    sets = [part for value in values for part in ("--set", value)]
+    return [sys.executable, "-m", "her2_models.cli", "train", "--config", "honest_40x",
+            *sets, "--out", str(out), "--draws", "20"]  # fmt: skip
+
+
+def test_a_killed_process_resumes_to_the_same_weights(trained, images, tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen(command(images, out), stdout=subprocess.DEVNULL)
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    run = train(config(images), out)
+    assert same(weights(run), weights(trained))
+
+
+def test_two_processes_train_one_network(images, tmp_path):
+    out = tmp_path / "run"
+    told = ["unfreeze.plan=gradual", "train.devices=2", "train.batch_size=4"]
+    done = subprocess.run(
+        command(images, out, *told), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "accuracy" in done.stdout
+    assert len((out / "history.csv").read_text().splitlines()) == 4
+
+
+def test_frozen_layers_and_their_statistics_are_those_of_the_start(images, tmp_path):
+    told = config(images, "unfreeze.plan=last", "unfreeze.groups=1", "train.epochs=2")
+    run = train(told, tmp_path / "run")
+    start = train(
+        config(images, "unfreeze.plan=last", "unfreeze.groups=1", "train.epochs=1",
+               "train.learning_rate=1e-30", "train.min_learning_rate=0"),
+        tmp_path / "start",
+    )  # fmt: skip
+    before, after = weights(start), weights(run)
+    frozen = [n for n in before if n.startswith(("conv1", "bn1", "layer1", "layer2", "layer3"))]
+    assert any("running_mean" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before["layer4.0.conv1.weight"], after["layer4.0.conv1.weight"])
+
+
+def test_the_published_protocol_selects_on_test_and_says_so(images, tmp_path):
+    told = config(images, "published_protocol=true", "unfreeze.plan=hybrid", "train.epochs=1")
+    run = train(told, tmp_path / "run")
+    assert not run.manifest.by_split()["val"]
+    done = evaluate(run, draws=10)
+    assert done.calibrated is None
+    assert np.isnan(done.temperature)
+    assert '"selected_on": "test"' in (run.folder / "test" / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.loss=ordinal"],
+        ["train.balance=sampling"],
+        ["train.balance=weights", "train.label_smoothing=0.1"],
+        ["train.precision=bf16-mixed"],
+        ["train.optimizer=adam", "train.patience=1"],
+        ["data.mpp=2.0", "augment.magnifications=[10, 5]"],
+        ["augment.rotation=20", "augment.colour_jitter=0.2"],
+    ],
+)
+def test_other_ways_to_train_run(images, tmp_path, overrides):
+    run = train(config(images, "train.epochs=1", *overrides), tmp_path / "run")
+    assert all(torch.isfinite(tensor).all() for tensor in weights(run).values())
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_state_kept(images, tmp_path):
+    told = config(images, "train.learning_rate=1e30", "train.epochs=5")
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) in epoch \d"):
+        train(told, tmp_path / "run")
+    assert (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(images, tmp_path, monkeypatch):
+    out, replace, saved = tmp_path / "run", checkpoints._replace, []
+
+    def full(path, content):
+        if path.name == "last.ckpt" and path.exists():
+            saved.append(path.read_bytes())
+            raise OSError(errno.ENOSPC, f"{path} cannot be written: No space left on device")
+        replace(path, content)
+
+    monkeypatch.setattr(checkpoints, "_replace", full)
+    with pytest.raises(OSError, match="cannot be written: No space left on device"):
+        train(config(images), out)
+    assert (out / "checkpoints" / "last.ckpt").read_bytes() == saved[0]
+    monkeypatch.undo()
+    assert train(config(images), out).weights.exists()
+
+
+def test_writing_fails_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.ckpt"
+    checkpoints._replace(path, b"before")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=re.escape(f"{path} cannot be written: No space left")):
+        checkpoints._replace(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_checkpoints_that_hold_code_are_not_loaded(tmp_path):
+    path = tmp_path / "evil.ckpt"
+    torch.save({"state_dict": {}, "x": os.system}, path)
+    with pytest.raises(InvalidInputError, match="not a checkpoint that can be read"):
+        checkpoints.network_weights(path)
+
+
+def test_an_empty_class_is_named(images, tmp_path):
+    broken = shutil.copytree(images, tmp_path / "data")
+    for path in (broken / "test" / "class_2+").iterdir():
+        path.unlink()
+    with pytest.raises(InvalidInputError, match=re.escape("split 'test' has no image of 2+")):
+        train(config(broken), tmp_path / "run")
+
+
+def test_a_truncated_image_is_named_and_the_run_goes_on_without_it(images, tmp_path):
+    broken = shutil.copytree(images, tmp_path / "data")
+    bad = broken / "train" / "class_1+" / "train_003.png"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidInputError, match=r"train_003\.png: is truncated or damaged"):
+        train(config(broken), tmp_path / "run")
+    bad.write_bytes(whole)
+    assert train(config(broken), tmp_path / "run").weights.exists()
+
+
+def test_another_configuration_in_the_same_folder_is_refused(trained, images):
+    with pytest.raises(InvalidInputError, match=r"of another configuration \(train.epochs was 3\)"):
+        train(config(images, "train.epochs=4"), trained.folder)
+
+
+def test_weights_with_another_number_of_classes_are_refused(trained, tmp_path):
+    tensors = weights(trained)
+    tensors["fc.weight"], tensors["fc.bias"] = torch.zeros(5, 512), torch.zeros(5)
+    path = tmp_path / "five.safetensors"
+    save_file(tensors, path)
+    with pytest.raises(InvalidInputError, match=r"'fc.weight' has shape \(5, 512\)"):
+        her2_backbone(trained.config.model, path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(InvalidInputError, match="not a safetensors file"):
+        her2_backbone(trained.config.model, path)
+
+
+def test_training_starts_from_a_file_whose_head_has_other_classes(trained, images, tmp_path):
+    tensors = weights(trained)
+    tensors["fc.weight"], tensors["fc.bias"] = torch.zeros(5, 512), torch.zeros(5)
+    save_file(tensors, tmp_path / "five.safetensors")
+    told = config(images, f"model.weights={tmp_path / 'five.safetensors'}")
+    network = create_network(told.model)
+    assert torch.equal(network.conv1[0].weight, tensors["conv1.0.weight"])
+    assert network.fc.out_features == 4
+
+
+def test_evaluation_counts_what_the_network_says(trained):
+    done = evaluate(trained, draws=50)
+    backbone = her2_backbone(trained.config.model, trained.weights)
+    records = trained.manifest.by_split()["test"]
+    right = []
+    for record in records:
+        rgb = np.array(Image.open(record.path))
+        with torch.inference_mode():
+            logits = backbone.network(backbone.to_input(rgb, 32))[0]
+        right.append(int(logits.argmax()) == record.score)
+        place = done.predictions.records.index(record)
+        np.testing.assert_allclose(
+            done.predictions.probabilities()[place], torch.softmax(logits, 0), atol=1e-5
+        )
+    assert done.metrics.accuracy == pytest.approx(np.mean(right))
+    folder = trained.folder / "test"
+    names = {"metrics.csv", "metrics.json", "metrics.md", "confusion.csv", "predictions.csv",
+             "refer_to_ish.csv", "reliability.csv", "confusion.png", "roc.png", "reliability.png",
+             "calibrated"}  # fmt: skip
+    assert names <= {path.name for path in folder.iterdir()}
+
+
+def test_windows_of_an_image_are_averaged(trained):
+    backbone = her2_backbone(trained.config.model, trained.weights)
+    record = dataclasses.replace(trained.manifest.records[0], mpp=0.5)
+    # 20x is 0.5 um per pixel: four windows of 16 pixels in an image of 40.
+    found = predict_records(backbone, [record], input_size=16, magnification=20)
+    rgb = np.array(Image.open(record.path))
+    parts = [rgb[r : r + 16, c : c + 16] for r in (4, 20) for c in (4, 20)]
+    with torch.inference_mode():
+        each = [torch.softmax(backbone.network(backbone.to_input(p, 16)), 1)[0] for p in parts]
+    mean = torch.stack(each).mean(0)
+    np.testing.assert_allclose(found.probabilities()[0], mean, atol=1e-5)
+
+
+def test_unknown_micrometres_are_named(trained):
+    backbone = her2_backbone(trained.config.model, trained.weights)
+    record = dataclasses.replace(trained.manifest.records[0], mpp=None)
+    with pytest.raises(InvalidInputError, match="mpp is None; a magnification takes images whose"):
+        predict_records(backbone, [record], input_size=32, magnification=10)
+    with pytest.raises(InvalidInputError, match="records is empty"):
+        predict_records(backbone, [], input_size=32)
+
+
+def test_a_matrix_of_runs_against_test_splits(trained, images, tmp_path):
+    other = train(config(images, "train.seed=3", "train.epochs=1"), tmp_path / "other")
+    rows = cross_evaluate([trained.folder, other.folder], out=tmp_path / "cross", draws=10)
+    pairs = {(row["train"], row["test"]) for row in rows}
+    assert pairs == {(a, b) for a in ("whole", "other") for b in ("whole", "other")}
+    assert (tmp_path / "cross" / "cross.md").exists()
+    known = train(config(images, "data.mpp=0.5", "train.epochs=1"), tmp_path / "known")
+    at = cross_evaluate([known.folder], magnifications=[40, 20], out=tmp_path / "m", draws=10)
+    assert {row["test"] for row in at} == {"40x", "20x"}
+
+
+def test_a_run_that_has_not_ended_cannot_be_evaluated(tmp_path, images):
+    (tmp_path / "config.yaml").write_text("name: a")
+    (tmp_path / "splits.csv").write_text("path,score\na.png,0\n")
+    with pytest.raises(InvalidInputError, match="train it to the end first"):
+        evaluate(Run(tmp_path))

