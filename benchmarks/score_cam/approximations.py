@@ -12,11 +12,7 @@ _SIDE = 224
 _SETTINGS: dict[str, dict[str, Any]] = {
     "half of the channels by mass": {"max_channels": 160},
     "a quarter by mass": {"max_channels": 80},
-    "a quarter by variance": {"max_channels": 80, "rank_by": "variance"},
     "a tenth by mass": {"max_channels": 32},
-    "clusters, cosine 0.99": {"cluster": 0.99},
-    "clusters, cosine 0.95": {"cluster": 0.95},
-    "clusters, cosine 0.9": {"cluster": 0.9},
     "bf16": {"precision": "bf16"},
 }
 

@@ -69,13 +69,12 @@ def measure(run: Path, folder: Path, options: list[str]) -> list[Row]:
     before = lines(out)
     parts = {path.name: path.read_bytes() for path in out.glob("part-*.jsonl")}
     start = time.perf_counter()
-    said, _ = explain(run, table_of_slides, out, options).communicate()
+    explain(run, table_of_slides, out, options).communicate()
     second = time.perf_counter() - start
     kept = all((out / name).read_bytes() == text for name, text in parts.items())
     with (out / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     head = f"{len(data.records)} patches, {' and '.join(_METHODS)}, 9 views"
-    pearson = json.loads(said)["pearson to exact"]
     return [
         Row(f"{head}: until killed", "min", [first / 60]),
         Row(f"{head}: from there to the end", "min", [second / 60]),
@@ -83,7 +82,6 @@ def measure(run: Path, folder: Path, options: list[str]) -> list[Row]:
         Row("  of them lost or changed", "", [0 if kept else len(before)], Goal("<=", 0)),
         Row("  rows in the end, of 400", "", [len(rows)], Goal(">=", total)),
         Row("  rows with errors", "", [sum(row["status"] == "error" for row in rows)]),
-        *([Row("  Score-CAM, Pearson to the exact map", "", pearson)] if pearson else []),
     ]
 
 

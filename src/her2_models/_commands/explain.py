@@ -151,8 +151,7 @@ def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
     if args.json:
-        closeness = {"pearson to exact": done.settings["pearson to exact"]}
-        print(json_text({"out": str(out), "classes": done.classes, **closeness}))
+        print(json_text({"out": str(out), "classes": done.classes}))
         return
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     for row in done.classes:
@@ -162,9 +161,6 @@ def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
         for name in _SHOWN:
             print(f"  {name:<17} {_interval(row, name)}")
         print(f"  {'ec class':<17} {row['ec class']:.3f}")
-    if done.settings["pearson to exact"]:
-        said = ", ".join(f"{value:.3f}" for value in done.settings["pearson to exact"])
-        print(f"Score-CAM is approximate: Pearson to the exact maps of some images {said}")
     print(f"written to {out}")
 
 

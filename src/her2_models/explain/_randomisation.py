@@ -14,12 +14,18 @@ from her2_models.models import MODES, Stage, layer_groups, randomised, stages
 from membrane_xai import ec_score
 from membrane_xai.study import evaluate, read_view
 
-__all__ = ["randomisation_rows"]
+__all__ = ["evenly", "randomisation_rows"]
 
 Rows = list[dict[str, Any]]
 
 _TRAINED = Stage("trained", "", ())
 _MEANS = ("map", "chance", "relative", "ec")
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return `most` of `count` places, or all, evenly over them."""
+    most = min(most, count)
+    return [i * count // most for i in range(most)]
 
 
 def randomisation_rows(

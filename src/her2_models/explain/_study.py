@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from her2_models.data import SCORES, Record
-from her2_models.explain._closeness import evenly, score_cam_closeness
 from her2_models.explain._consistency import magnification_ec
-from her2_models.explain._randomisation import randomisation_rows
+from her2_models.explain._randomisation import evenly, randomisation_rows
 from her2_models.explain._tables import class_rows, image_rows
 from her2_models.explain._work import Prediction, Work, masks_of, predict_images, settled_mpp
 from her2_models.models import Backbone
@@ -58,8 +57,7 @@ class ExplainedStudy:
     randomisation : list of dict
         One row for each method, mode and stage; empty if it was not asked for.
     settings : dict
-        What was chosen. "pearson to exact" has the correlation with the exact maps on up to four
-        images if Score-CAM was told to approximate, such as by `max_channels` or `precision`.
+        What was chosen.
     """
 
     images: Rows
@@ -224,12 +222,7 @@ def explain_images(
         rows,
         class_rows(rows, work.out, draws=draws, seed=seed),
         _randomisation(work, images, predictions, annotations, common, randomise, seed),
-        study.settings
-        | {
-            "magnifications": list(magnifications),
-            "randomise": randomise,
-            "pearson to exact": score_cam_closeness(work, images, predictions),
-        },
+        study.settings | {"magnifications": list(magnifications), "randomise": randomise},
     )
     _write(done, work.out)
     return done

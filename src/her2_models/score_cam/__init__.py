@@ -17,12 +17,11 @@ except ImportError as error:
         f'Score-CAM needs {error.name}: pip install "membrane-xai[her2]"'
     ) from error
 
-from her2_models.score_cam._approximation import Approximation, approximation_error, compared
-from her2_models.score_cam._call import Call
-from her2_models.score_cam._forward import Read, evaluating
-from her2_models.score_cam._layer import Layer
+from her2_models.score_cam._approximation import Approximation, compared
+from her2_models.score_cam._forward import Read, evaluating, scoring_network
+from her2_models.score_cam._layer import Layer, weigh
 from her2_models.score_cam._look import check_input, look
-from her2_models.score_cam._settings import Settings, checked_batch_size
+from her2_models.score_cam._settings import Settings, checked_batch_size, low_precision
 from her2_models.score_cam._targets import read_classes, read_targets
 
 __all__ = ["Approximation", "ScoreCAM", "approximation_error"]
@@ -55,10 +54,10 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
     of the image's size; for torchcam's result they are upsampled as pytorch-grad-cam does it, and
     :meth:`native` has its grid. Each variant is tested against its library or the code of [1]_.
 
-    Nothing is approximated unless `precision`, `max_channels` or `cluster` ask for it. All channels
-    go through a copy of the network with batch norms folded into convolutions and channels last, in
-    full batches over images and channels; channels without range share one pass. A network with
-    hooks runs itself instead of a copy. The network is given back as it was.
+    Nothing is approximated unless `precision` or `max_channels` ask for it. All channels go through
+    a copy of the network with batch norms folded into convolutions and channels last, in full
+    batches over images and channels; channels without range share one pass. A network with hooks
+    runs itself instead of a copy. The network is given back as it was.
 
     Parameters
     ----------
@@ -78,22 +77,9 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         "auto" does so where the processor multiplies it natively. Masks and maps stay in float32.
     progress : bool
         Whether to draw a progress bar.
-    baseline : {"zero", "white", "blur"}
-        What masked pixels become: 0 after normalisation as in [1]_ and every library, the white of
-        glass, or the image blurred by a Gaussian of a twentieth of the shorter side. Only the
-        first one is in the libraries.
-    mean, std : sequence of float, optional
-        What the input was normalised with, for "white".
     max_channels : int, optional
-        Score so many channels of an image, those of highest rank. The others take the mean score.
-    rank_by : {"mass", "variance"}
-        Sum of absolute activations, or their variance.
-    cluster : float, optional
-        Cosine of normalised masks from which on channels share the score of the one that ranks
-        highest.
-    compare_exact : bool
-        Whether to compute the exact maps too and set the attribute `approximation` to an
-        :class:`Approximation` at every call.
+        Score so many channels of an image, those with the largest sum of absolute activations. The
+        others take the mean score; :func:`approximation_error` says how close that comes.
 
     Raises
     ------
@@ -135,22 +121,14 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         batch_size: int | str = 32,
         precision: str = "fp32",
         progress: bool = False,
-        baseline: str = "zero",
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
         max_channels: int | None = None,
-        rank_by: str = "mass",
-        cluster: float | None = None,
-        compare_exact: bool = False,
     ) -> None:
         with evaluating(model):  # in which the library's constructor would leave it
             super().__init__(model, target_layers, reshape_transform, uses_gradients=False)
         self.activations_and_grads.release()  # hooks are set for one pass at a time
-        masks = (baseline, mean, std)
-        self.settings = Settings(variant, precision, *masks, max_channels, rank_by, cluster)
+        self.settings = Settings(variant, precision, max_channels)
         self.batch_size = checked_batch_size(batch_size)
-        self.progress, self.compare_exact = progress, compare_exact
-        self.approximation: Approximation | None = None
+        self.progress = progress
 
     def __enter__(self) -> Self:
         return self
@@ -286,16 +264,74 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
             )
 
     def _weighed(
-        self, input_tensor: Tensor, reader: Reader, eigen_smooth: bool = False
+        self,
+        input_tensor: Tensor,
+        reader: Reader,
+        eigen_smooth: bool = False,
+        settings: Settings | None = None,
     ) -> tuple[list[Layer], tuple[int, int]]:
         """Return every layer's weighted sums and the size of the images."""
+        settings = settings or self.settings
         inputs, size = check_input(input_tensor, self.device), checked_batch_size(self.batch_size)
         with evaluating(self.model):
             seen = look(self.model, self.target_layers, self.reshape_transform, inputs)
             self.outputs = seen.outputs
             read = reader(seen.outputs)
-            call = Call(self.model, inputs, seen, read, size, self.progress, eigen_smooth)
-            layers = call.weighed(self.settings)
-            if self.compare_exact:
-                self.approximation = compared(layers, call.weighed(self.settings.exact))
+            low = low_precision(settings.precision, inputs.device)
+            run = scoring_network(self.model, seen.pairs, inputs, seen.outputs, low)
+            layers = [
+                weigh(
+                    inputs,
+                    activations,
+                    settings,
+                    run,
+                    read,
+                    batch_size=size,
+                    progress=self.progress,
+                    eigen_smooth=eigen_smooth,
+                )
+                for activations in seen.activations
+            ]
         return layers, (inputs.shape[2], inputs.shape[3])
+
+
+def approximation_error(
+    cam: ScoreCAM, input_tensor: Tensor, targets: list[Any] | None = None
+) -> Approximation:
+    """Measure how far approximated maps are from the exact ones, which are computed too.
+
+    Parameters
+    ----------
+    cam : ScoreCAM
+        With `max_channels` or a `precision`.
+    input_tensor : Tensor of shape (N, 3, H, W)
+        Normalised images.
+    targets : list of function, optional
+        As in a call.
+
+    Returns
+    -------
+    Approximation
+
+    Raises
+    ------
+    InvalidInputError
+        As in a call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from her2_models.score_cam import ScoreCAM, approximation_error
+    >>> _ = torch.manual_seed(0)
+    >>> layer = torch.nn.Conv2d(3, 8, 3, stride=4)
+    >>> head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4)]
+    >>> network = torch.nn.Sequential(layer, *head)
+    >>> cam = ScoreCAM(network, [layer], max_channels=6)
+    >>> error = approximation_error(cam, torch.rand(1, 3, 32, 32))
+    >>> error.forwards, error.exact_forwards, bool(error.pearson[0] > 0.9)
+    (6, 8, True)
+    """
+    reader = cam._reader(targets)
+    every = (cam.settings, cam.settings.exact)
+    layers, exact = (cam._weighed(input_tensor, reader, settings=one)[0] for one in every)
+    return compared(layers, exact)

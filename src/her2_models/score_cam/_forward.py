@@ -100,10 +100,8 @@ class Queue:
 
     Attributes
     ----------
-    contrast : Tensor of shape (N, 3, H, W)
-        The images less what masked pixels become.
-    blank : Tensor of shape (N or 1, 3, H, W), or None
-        What masked pixels become; None for 0.
+    images : Tensor of shape (N, 3, H, W)
+        As the network takes them.
     activations : Tensor of shape (N, C, h, w)
         Of the layer, float32.
     variant : Variant
@@ -112,8 +110,7 @@ class Queue:
         As ``scored_by`` gives it.
     """
 
-    contrast: Tensor
-    blank: Tensor | None
+    images: Tensor
     activations: Tensor
     variant: Variant
     takes: Tensor
@@ -131,7 +128,7 @@ class Queue:
         progress: Callable[[int], object],
     ) -> Tensor:
         """Return the scores (N, C, classes) on the device, 0 where not in the queue."""
-        items = self.items().to(self.contrast.device)
+        items = self.items().to(self.images.device)
         buffer = self._buffer(min(sizes.largest, len(items)))
         scores: Tensor | None = None
         start = 0
@@ -148,24 +145,21 @@ class Queue:
         return self.activations.new_zeros((*self.takes.shape, 1)) if scores is None else scores
 
     def _buffer(self, count: int) -> Tensor:
-        shape = (count, *self.contrast.shape[1:])
+        shape = (count, *self.images.shape[1:])
         return torch.empty(
             shape,
-            dtype=self.contrast.dtype,
-            device=self.contrast.device,
+            dtype=self.images.dtype,
+            device=self.images.device,
             memory_format=torch.channels_last,
         )
 
     def _masked(self, image: Tensor, channel: Tensor, buffer: Tensor) -> Tensor:
-        """Write masked images into the buffer: blank + mask * (image - blank)."""
-        size = (self.contrast.shape[2], self.contrast.shape[3])
+        """Write masked images into the buffer."""
+        size = (self.images.shape[2], self.images.shape[3])
         masks = self.variant.masks(self.activations[image, channel], size)[:, None]
         batch = buffer[: len(image)]
-        images = self.contrast if len(self.contrast) == 1 else self.contrast[image]
-        torch.mul(images, masks.to(batch.dtype), out=batch)
-        if self.blank is not None:
-            batch.add_(self.blank if len(self.blank) == 1 else self.blank[image])
-        return batch
+        images = self.images if len(self.images) == 1 else self.images[image]
+        return torch.mul(images, masks.to(batch.dtype), out=batch)
 
 
 class BatchSizes:

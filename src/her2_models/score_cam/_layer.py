@@ -1,7 +1,6 @@
 """One layer's activations, weighted by the scores of its masks."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +9,13 @@ import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from her2_models.score_cam._forward import BatchSizes, Queue, Read
 from her2_models.score_cam._plan import fill, scored_by
 from her2_models.score_cam._settings import Settings
-from membrane_xai.errors import InvalidInputError
 
 __all__ = ["Layer", "weigh"]
-
-_BLUR = 20
-"""The shorter side over the standard deviation of the blur."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +58,10 @@ def weigh(
     maps = activations.float()
     sizes = BatchSizes(batch_size, inputs)
     takes = scored_by(maps, (inputs.shape[2], inputs.shape[3]), sizes.largest, settings)
-    blank = _blank(inputs, settings)
-    contrast = inputs if blank is None else inputs - blank
-    queue = Queue(contrast, blank, maps, settings.computation, takes)
+    queue = Queue(inputs, maps, settings.computation, takes)
     forwards = len(queue.items())
-    with _bar(forwards, progress) as advance:
-        scores = queue.scores(network, read, sizes, advance).cpu()
+    with tqdm(total=forwards, desc="Score-CAM", unit="mask", disable=not progress) as bar:
+        scores = queue.scores(network, read, sizes, bar.update).cpu()
     every = [settings.computation.weights(fill(one, takes)).numpy() for one in scores.unbind(-1)]
     values = maps.cpu().numpy()
     return Layer(np.stack([_sum(values, one, eigen_smooth) for one in every], 1), forwards)
@@ -84,31 +76,3 @@ def _sum(
         return projected
     total: NDArray[np.float32] = weighted.sum(axis=1)
     return total
-
-
-def _blank(inputs: Tensor, settings: Settings) -> Tensor | None:
-    """Return what masked pixels become, shape (N or 1, 3, H, W), or None for 0."""
-    if settings.baseline == "white":
-        mean, std = (inputs.new_tensor(v)[None, :, None, None] for v in _statistics(settings))
-        if mean.shape[1] != inputs.shape[1] or std.shape[1] != inputs.shape[1]:
-            raise InvalidInputError(
-                f"mean and std have {mean.shape[1]} and {std.shape[1]} numbers; "
-                f"the input has {inputs.shape[1]} channels"
-            )
-        return ((1 - mean) / std).expand(1, -1, *inputs.shape[2:])
-    if settings.baseline == "blur":
-        sigma = min(inputs.shape[2:]) / _BLUR
-        radius = min(round(3 * sigma), min(inputs.shape[2:]) - 1)
-        blurred: Tensor = gaussian_blur(inputs, [2 * radius + 1] * 2, [sigma] * 2)
-        return blurred
-    return None
-
-
-def _statistics(settings: Settings) -> tuple[list[float], list[float]]:
-    return list(settings.mean or ()), list(settings.std or ())
-
-
-@contextmanager
-def _bar(total: int, shown: bool) -> Iterator[Callable[[int], object]]:
-    with tqdm(total=total, desc="Score-CAM", unit="mask", disable=not shown) as bar:
-        yield bar.update

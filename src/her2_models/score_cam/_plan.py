@@ -56,35 +56,8 @@ def _plan(maps: Tensor, flat: NDArray[np.bool_], settings: Settings) -> NDArray[
     if flat.any():
         takes[flat] = np.flatnonzero(flat)[0] if settings.computation.softmax else ZERO
     varied = np.flatnonzero(~flat)
-    if settings.approximate and varied.size:
-        takes[varied] = _approximated(maps[torch.from_numpy(varied)], varied, settings)
-    return takes
-
-
-def _approximated(maps: Tensor, names: NDArray[np.int64], settings: Settings) -> NDArray[np.int64]:
-    """Merge channels that look alike, then drop those of least rank."""
-    values = maps.flatten(1).double().cpu().numpy()
-    rank = values.var(1) if settings.rank_by == "variance" else np.abs(values).sum(1)
-    order = np.argsort(-rank, kind="stable")
-    leaders = np.arange(len(values))
-    if settings.cluster is not None:
-        leaders = _merged(values, order, settings.cluster)
     if settings.max_channels is not None:
-        mine = [channel for channel in order if leaders[channel] == channel]
-        kept = np.isin(leaders, mine[: settings.max_channels])
-        return np.where(kept, names[leaders], UNSCORED)
-    return names[leaders]
-
-
-def _merged(
-    values: NDArray[np.float64], order: NDArray[np.int64], cosine: float
-) -> NDArray[np.int64]:
-    """Let each channel, best rank first, lead all that are free and whose mask is alike."""
-    masks = values - values.min(1, keepdims=True)
-    units = masks / np.linalg.norm(masks, axis=1, keepdims=True)
-    leaders = np.full(len(values), -1)
-    for channel in order:
-        if leaders[channel] < 0:
-            leaders[(leaders < 0) & (units @ units[channel] >= cosine)] = channel
-            leaders[channel] = channel
-    return leaders
+        values = maps[torch.from_numpy(varied)].flatten(1).double().cpu().numpy()
+        order = np.argsort(-np.abs(values).sum(1), kind="stable")
+        takes[varied[order[settings.max_channels :]]] = UNSCORED
+    return takes

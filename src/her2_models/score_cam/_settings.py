@@ -1,6 +1,5 @@
 """What a user may ask of Score-CAM, checked."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +13,6 @@ __all__ = ["Settings", "checked_batch_size", "low_precision"]
 _CHOICES = {
     "variant": tuple(VARIANTS),
     "precision": ("fp32", "bf16", "auto"),
-    "baseline": ("zero", "white", "blur"),
-    "rank_by": ("mass", "variance"),
 }
 
 
@@ -31,12 +28,7 @@ class Settings:
 
     variant: str
     precision: str
-    baseline: str
-    mean: Sequence[float] | None
-    std: Sequence[float] | None
     max_channels: int | None
-    rank_by: str
-    cluster: float | None
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -48,22 +40,6 @@ class Settings:
             raise InvalidInputError(
                 f"max_channels is {self.max_channels!r}; it takes a whole number from 1, or None"
             )
-        if self.cluster is not None and not (_is_real(self.cluster) and 0 < self.cluster <= 1):
-            raise InvalidInputError(
-                f"cluster is {self.cluster!r}; it takes a cosine above 0 and at most 1, or None"
-            )
-        self._check_white()
-
-    def _check_white(self) -> None:
-        if self.baseline != "white":
-            return
-        for name in ("mean", "std"):
-            value = getattr(self, name)
-            if value is None or not all(_is_real(v) for v in value):
-                raise InvalidInputError(
-                    f'{name} is {value!r}; baseline "white" takes the numbers, one a channel, that '
-                    "the input was normalised with"
-                )
 
     @property
     def computation(self) -> Variant:
@@ -73,12 +49,7 @@ class Settings:
     @property
     def exact(self) -> "Settings":
         """The same computation without anything approximated."""
-        return replace(self, precision="fp32", max_channels=None, cluster=None)
-
-    @property
-    def approximate(self) -> bool:
-        """Whether some channels get a score that was not computed for them."""
-        return self.max_channels is not None or self.cluster is not None
+        return replace(self, precision="fp32", max_channels=None)
 
 
 def checked_batch_size(value: Any) -> int | str:
@@ -102,7 +73,3 @@ def low_precision(precision: str, device: torch.device) -> bool:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

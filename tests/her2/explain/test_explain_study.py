@@ -22,8 +22,8 @@ from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
     native_cam,
     predict,
 )
-from her2_models.explain._closeness import evenly  # noqa: E402
 from her2_models.explain._kept_rows import KeptRows  # noqa: E402
+from her2_models.explain._randomisation import evenly  # noqa: E402
 from her2_models.models import (  # noqa: E402
     Backbone,
     layer_groups,
@@ -404,26 +404,6 @@ def test_kept_rows_survive_a_cut(tmp_path):
     again.add([{"id": 3, "method": "a", "ec": 1.0}])
     assert path.read_text() == whole + '{"id": 3, "method": "a", "ec": 1.0}\n'
     assert KeptRows(path, ["id", "method"]).get(3, "a")["ec"] == 1.0
-
-
-def test_approximate_score_cam_says_how_close_it_is(backbone, images, tmp_path):
-    options = {"ScoreCAM": {"max_channels": 12}}
-    done = study(backbone, images, tmp_path / "few", ("ScoreCAM",), options=options)
-    exact = study(backbone, images, tmp_path / "all", ("ScoreCAM",))
-    assert exact.settings["pearson to exact"] == []
-    found = done.settings["pearson to exact"]
-    assert len(found) == 4
-    count, hook = counted(backbone)
-    with hook:
-        again = study(backbone, images, tmp_path / "few", ("ScoreCAM",), options=options)
-    assert again.settings["pearson to exact"] == found
-    assert count[0] == 3  # the predictions: exact maps are not computed again
-    maps = [
-        read_view(tmp_path / folder, one.images[0]["key"]).maps["ScoreCAM"][one.images[0]["class"]]
-        for folder, one in (("few", done), ("all", exact))
-    ]
-    assert found[0] == pytest.approx(np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1], abs=1e-4)
-    assert found[0] < 1
 
 
 @pytest.mark.parametrize(

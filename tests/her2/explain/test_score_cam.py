@@ -15,7 +15,6 @@ from score_cam_subjects import (  # noqa: E402
     close,
     image,
     library_map,
-    masked,
     official_map,
     small_network,
     timm_network,
@@ -168,14 +167,15 @@ def test_channels_without_range_share_one_pass_or_need_none(small, variant, pass
     assert error.pearson == pytest.approx(1)
 
 
+@pytest.mark.parametrize("most", [None, 5])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_dead_layer_gives_zeros(small, variant):
+def test_a_dead_layer_gives_zeros(small, variant, most):
     silence(small, dead=range(12))
-    cam = ScoreCAM(small, [small[0]], variant=variant, compare_exact=True)
+    cam = ScoreCAM(small, [small[0]], variant=variant, max_channels=most)
     found = cam(image(2))
     assert found.shape == (2, 24, 24)
     assert not found.any()
-    assert np.isnan(cam.approximation.pearson).all()
+    assert np.isnan(approximation_error(cam, image(2)).pearson).all()
 
 
 # Batches, classes, grid
@@ -225,24 +225,3 @@ def test_the_map_is_the_native_one_upsampled(small, variant):
     up = nn.functional.interpolate(native, (24, 24), mode="bilinear")[:, 0]
     low, high = up.min(), up.max()
     close(cam(image()), ((up - low) / (high - low)).numpy(), 1e-4)
-
-
-# Masked pixels
-
-
-def test_white_is_what_masked_pixels_become(small):
-    statistics = {"mean": (0.5, 0.25, 0.0), "std": (0.5, 0.5, 0.25)}
-    zero = masked(ScoreCAM(small, [small[1]]), small, image())
-    white = masked(ScoreCAM(small, [small[1]], baseline="white", **statistics), small, image())
-    mask = zero / image()
-    glass = torch.tensor([1.0, 1.5, 4.0])[:, None, None]
-    assert torch.allclose(white, mask * image() + (1 - mask) * glass, atol=1e-4)
-
-
-def test_blur_leaves_a_plain_image_alone_and_smooths_another(small):
-    cam = ScoreCAM(small, [small[1]], baseline="blur")
-    plain = torch.ones(1, 3, 24, 24)
-    assert torch.allclose(masked(cam, small, plain), plain, atol=1e-5)
-    shown, whole = masked(cam, small, image(2)), image(2).repeat_interleave(12, 0)
-    assert (shown.var((2, 3)) < whole.var((2, 3))).all()
-    assert torch.allclose(masked(cam, small, image(2)[1:]), shown[12:], atol=1e-6)

@@ -184,11 +184,8 @@ def test_memory_does_not_grow_with_the_channels():
 BAD = {
     "variant": ("captum", "variant is 'captum'; it takes one of 'pytorch-grad-cam', 'torchcam'"),
     "precision": ("fp8", "precision is 'fp8'; it takes one of 'fp32', 'bf16', 'auto'"),
-    "baseline": ("grey", "baseline is 'grey'; it takes one of 'zero', 'white', 'blur'"),
-    "rank_by": ("size", "rank_by is 'size'; it takes one of 'mass', 'variance'"),
     "batch_size": (0, 'batch_size is 0; it takes a whole number from 1, or "auto"'),
     "max_channels": (True, "max_channels is True; it takes a whole number from 1, or None"),
-    "cluster": (1.5, "cluster is 1.5; it takes a cosine above 0 and at most 1, or None"),
 }
 
 
@@ -199,14 +196,6 @@ def test_a_setting_that_is_not_taken(small, name):
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         ScoreCAM(small, [small[1]], **{name: value})
     assert state(small) == before
-
-
-def test_white_needs_the_statistics(small):
-    with pytest.raises(InvalidInputError, match='mean is None; baseline "white" takes'):
-        ScoreCAM(small, [small[1]], baseline="white")
-    cam = ScoreCAM(small, [small[1]], baseline="white", mean=[0.5], std=[0.5])
-    with pytest.raises(InvalidInputError, match="1 and 1 numbers; the input has 3 channels"):
-        cam(image())
 
 
 @pytest.mark.parametrize(
