@@ -6,10 +6,10 @@ OUT ?= demo-output
 
 .PHONY: browser demo test check lint types contracts docs bench minimum package clean
 
-# A third of the configuration's epochs: enough to compare where the networks look.
+# A third of the configuration's epochs: enough to see where the network looks.
 demo: .venv/installed-demo
 	$(BIN)/her2 train --config demo --set train.epochs=4 --draws 200 --out $(OUT)/her2
-	$(BIN)/membrane-xai demo --out $(OUT) --trained $(OUT)/her2
+	$(BIN)/membrane-xai demo --out $(OUT)
 	$(BIN)/her2 explain $(OUT)/her2 --methods GradCAM LayerCAM --most 16 --out $(OUT)/explained
 	$(BIN)/membrane-xai report $(OUT)/explained -o $(OUT)/report.html
 

@@ -6,7 +6,7 @@ network access.
 
 for example:
   membrane-xai demo --out demo-output
-  membrane-xai demo --methods GradCAM --trained runs/demo
+  membrane-xai demo --methods GradCAM
 """
 
 import argparse
@@ -108,12 +108,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"CAM methods of pytorch-grad-cam (default: {' '.join(METHODS)})",
     )
-    parser.add_argument(
-        "--trained",
-        type=Path,
-        metavar="RUN",
-        help="folder of `her2 train --config demo`: compare that network with ImageNet's, too",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -146,8 +140,6 @@ def run(args: argparse.Namespace) -> int:
     done = audit(imagenet_efficientnet_lite0(), ihc_sample(), args.methods, console)
     paths = _write(args.out, done)
     _show(console, done, paths)
-    if args.trained:
-        _compare(console, args.trained, args.out)
     return 0
 
 
@@ -304,22 +296,6 @@ def _show(console: "Console", done: Audit, paths: Sequence[Path]) -> None:
     console.print(EXPECTATION, soft_wrap=True)
     for path in paths:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False)
-
-
-def _compare(console: "Console", trained: Path, out: Path) -> None:
-    from rich.table import Table
-
-    from her2_models._demo_trained import compare_networks
-
-    rows = compare_networks(trained)
-    table = Table(title="Unseen synthetic HER2 slides, 2+ and 3+: means over patches")
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name in ("network", "method") else "right")
-    for row in rows:
-        table.add_row(*(_cell(v) if isinstance(v, str | float) else str(v) for v in row.values()))
-    console.print(table)
-    path = write_csv(out / f"{NAME}-networks.csv", rows)
-    console.print(f"wrote {path}", soft_wrap=True, highlight=False)
 
 
 def _cell(value: float | str) -> str:

@@ -1,4 +1,4 @@
-"""The command her2, the example and the demo with a trained network, on a few synthetic slides."""
+"""The command her2 and its example, on a few synthetic slides."""
 
 import csv
 import json
@@ -17,7 +17,6 @@ from her2_models._commands.explain import _magnifications  # noqa: E402
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import SyntheticConfig  # noqa: E402
 from her2_models.data import draw_slides  # noqa: E402
-from membrane_xai import cli  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
@@ -153,21 +152,6 @@ def test_explain_without_images_of_the_split(run, tmp_path, capsys):
     table.write_text("\n".join(line for line in lines if ",test," not in line) + "\n")
     assert main(["explain", str(run), "--data", str(table)]) == 1
     assert "--split is 'test', of which there are no images" in capsys.readouterr().err
-
-
-def test_the_demo_compares_the_networks(run, tmp_path):
-    assert cli.main(["demo", "--out", str(tmp_path), "--methods", "GradCAM",
-                     "--trained", str(run)]) == 0  # fmt: skip
-    with (tmp_path / "membrane-xai-demo-networks.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["network"], row["method"]) for row in rows] == [
-        (network, method)
-        for network in ("ImageNet", "HER2, trained")
-        for method in ("GradCAM", "LayerCAM")
-    ]
-    for row in rows:
-        assert int(row["patches"]) + int(row["undefined"]) == 2
-        assert row["relative"] == "" or float(row["relative"]) <= 1
 
 
 def test_mistakes_have_a_status_and_one_line(tmp_path, capsys):
