@@ -6,7 +6,7 @@ version 0.4, ``{name, colorRGB}`` before, or a plain string.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,16 @@ from membrane_xai.errors import InvalidInputError
 __all__ = ["read_features", "to_feature", "without_nan"]
 
 _OWN_FIELDS = ("classification", "name", "childObjects", "children")
+
+_LISTS = {
+    "Point": 0,
+    "MultiPoint": 1,
+    "LineString": 1,
+    "MultiLineString": 2,
+    "Polygon": 2,
+    "MultiPolygon": 3,
+}
+"""How many lists are around the positions of a geometry."""
 
 
 def read_features(document: Any) -> list[Annotation]:
@@ -85,7 +95,7 @@ def _walk(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Mapping[str, 
     """Yield each feature with its name; wrap bare geometries, descend into children."""
     for place, item in items:
         kind = item.get("type") if isinstance(item, Mapping) else None
-        if kind == "GeometryCollection" or kind in _BUILDERS:
+        if kind == "GeometryCollection" or kind in _LISTS:
             yield place, {"geometry": item}
         elif kind == "Feature":
             yield from _feature_and_children(place, item)
@@ -172,6 +182,7 @@ def _color(value: Mapping[str, Any]) -> tuple[int, int, int] | None:
 
 def _geometry(value: Any, where: str) -> Any:
     import shapely
+    from shapely.geometry import shape
 
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{where} has no geometry")
@@ -181,62 +192,24 @@ def _geometry(value: Any, where: str) -> Any:
         if not isinstance(parts, list):
             raise InvalidInputError(f"{where} is a GeometryCollection without geometries")
         return shapely.GeometryCollection([_geometry(part, where) for part in parts])
-    if kind not in _BUILDERS:
+    if kind not in _LISTS:
         raise InvalidInputError(
             f"{where} has geometry of type {kind!r}; "
-            f"it takes GeometryCollection, {', '.join(_BUILDERS)}"
+            f"it takes GeometryCollection, {', '.join(_LISTS)}"
         )
-    coordinates = value.get("coordinates")
-    if not isinstance(coordinates, list) or not coordinates:
-        raise InvalidInputError(f"{where} has no coordinates")
-    return _BUILDERS[kind](coordinates, where)
+    coordinates = _parts(value.get("coordinates"), where)
+    return shape({"type": kind, "coordinates": _checked(coordinates, where, kind, _LISTS[kind])})
 
 
-def _point(value: Any, where: str) -> Any:
-    import shapely
-
-    return shapely.Point(_positions([value], where)[0])
-
-
-def _points(value: Any, where: str) -> Any:
-    import shapely
-
-    return shapely.MultiPoint(_positions(value, where))
-
-
-def _line(value: Any, where: str) -> Any:
-    import shapely
-
-    return shapely.LineString(_positions(value, where, at_least=2))
-
-
-def _lines(value: Any, where: str) -> Any:
-    import shapely
-
-    return shapely.MultiLineString([_line(part, where) for part in _parts(value, where)])
-
-
-def _polygon(value: Any, where: str) -> Any:
-    import shapely
-
-    shell, *holes = (_ring(ring, where) for ring in _parts(value, where))
-    return shapely.Polygon(shell, holes)
-
-
-def _polygons(value: Any, where: str) -> Any:
-    import shapely
-
-    return shapely.MultiPolygon([_polygon(part, where) for part in _parts(value, where)])
-
-
-_BUILDERS: dict[Any, Callable[[Any, str], Any]] = {
-    "Point": _point,
-    "MultiPoint": _points,
-    "LineString": _line,
-    "MultiLineString": _lines,
-    "Polygon": _polygon,
-    "MultiPolygon": _polygons,
-}
+def _checked(value: Any, where: str, kind: str, lists: int) -> Any:
+    """Return coordinates with every list of positions as an array, without z."""
+    if lists > 1:
+        return [_checked(part, where, kind, lists - 1) for part in _parts(value, where)]
+    if kind.endswith("Polygon"):
+        return _ring(value, where)
+    if kind.endswith("LineString"):
+        return _positions(value, where, at_least=2)
+    return _positions(value, where) if lists else _positions([value], where)[0]
 
 
 def _parts(value: Any, where: str) -> list[Any]:
