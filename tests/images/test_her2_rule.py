@@ -1,6 +1,7 @@
 """The breast rule on cells counted by hand."""
 
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.stats import norm
 
 from membrane_xai import CellTable, her2_rule_score, membrane_completeness, segment_nuclei
 from membrane_xai.datasets import synthetic_her2
+from membrane_xai.datasets._staining import breast_score
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import CATEGORIES, CRITERIA, GAPS
 
@@ -59,6 +61,14 @@ def table(*groups, border=0):
 )
 def test_the_definitions_with_every_more_than_strict(groups, score):
     assert her2_rule_score(table(*groups)).score == score
+
+
+@pytest.mark.parametrize(("tenth", "rest"), [(1, 9), (2, 9), (70, 630), (71, 630)])
+def test_the_truth_of_synthetic_images_is_written_independently_and_agrees(tenth, rest):
+    kinds = (NONE, FAINT, FAINT_COMPLETE, PARTLY, COMPLETE, INTENSE_PARTLY, INTENSE)
+    for one, other in itertools.permutations(kinds, 2):
+        cells = table((tenth, one), (rest, other))
+        assert her2_rule_score(cells).score == breast_score(cells.completeness, cells.intensity)
 
 
 @pytest.mark.parametrize(

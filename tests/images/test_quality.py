@@ -9,6 +9,7 @@ from membrane_xai.datasets import ihc_sample, synthetic_her2
 from membrane_xai.masks import QUALITY_FLAGS
 from membrane_xai.masks._quality import block_means
 from membrane_xai.stain import StainDensities, combine_stains
+from membrane_xai.stain._density import whole_block_means
 
 GLASS = (235, 235, 232)
 
@@ -87,3 +88,6 @@ def test_block_means_counted_by_hand(shape, side, rng):
         for column in range(-(-shape[1] // side)):
             block = plane[row * side : (row + 1) * side, column * side : (column + 1) * side]
             np.testing.assert_allclose(means[row, column], block.mean(axis=(0, 1)), rtol=1e-5)
+    whole = whole_block_means(plane, side)
+    rows, columns = (length // side for length in shape[:2])
+    np.testing.assert_allclose(whole, means[:rows, :columns], rtol=1e-5)

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai.stain._density import whole_block_means
+
 __all__ = ["find_nuclei"]
 
 Plane = NDArray[np.float32]
@@ -29,19 +31,12 @@ _SHAPE_WEIGHT = 0.02  # density per micrometre from the rim: separates where blo
 def find_nuclei(hematoxylin: Plane, mpp: float) -> Labels:
     """Label nuclei, 1 to n in reading order, in a plane of hematoxylin density."""
     side = min(max(1, round(_PITCH / mpp)), *hematoxylin.shape)
-    labels = _find(_shrink(hematoxylin, side), mpp * side)
+    labels = _find(whole_block_means(hematoxylin, side), mpp * side)
     rows, columns = hematoxylin.shape
     grown = labels.repeat(side, axis=0).repeat(side, axis=1)
     # The last pixels, which do not fill a block, continue the block before.
     missing = (0, rows - grown.shape[0]), (0, columns - grown.shape[1])
     return np.ascontiguousarray(np.pad(grown, missing, mode="edge"))
-
-
-def _shrink(plane: Plane, side: int) -> Plane:
-    rows, columns = (length // side for length in plane.shape)
-    blocks = plane[: rows * side, : columns * side]
-    mean: Plane = blocks.reshape(rows, side, columns, side).mean(axis=(1, 3), dtype=np.float32)
-    return mean
 
 
 def _find(density: Plane, mpp: float) -> Labels:

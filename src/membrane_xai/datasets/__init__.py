@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.checks import check_choice, is_count
+from membrane_xai._backend.checks import check_choice, check_number, check_seed, is_count
 from membrane_xai.datasets._field import Grid
 from membrane_xai.datasets._staining import SCORES
 from membrane_xai.datasets._synthetic import Parameters, SyntheticHER2, draw
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.stain import stain_vectors
+from membrane_xai.stain import given_background, stain_vectors
 
 __all__ = ["IHCSample", "SyntheticHER2", "ihc_sample", "synthetic_her2"]
 
@@ -192,11 +192,11 @@ def synthetic_her2(
     )
     check_choice(score, "score", SCORES)
     _check_range(mpp, "mpp")
-    _check_count(seed, "seed", 0)
+    seed = check_seed(seed)
     _check_options(options)
-    glass = None if background is None else _glass(background)
+    glass = None if background is None else given_background(background)
     vectors = None if stain_matrix is None else stain_vectors(stain_matrix)
-    return draw(score, Grid(_shape(size), float(mpp)), int(seed), options, glass, vectors)
+    return draw(score, Grid(_shape(size), float(mpp)), seed, options, glass, vectors)
 
 
 def _check_options(options: Parameters) -> None:
@@ -204,10 +204,10 @@ def _check_options(options: Parameters) -> None:
     for name, value in options._asdict().items():
         if value is None and name in optional:
             continue
-        if name == "jpeg_quality":
-            _check_count(value, name, 1, 100)
-        else:
+        if name != "jpeg_quality":
             _check_range(value, name)
+        elif not is_count(value) or not 1 <= value <= 100:
+            raise InvalidInputError(f"{name} is {value!r}; it takes an integer from 1 to 100")
 
 
 def _shape(size: Any) -> tuple[int, int]:
@@ -223,24 +223,7 @@ def _shape(size: Any) -> tuple[int, int]:
     return height, width
 
 
-def _glass(background: Any) -> NDArray[np.float64]:
-    try:
-        white = np.array(background, dtype=float)
-    except (TypeError, ValueError):
-        white = np.empty(0)
-    if white.shape != (3,) or not ((white >= 1) & (white <= 255)).all():
-        raise InvalidInputError(f"background is {background!r}; it takes three numbers in [1, 255]")
-    return white
-
-
 def _check_range(value: Any, name: str) -> None:
     low, high = _RANGES[name]
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and low <= value <= high):
-        raise InvalidInputError(f"{name} is {value!r}; it takes a number in [{low:g}, {high:g}]")
-
-
-def _check_count(value: Any, name: str, low: int, high: float = np.inf) -> None:
-    if not (is_count(value) and low <= value <= high):
-        upper = f" to {high:g}" if np.isfinite(high) else ""
-        raise InvalidInputError(f"{name} is {value!r}; it takes an integer from {low}{upper}")
+    takes = f"a number in [{low:g}, {high:g}]"
+    check_number(value, name, takes, lambda x: low <= x <= high)

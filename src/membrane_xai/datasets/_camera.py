@@ -1,6 +1,5 @@
-"""What a scanner records of stain densities: light, blur, noise, 8 bits, JPEG."""
+"""What a scanner records of stain densities: light, blur, noise, 8 bits."""
 
-from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from membrane_xai.datasets._field import Floats, Grid
 from membrane_xai.datasets._render import Densities
 from membrane_xai.stain import stain_vectors
 
-__all__ = ["Light", "draw_background", "draw_vectors", "jpeg", "record"]
+__all__ = ["Light", "draw_background", "draw_vectors", "record"]
 
 # What the stains of scanned slides differ by, on average, from the tabled vectors.
 _SHIFT = np.array([[0.03, -0.07, 0.07], [0.0, -0.08, 0.04]])
@@ -64,16 +63,6 @@ def record(
         spread = np.sqrt(_SHOT**2 * light / 255 + _READ**2, dtype=np.float32)
         light += noise * spread * rng.standard_normal(light.shape, dtype=np.float32)
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
-
-
-def jpeg(rgb: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Write as JPEG and read back."""
-    from PIL import Image
-
-    with BytesIO() as file:
-        Image.fromarray(rgb).save(file, "JPEG", quality=quality)
-        with Image.open(file) as image:
-            return np.array(image)
 
 
 def _channel(grid: Grid, densities: Densities, weights: Floats, blur: float) -> Floats:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai.stain._density import whole_block_means
+
 __all__ = ["MARGIN", "Floats", "Grid", "SmoothField"]
 
 Floats = NDArray[np.float32]
@@ -65,9 +67,7 @@ class Grid:
 
     def mean(self, fine: NDArray[Any]) -> Floats:
         """Average fine pixels to pixels."""
-        tiles = fine.reshape(self.shape[0], self.factor, self.shape[1], self.factor, -1)
-        average: Floats = tiles.mean(axis=(1, 3), dtype=np.float32)
-        return average[..., 0] if fine.ndim == 2 else average
+        return whole_block_means(fine, self.factor)
 
     def any(self, fine: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Tell the pixels with a true fine pixel."""

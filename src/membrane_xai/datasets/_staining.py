@@ -152,7 +152,8 @@ def breast_score(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
 
     3+ if more than 10 % of the cells have complete and intense staining, else 2+ if more than 10 %
     have complete staining or any have it intense, else 1+ if more than 10 % have any staining,
-    else 0.
+    else 0. Written a second time on purpose: the truth that `her2_rule_score` is held against must
+    not come from `her2_rule_score`.
     """
     complete = completeness >= _COMPLETE
     intense = complete & (intensity == 3)

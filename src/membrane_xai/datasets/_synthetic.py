@@ -7,13 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.datasets._camera import (
-    Light,
-    draw_background,
-    draw_vectors,
-    jpeg,
-    record,
-)
+from membrane_xai._backend.jpeg import recompressed
+from membrane_xai.datasets._camera import Light, draw_background, draw_vectors, record
 from membrane_xai.datasets._field import Grid
 from membrane_xai.datasets._render import (
     Densities,
@@ -157,7 +152,7 @@ def _photograph(
         vignette=options.vignette,
         noise=options.noise,
     )
-    return rgb if options.jpeg_quality is None else jpeg(rgb, options.jpeg_quality)
+    return rgb if options.jpeg_quality is None else recompressed(rgb, options.jpeg_quality)
 
 
 def _label(

@@ -2,7 +2,6 @@
 
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,12 +26,12 @@ _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow 10 calls a PN
 
 
 def _read_npy(path: Path, check: Check) -> NDArray[Any]:
-    with _told_apart(path), path.open("rb") as file:
+    with _as_input_errors(path), path.open("rb") as file:
         return _from_stream(file, check)
 
 
 def _read_npz(path: Path, check: Check) -> NDArray[Any]:
-    with _told_apart(path), zipfile.ZipFile(path) as archive:
+    with _as_input_errors(path), zipfile.ZipFile(path) as archive:
         name = _chosen(path, [one.removesuffix(".npy") for one in archive.namelist()])
         with archive.open(f"{name}.npy") as file:
             return _from_stream(file, check)
@@ -45,7 +44,7 @@ def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
         raise MissingDependencyError(
             f'{path}: needs zarr: pip install "membrane-xai[dask]"'
         ) from error
-    with _told_apart(path):
+    with _as_input_errors(path):
         member: Any = zarr.open(path, mode="r")
         if isinstance(member, zarr.Group):
             member = member[_chosen(path, sorted(member.array_keys()))]
@@ -56,7 +55,7 @@ def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
 def _read_png(path: Path, check: Check) -> NDArray[Any]:
     from PIL import Image
 
-    with _images.told_apart(path), warnings.catch_warnings():
+    with _images.as_input_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
         with Image.open(path, formats=("PNG",)) as image:
             return _from_picture(path, image, check)
@@ -76,7 +75,7 @@ def _from_picture(path: Path, image: Any, check: Check) -> NDArray[Any]:
 def _read_tiff(path: Path, check: Check) -> NDArray[Any]:
     import tifffile
 
-    with _tiff.told_apart(path), closing(tifffile.TiffFile(path)) as file:
+    with _tiff.as_input_errors(path), closing(tifffile.TiffFile(path)) as file:
         pages = file.pages
         if len(pages) != 1:
             raise InvalidInputError(f"{path}: has {len(pages)} pages; it takes one map a file")
@@ -133,21 +132,19 @@ def _shares(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _told_apart(path: Path) -> Iterator[None]:
-    """Turn the many errors of a broken file into one."""
-    try:
-        yield
-    except PermissionError:
-        raise
-    except MembraneXAIError as error:
-        raise error if str(path) in str(error) else InvalidInputError(f"{path}: {error}") from None
-    except (
-        ArithmeticError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
-        ValueError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        if isinstance(error, FileNotFoundError) and not path.exists():
-            raise
-        raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+def _as_input_errors(path: Path) -> Iterator[None]:
+    """Turn the many errors of a broken file into one, and name the file in those of this module."""
+    with _tiff.as_input_errors(path):
+        try:
+            yield
+        except FileNotFoundError as error:  # of a file within a store that is there
+            if not path.exists():
+                raise
+            raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+        except MembraneXAIError as error:
+            if str(path) in str(error):
+                raise
+            raise InvalidInputError(f"{path}: {error}") from None
 
 
 READERS: dict[str, Callable[[Path, Check], NDArray[Any]]] = {

@@ -1,6 +1,5 @@
 """Image files as RGB pixels, whole or not at all."""
 
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
-from membrane_xai.io import _pixel_size
+from membrane_xai.io import _pixel_size, _tiff
 from membrane_xai.io._pixel_size import PixelSize
 from membrane_xai.io._tiff import TiffReader, over_white
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["Pixels", "check_count", "is_tiff", "read_pixels", "told_apart"]
+__all__ = ["Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA")
@@ -79,7 +78,7 @@ def check_count(width: int, height: int, max_pixels: int, path: Path) -> None:
 def _by_pillow(path: Path, max_pixels: int, formats: tuple[str, ...]) -> Pixels:
     from PIL import Image
 
-    with told_apart(path), warnings.catch_warnings():
+    with as_input_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # counted below
         with Image.open(path, formats=formats) as image:
             check_count(image.width, image.height, max_pixels, path)
@@ -90,24 +89,21 @@ def _by_pillow(path: Path, max_pixels: int, formats: tuple[str, ...]) -> Pixels:
 
 
 @contextmanager
-def told_apart(path: Path) -> Iterator[None]:
+def as_input_errors(path: Path) -> Iterator[None]:
     """Turn the many errors that Pillow's decoders raise for a broken file into one."""
     from PIL import Image, UnidentifiedImageError
 
-    try:
-        yield
-    except (InvalidInputError, FileNotFoundError, PermissionError):
-        raise
-    except UnidentifiedImageError:
-        raise InvalidInputError(
-            f"{path}: is no PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise InvalidInputError(
-            f"{path}: has more pixels than PIL.Image.MAX_IMAGE_PIXELS allows: {error}"
-        ) from None
-    except (ArithmeticError, LookupError, OSError, SyntaxError, ValueError, struct.error) as error:
-        raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
+    with _tiff.as_input_errors(path):
+        try:
+            yield
+        except UnidentifiedImageError:
+            raise InvalidInputError(
+                f"{path}: is no PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
+            ) from None
+        except Image.DecompressionBombError as error:
+            raise InvalidInputError(
+                f"{path}: has more pixels than PIL.Image.MAX_IMAGE_PIXELS allows: {error}"
+            ) from None
 
 
 def _to_rgb(image: "PillowImage", path: Path) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDepe
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._pixel_size import PixelSize
 
-__all__ = ["TiffReader", "over_white", "told_apart"]
+__all__ = ["TiffReader", "as_input_errors", "over_white"]
 
 _MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
 _JPEG = (6, 7, 33007, 34892)
@@ -41,10 +41,10 @@ class TiffReader:
         import tifffile
 
         self._path, self._gaps = path, gaps
-        with told_apart(path):
+        with as_input_errors(path):
             self._file = tifffile.TiffFile(path)
         try:
-            with told_apart(path):
+            with as_input_errors(path):
                 self._levels = [_planes(level, path) for level in self._file.series[0].levels]
                 self._colour = _colour_of(self._levels[0], path)
                 if not all(min(_size(level)) for level in self._levels):
@@ -73,7 +73,7 @@ class TiffReader:
     def pixel_size(self) -> PixelSize | None:
         """Size of a pixel of level 0; None if the file does not say."""
         page = self._levels[0][0]
-        with told_apart(self._path):
+        with as_input_errors(self._path):
             found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
             return found or _pixel_size.from_text(page.description) or self._from_tags(page)
 
@@ -84,7 +84,7 @@ class TiffReader:
         scale = self.level_downsamples[level]
         column, row = round(x / scale), round(y / scale)
         planes = self._levels[level]
-        with told_apart(self._path):
+        with as_input_errors(self._path):
             parts = [self._read(page, row, column, height, width) for page in planes]
             rgb = self._to_rgb(np.concatenate(parts, axis=-1), planes[0])
         columns, rows = _size(planes)
@@ -156,7 +156,7 @@ def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArr
 
 
 @contextmanager
-def told_apart(path: Path) -> Iterator[None]:
+def as_input_errors(path: Path) -> Iterator[None]:
     """Turn the many errors of a broken file into one, and that of a missing decoder into its own.
 
     tifffile and the decoders raise whatever they come across in a file they did not expect.

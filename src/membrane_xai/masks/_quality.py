@@ -59,7 +59,10 @@ class Overview(NamedTuple):
 
 
 def block_means(plane: NDArray[Any], side: int) -> NDArray[Any]:
-    """Average an (H, W, ...) array over blocks; the last block of an axis may be cut off."""
+    """Average an (H, W, ...) array over blocks; the last block of an axis may be cut off.
+
+    A flag speaks for every pixel, so none is left out as `whole_block_means` does.
+    """
     rows, columns = (np.arange(0, length, side) for length in plane.shape[:2])
     sums = np.add.reduceat(plane, columns, axis=1, dtype=np.float32)
     sums = np.add.reduceat(sums, rows, axis=0)

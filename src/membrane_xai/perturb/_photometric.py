@@ -1,6 +1,5 @@
 """Perturbations that change colour or sharpness and move nothing."""
 
-import io
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from membrane_xai import stain
 from membrane_xai._backend.checks import check_mpp, check_number, check_seed, is_count
+from membrane_xai._backend.jpeg import recompressed
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb._perturbation import Perturbation, Rgb, photometric, to_uint8
 
@@ -296,7 +296,7 @@ def jpeg(quality: int) -> Perturbation:
         raise InvalidInputError(f"quality is {quality!r}; it takes an integer in [1, 100]")
     return photometric(
         f"JPEG (quality {quality})",
-        partial(_recompress, quality=int(quality)),
+        partial(recompressed, quality=int(quality)),
         {"perturbation": "JPEG", "quality": int(quality), "subsampling": "4:2:0"},
     )
 
@@ -385,15 +385,6 @@ def _add_noise(rgb: Rgb, std: float, photons: float | None, seed: int) -> Rgb:
     return to_uint8(
         rgb + np.sqrt(variance) * np.random.default_rng(seed).standard_normal(rgb.shape)
     )
-
-
-def _recompress(rgb: Rgb, quality: int) -> Rgb:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    with Image.open(file) as opened:
-        return np.asarray(opened)
 
 
 def _coarsen(rgb: Rgb, factor: float) -> Rgb:

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
-from membrane_xai.stain._density import Floats, as_image, channel_density, unmix, with_residual
+from membrane_xai.stain._density import (
+    Floats,
+    as_image,
+    channel_density,
+    unmix,
+    whole_block_means,
+    with_residual,
+)
 from membrane_xai.stain._vectors import find_vectors
 
 __all__ = [
@@ -89,7 +96,8 @@ def estimate_background(rgb: Any) -> Floats:
     >>> estimate_background(np.full((8, 8, 3), (190, 150, 100), np.uint8))
     array([190., 190., 190.])
     """
-    blocks = _block_means(as_image(rgb)).reshape(-1, 3)
+    image = as_image(rgb)
+    blocks = whole_block_means(image, min(_BLOCK, *image.shape[:2])).reshape(-1, 3)
     brightness = blocks.sum(axis=1)
     bright = brightness >= (1 - _GLASS_RANGE) * np.quantile(brightness, 1 - _GLASS_SHARE)
     glass: Floats = np.median(blocks[bright], axis=0).astype(float)
@@ -98,14 +106,6 @@ def estimate_background(rgb: Any) -> Floats:
     if glass.max() >= _MIN_GLASS and tint >= (_NEUTRAL if single_colour else _STRONGEST_TINT):
         return glass
     return np.full(3, max(glass.max(), _MIN_GLASS))
-
-
-def _block_means(image: NDArray[Any]) -> Floats:
-    side = min(_BLOCK, *image.shape[:2])
-    rows, columns = (length // side * side for length in image.shape[:2])
-    view = image[:rows, :columns].reshape(rows // side, side, columns // side, side, 3)
-    means: Floats = view.mean(axis=(1, 3), dtype=np.float32)
-    return means
 
 
 def optical_density(rgb: Any, background: Any = "auto") -> NDArray[np.float32]:
@@ -302,7 +302,7 @@ def combine_stains(
     """
     mixing = with_residual(stain_vectors(stain_matrix))
     density = np.stack(stains, axis=-1) @ mixing
-    light = _given_background(background) * 10.0**-density
+    light = given_background(background) * 10.0**-density
     return np.clip(np.rint(light), 0, 255).astype(np.uint8)
 
 
@@ -384,10 +384,11 @@ def background_of(rgb: Any, background: Any) -> Floats:
     """Return the given background, or for "auto" the estimated one; raise for anything else."""
     if isinstance(background, str) and background == "auto":
         return estimate_background(rgb)
-    return _given_background(background, "'auto' or three numbers")
+    return given_background(background, "'auto' or three numbers")
 
 
-def _given_background(background: Any, takes: str = "three numbers") -> Floats:
+def given_background(background: Any, takes: str = "three numbers") -> Floats:
+    """Return a background as an array, or raise."""
     try:
         white = np.array(background, dtype=float)
     except (TypeError, ValueError):

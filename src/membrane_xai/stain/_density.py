@@ -13,6 +13,7 @@ __all__ = [
     "brightness_density",
     "channel_density",
     "unmix",
+    "whole_block_means",
     "with_residual",
 ]
 
@@ -37,6 +38,15 @@ def as_image(rgb: Any) -> NDArray[Any]:
     if not (low >= 0 and high <= 1):
         raise InvalidInputError(f"rgb has values from {low:g} to {high:g}; floats lie in [0, 1]")
     return image.astype(np.float32) * np.float32(255)
+
+
+def whole_block_means(plane: NDArray[Any], side: int) -> Plane:
+    """Average an (H, W, ...) array over blocks; what does not fill a block is left out."""
+    rows, columns = (length // side for length in plane.shape[:2])
+    view = plane[: rows * side, : columns * side]
+    blocks = view.reshape(rows, side, columns, side, *plane.shape[2:])
+    means: Plane = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return means
 
 
 def channel_density(channel: NDArray[Any], white: float) -> Plane:
