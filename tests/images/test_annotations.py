@@ -375,6 +375,48 @@ def test_coverage_against_intersection_with_every_pixel(rng):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+def stars_in_a_window(rng):
+    """Return overlapping shapes, one perhaps with a hole, and a window that cuts through them."""
+    shapes = [star(rng, 12, 30) for _ in range(3)]
+    shapes[0] = shapes[0].difference(shapely.box(14.3, 14.1, 17.7, 19.2))
+    return shapes, tuple(rng.uniform(-5, 15, 2).tolist()), float(rng.uniform(0.4, 1.5))
+
+
+def test_centre_rule_against_gdal(rng):
+    rasterio = pytest.importorskip("rasterio")
+    features = pytest.importorskip("rasterio.features")
+    for _ in range(40):
+        shapes, (x, y), downsample = stars_in_a_window(rng)
+        found = rasterize(shapes, (21, 23), offset=(x, y), downsample=downsample)
+        to_slide = rasterio.Affine(downsample, 0, x, 0, downsample, y)
+        expected = features.rasterize(shapes, out_shape=found.shape, transform=to_slide)
+        assert (found == (expected == 1)).all()
+
+
+def test_coverage_against_exactextract(rng):
+    exactextract = pytest.importorskip("exactextract")
+    for _ in range(40):
+        shapes, (x, y), downsample = stars_in_a_window(rng)
+        window = {"offset": (x, y), "downsample": downsample, "coverage": True}
+        found = rasterize(shapes, (21, 23), **window)
+        # exactextract takes y upwards, and one geometry at a time.
+        united = shapely.transform(shapely.union_all(shapes), lambda points: points * (1, -1))
+        raster = exactextract.raster.NumPyRasterSource(
+            found,
+            xmin=x,
+            xmax=x + 23 * downsample,
+            ymin=-y - 21 * downsample,
+            ymax=-y,
+        )
+        [row] = exactextract.exact_extract(
+            raster, feature(shapely.geometry.mapping(united)), ["cell_id", "coverage"]
+        )
+        expected = np.zeros(found.size)
+        expected[row["properties"]["cell_id"]] = row["properties"]["coverage"]
+        np.testing.assert_allclose(found.ravel(), expected, rtol=0, atol=1e-6)  # float32 there
+        assert 0 < found.mean() < 1
+
+
 @given(st.integers(0, 2**32), st.integers(-9, 20), st.integers(-9, 20), st.sampled_from([1, 2, 4]))
 @settings(max_examples=40, deadline=None)
 def test_a_window_is_a_crop_of_the_whole(seed, x, y, downsample):
