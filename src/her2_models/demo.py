@@ -291,12 +291,9 @@ def _show(console: "Console", done: Audit, paths: Sequence[Path]) -> None:
     for name in columns:
         table.add_column(name, justify="left" if name in ("method", "status") else "right")
     for row in done.rows:
-        table.add_row(*(_cell(row[name]) for name in columns))
+        values = [row[name] for name in columns]
+        table.add_row(*(x if isinstance(x, str) else f"{x:.3f}" for x in values))
     console.print(table)
     console.print(EXPECTATION, soft_wrap=True)
     for path in paths:
         console.print(f"wrote {path}", soft_wrap=True, highlight=False)
-
-
-def _cell(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.3f}"

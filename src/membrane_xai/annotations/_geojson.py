@@ -113,16 +113,12 @@ def _feature_and_children(
     properties = feature.get("properties") or {}
     if not isinstance(properties, Mapping):
         raise InvalidInputError(f"{name} has properties of {type(properties).__name__}")
-    if _object_type(feature) not in ("root", "PathRootObject"):  # QuPath's root has no place
+    kind = properties.get("objectType", properties.get("object_type", feature.get("id")))
+    if kind not in ("root", "PathRootObject"):  # QuPath's root has no place
         yield name, feature
     children = properties.get("childObjects", properties.get("children"))
     if isinstance(children, list):
         yield from _walk((f"{place}.childObjects[{i}]", child) for i, child in enumerate(children))
-
-
-def _object_type(feature: Mapping[str, Any]) -> Any:
-    properties = feature.get("properties") or {}
-    return properties.get("objectType", properties.get("object_type", feature.get("id")))
 
 
 def _nuclei(features: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[int, Any]:

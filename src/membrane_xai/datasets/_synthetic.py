@@ -124,13 +124,14 @@ def draw(
         glass if background is None else background,
     )
     territories, labels, cells = _label(tissue, nuclei, tumour, shown)
+    amounts = (densities.hematoxylin, densities.dab, densities.dust)
     return SyntheticHER2(
         rgb=_photograph(noise, grid, densities, light, options),
         membrane=mask,
         nuclei=labels,
         territories=territories,
         cells=cells,
-        stains=_pixel_stains(grid, densities),
+        stains=StainDensities(*(grid.mean(amount) for amount in amounts)),
         score=score,
         background=light.background,
         stain_matrix=light.vectors,
@@ -184,10 +185,4 @@ def _label(
             "dab": shown["density"][cells],
             "width_um": shown["width"][cells],
         },
-    )
-
-
-def _pixel_stains(grid: Grid, densities: Densities) -> StainDensities:
-    return StainDensities(
-        grid.mean(densities.hematoxylin), grid.mean(densities.dab), grid.mean(densities.dust)
     )

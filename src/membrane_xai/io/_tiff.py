@@ -115,7 +115,7 @@ class TiffReader:
         for index, top, left in _chunks(page, row, column, height, width):
             for sample in range(apart):
                 tile = self._decode(page, index + sample * math.prod(page.chunked[-2:]))
-                tile = _inside(tile, page, top, left)
+                tile = tile[: page.imagelength - top, : page.imagewidth - left]
                 channels = slice(sample, sample + 1) if apart > 1 else slice(None)
                 _paste(out[..., channels], tile, top - row, left - column)
         return out
@@ -228,10 +228,6 @@ def _chunks(
     for i in range(max(row // tall, 0), min(-(-(row + height) // tall), down)):
         for j in range(max(column // wide, 0), min(-(-(column + width) // wide), across)):
             yield i * across + j, i * tall, j * wide
-
-
-def _inside(tile: NDArray[Any], page: Any, top: int, left: int) -> NDArray[Any]:
-    return tile[: page.imagelength - top, : page.imagewidth - left]
 
 
 def _paste(out: NDArray[Any], tile: NDArray[Any], top: int, left: int) -> None:
