@@ -326,6 +326,17 @@ def unpacked(encoded, dtype):
     return np.frombuffer(zlib.decompress(base64.b64decode(encoded["data"])), dtype)
 
 
+def levels_of(encoded, size):
+    """Undo the differences of a map."""
+    return np.cumsum(unpacked({"data": encoded}, np.uint8), dtype=np.uint8).reshape(size)
+
+
+def reached(cam, size):
+    """Return, by the definition of MAP, the last of the 101 thresholds that each pixel reaches."""
+    up = upsample(cam, size)
+    return sum(up >= k / 100 * up.max() for k in range(1, 101))
+
+
 def test_images_carry_what_was_kept(study, tmp_path):
     page = page_of(study, tmp_path)
     rows = by_image(read_study(study).rows)
@@ -338,13 +349,9 @@ def test_images_carry_what_was_kept(study, tmp_path):
         assert (mask.reshape(SIZE) == view.mask).all()
         assert data["region"] is None
         assert [entry["row"] for entry in data["maps"]] == list(patch.rows)
-        first = data["maps"][0]["map"]
-        cam = view.maps["noise"][None]
-        assert (first["kind"], first["height"], first["width"]) == ("float32", 7, 7)
-        assert (unpacked(first, "<f4").reshape(7, 7) == np.maximum(cam, 0)).all()
-        assert [entry["map"]["kind"] for entry in data["maps"]] == [
-            "float32", "float64", "float32", "levels", "levels",
-        ]  # fmt: skip
+        for entry, name in zip(data["maps"], report_studies.METHODS, strict=True):
+            cam = np.maximum(view.maps[name][None], 0)
+            assert (levels_of(entry["map"], SIZE) == reached(cam, SIZE)).all()
 
 
 @given(
@@ -353,7 +360,7 @@ def test_images_carry_what_was_kept(study, tmp_path):
 )
 def test_levels_are_the_sets_of_map_score(cam, k):
     mask = np.zeros((33, 34), bool)
-    levels = unpacked(encoded_map(cam, mask, None, "clip"), np.uint8).reshape(33, 34)
+    levels = levels_of(encoded_map(cam, mask, None, "clip"), (33, 34))
     if cam.max() == 0:
         assert not levels.any()
     else:
@@ -367,31 +374,31 @@ def test_values_on_a_threshold_reach_it_as_in_map_score(rng, dtype):
         below = np.nextafter(on_it[1:], dtype(-1))
         cam = np.zeros((40, 40), dtype)
         cam.flat[:201] = np.concatenate([on_it, below])
-        levels = unpacked(encoded_map(cam, np.zeros((40, 40), bool), None, "clip"), np.uint8)
-        assert (levels[:101] == np.arange(101)).all()
-        assert (levels[101:201] == np.arange(100)).all()
+        levels = levels_of(encoded_map(cam, np.zeros((40, 40), bool), None, "clip"), (40, 40))
+        assert (levels.flat[:101] == np.arange(101)).all()
+        assert (levels.flat[101:201] == np.arange(100)).all()
         for k in (7, 29, 57, 58):  # k / 100 * top and k * top / 100 differ for some tops
-            reached = (levels >= k).reshape(40, 40)
-            assert map_score(cam, reached, threshold=k / 100) == 1
-            rest = map_score(cam, ~reached, threshold=k / 100)
+            on = levels >= k
+            assert map_score(cam, on, threshold=k / 100) == 1
+            rest = map_score(cam, ~on, threshold=k / 100)
             assert rest == 0
 
 
-def test_levels_of_a_map_that_is_upsampled(rng):
-    cam = np.round(rng.random((40, 36)) * 4) / 4  # many values lie on a threshold
-    levels = unpacked(encoded_map(cam, np.zeros((80, 90), bool), None, "clip"), np.uint8)
-    up = upsample(cam, (80, 90))
-    for k in range(101):
-        assert ((levels.reshape(80, 90) >= k) == (up >= k / 100 * up.max())).all()
+@pytest.mark.parametrize("grid", [(40, 36), (5, 3), (1, 1), (96, 100)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_levels_of_a_map_that_is_resampled(rng, grid, dtype):
+    cam = (np.round(rng.random(grid) * 4 + 1) / 4).astype(dtype)  # many values lie on a threshold
+    levels = levels_of(encoded_map(cam, np.zeros((80, 90), bool), None, "clip"), (80, 90))
+    assert (levels == reached(cam, (80, 90))).all()
+    assert levels.max() == 100
 
 
 def test_how_negative_values_count_is_kept(rng):
     cam = rng.normal(size=(3, 3))
     mask = np.zeros((6, 6), bool)
     for negative, want in (("clip", np.maximum(cam, 0)), ("abs", np.abs(cam))):
-        got = encoded_map(cam, mask, None, negative)
-        assert got["kind"] == "float64"
-        assert (unpacked(got, "<f8").reshape(3, 3) == want).all()
+        got = levels_of(encoded_map(cam, mask, None, negative), (6, 6))
+        assert (got == reached(want, (6, 6))).all()
 
 
 def test_a_map_of_invalid_values_has_no_activation():
@@ -494,14 +501,17 @@ def test_a_study_of_one_row(tmp_path):
 
 def test_fractions_and_regions(tmp_path, rng):
     mask, region = rng.random(SIZE), rng.random(SIZE) < 0.5
+    cam = np.zeros(SIZE, np.float32)
+    cam[0, :2] = 1, 0.29
     evaluate(
-        {"noise": report_studies.METHODS["noise"]},
+        {"edge": lambda rgb: cam[None]},
         report_studies.images(1), [mask], regions=[region], out=tmp_path / "s", views=True,
     )  # fmt: skip
     data = page_of(tmp_path / "s", tmp_path).json("data-0")
     assert (unpacked(data["mask"], "<f8").reshape(SIZE) == mask).all()
     assert (np.unpackbits(unpacked(data["region"], np.uint8)).reshape(SIZE) == region).all()
-    assert data["maps"][0]["map"]["kind"] == "float64"  # as wide as the mask asks for
+    levels = levels_of(data["maps"][0]["map"], SIZE)
+    assert levels[0, :3].tolist() == [100, 28, 0]  # in float64, as the mask asks for: 0.28999999
 
 
 # ---- Series and cases --------------------------------------------------------------------------

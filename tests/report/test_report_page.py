@@ -30,7 +30,8 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 pytestmark = pytest.mark.skipif(bool(headless.MISSING), reason=headless.MISSING)
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
-THRESHOLDS = (0.0, 0.01, 0.1, 0.25, 0.29, 0.5, 0.57, 0.75, 0.99, 1.0)
+STEPS = range(101)
+"""Positions of the slider; the threshold is a hundredth of it."""
 COUNT = 6
 
 
@@ -105,13 +106,15 @@ def head(page, column):
     raise AssertionError(column)
 
 
-def score(page, patch, number, threshold):
+def scores(page, patch, number, steps=STEPS):
+    """Return MAP of a map at steps of the slider, as the page computes it."""
     found = page.execute_async_script(
-        "const [patch, map, t, done] = arguments;"
-        "window.membraneReport.score(patch, map, t).then((x) => done(String(x)))",
-        patch, number, threshold,
+        "const [patch, map, steps, done] = arguments;"
+        "Promise.all(steps.map((step) => window.membraneReport.score(patch, map, step)))"
+        ".then((all) => done(all.map(String)))",
+        patch, number, list(steps),
     )  # fmt: skip
-    return float(found)
+    return np.array(found, float)
 
 
 def wanted(view, method, threshold):
@@ -128,25 +131,34 @@ def test_map_at_a_threshold_is_that_of_map_score(page, study, method):
     different = set()
     for patch in patches_of(rows):
         view = read_view(study, patch.key)
-        for threshold in THRESHOLDS:
-            want = map_score(
-                view.maps[name][None], view.mask, region=view.region, threshold=threshold
-            )
-            got = score(page, patch.number, method, threshold)
-            assert got == pytest.approx(want, abs=1e-12, nan_ok=True)
-            different.add(want)
+        want = [wanted(view, name, step / 100) for step in STEPS]
+        got = scores(page, patch.number, method)
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+        different.update(want)
     assert len(different) > 20
 
 
-def test_thresholds_between_those_of_the_slider_for_small_maps(page, study):
-    patch = patches_of(by_image(read_study(study).rows))[1]
+@pytest.mark.parametrize("method", ["noise", END, "ties", "fine"])
+def test_every_position_of_the_slider(page, study, method):
+    rows = by_image(read_study(study).rows)
+    number = list(report_studies.METHODS).index(method)
+    patch = patches_of(rows)[1]
     view = read_view(study, patch.key)
-    for number, name in enumerate(["noise", END, "ties"]):
-        for threshold in (1 / 3, 0.123456789, 2 / 3):
-            want = map_score(
-                view.maps[name][None], view.mask, region=view.region, threshold=threshold
-            )
-            assert score(page, patch.number, number, threshold) == pytest.approx(want, abs=1e-12)
+    open_image(page, patch.number)
+    Select(find(page, "v-map")).select_by_index(number)
+    name = f"Map {method}"
+    wait(page, lambda: find(page, "v-cam").get_attribute("aria-label") == name)
+    shown = page.execute_script(
+        "const slider = document.getElementById('v-threshold');"
+        "return arguments[0].map((step) => {"
+        "  slider.value = step;"
+        "  slider.dispatchEvent(new Event('input'));"
+        "  return document.getElementById('v-live').dataset.value;"
+        "});", list(STEPS),
+    )  # fmt: skip
+    want = [rows[patch.rows[number]]["map"], *(wanted(view, method, k / 100) for k in STEPS[1:])]
+    np.testing.assert_allclose(np.array(shown, float), want, rtol=0, atol=1e-12)
+    assert len(set(want)) > 4
 
 
 def test_fractions_awkward_types_and_undefined_maps(browser, tmp_path):
@@ -166,10 +178,8 @@ def test_fractions_awkward_types_and_undefined_maps(browser, tmp_path):
     )
     browser.get(write_html_report(tmp_path / "s", tmp_path / "r.html").as_uri())
     for number, cam in enumerate(maps.values()):
-        for threshold in (0.0, 0.3, 0.5, 1.0):
-            want = map_score(cam, mask, region=region, threshold=threshold)
-            got = score(browser, 0, number, threshold)
-            assert got == pytest.approx(want, abs=1e-6, nan_ok=True)
+        want = [map_score(cam, mask, region=region, threshold=step / 100) for step in STEPS]
+        np.testing.assert_allclose(scores(browser, 0, number), want, rtol=0, atol=1e-6)
 
 
 def test_the_slider_shows_the_thresholded_map(page, study):

@@ -1,4 +1,4 @@
-"""Arrays as text inside a page, so that the page computes from them what Python does."""
+"""Arrays as text inside a page, from which the page computes MAP as Python does."""
 
 import base64
 import io
@@ -16,29 +16,21 @@ __all__ = ["LEVELS", "encoded_map", "encoded_weights", "jpeg"]
 
 LEVELS = 100
 """Steps of the threshold between 0 and 1."""
-_LARGEST = 32 * 32
-"""Pixels of a map up to which its values themselves are kept."""
 
 
-def encoded_map(cam: Any, mask: NDArray[Any], region: Any, negative: str) -> dict[str, Any] | None:
-    """Return the activation A+ of a map, or None for a map of invalid values.
+def encoded_map(cam: Any, mask: NDArray[Any], region: Any, negative: str) -> str | None:
+    """Return the activation A+ of a map as levels, or None for a map of invalid values.
 
-    A small map is kept as it is, in the type that MAP is computed in: the page upsamples it. Of a
-    large one, each pixel of the mask's grid gets the last threshold k / 100 that it reaches, found
-    by the very comparison that MAP makes: the sets, and so MAP, are exact at those thresholds.
+    Each pixel of the mask's grid gets the last threshold k / 100 that it reaches, found by the very
+    comparison that MAP makes: the sets, and so MAP, are exact at those thresholds.
     """
     others = (as_array(x)[None] for x in (mask, region) if x is not None)
     found = activation(as_array(cam)[None], negative, *others)
     if not found.finite[0]:
         return None
-    values = np.asarray(found.values[0])
-    height, width = values.shape
-    if values.size <= _LARGEST:
-        kind = values.dtype.name
-        data = values.astype(values.dtype.newbyteorder("<"))
-        return {"kind": kind, "height": height, "width": width, "data": _packed(data.tobytes())}
-    levels = _levels(np.asarray(upsample(values, mask.shape)))
-    return {"kind": "levels", "height": height, "width": width, "data": _packed(levels.tobytes())}
+    levels = _levels(np.asarray(upsample(found.values[0], mask.shape)))
+    # Neighbours are alike, so their differences (modulo 256) compress better than themselves.
+    return _packed(np.diff(levels.ravel(), prepend=np.uint8(0)).tobytes())
 
 
 def encoded_weights(weights: NDArray[Any]) -> dict[str, Any]:
@@ -69,4 +61,4 @@ def _levels(up: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(zlib.compress(data)).decode()
