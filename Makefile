@@ -1,10 +1,13 @@
-# Needs git, python3 (3.11 or newer) and make. Every target installs what it needs into .venv.
+# Needs git, python3 (3.11 or newer) and make. Every target installs what it needs into .venv,
+# or into an environment of its own.
 
 PYTHON ?= python3
 BIN := .venv/bin
+JAVASCRIPT := tools/javascript
+NODE := .venv-javascript/bin/node
 OUT ?= demo-output
 
-.PHONY: browser demo test check lint types contracts docs bench minimum package clean
+.PHONY: browser demo test check lint javascript types contracts docs bench minimum package clean
 
 # A third of the configuration's epochs: enough to see where the network looks.
 demo: .venv/installed-demo
@@ -25,9 +28,15 @@ browser:
 
 check: lint types contracts test docs
 
-lint: .venv/installed-all
+lint: .venv/installed-all javascript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The script of the report's page: rules, and its types, which are in its comments.
+javascript: .venv-javascript/installed
+	$(NODE) $(JAVASCRIPT)/node_modules/eslint/bin/eslint.js --max-warnings 0 \
+		--config $(JAVASCRIPT)/eslint.config.js src tools
+	$(NODE) $(JAVASCRIPT)/node_modules/typescript/bin/tsc --project $(JAVASCRIPT)
 
 types: .venv/installed-all
 	$(BIN)/mypy
@@ -69,7 +78,7 @@ package: .venv-package/installed
 	env -u PYTHONPATH .venv-empty/bin/python -I -m unittest discover --start-directory tests/minimal
 
 clean:
-	rm -rf .venv .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .coverage htmlcov
+	rm -rf .venv .venv-javascript $(JAVASCRIPT)/node_modules .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .coverage htmlcov
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -92,4 +101,11 @@ clean:
 .venv-package/installed: Makefile
 	$(PYTHON) -m venv --clear .venv-package
 	.venv-package/bin/python -m pip install --quiet 'build[uv]>=1.2' 'twine>=6.1'
+	touch $@
+
+# Node comes from PyPI: no machine needs its own.
+.venv-javascript/installed: $(addprefix $(JAVASCRIPT)/,requirements.txt package.json package-lock.json)
+	$(PYTHON) -m venv --clear .venv-javascript
+	.venv-javascript/bin/python -m pip install --quiet --requirement $(JAVASCRIPT)/requirements.txt
+	.venv-javascript/bin/npm ci --prefix $(JAVASCRIPT) --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
