@@ -17,21 +17,13 @@
    *           & { patch: Patch, mask: Weights, region: Weights | null }} View
    */
 
-  /**
-   * @template {Element} T
-   * @param {string} selector
-   * @param {new () => T} kind
-   */
+  /** @template {Element} T @param {string} selector @param {new () => T} kind */
   const one = (selector, kind) => {
     const found = document.querySelector(selector);
     if (!(found instanceof kind)) throw new TypeError(`${selector} is no ${kind.name}`);
     return found;
   };
-  /**
-   * @template {Element} T
-   * @param {string} selector
-   * @param {new () => T} kind
-   */
+  /** @template {Element} T @param {string} selector @param {new () => T} kind */
   const all = (selector, kind) =>
     Array.from(document.querySelectorAll(selector))
       .flatMap((found) => (found instanceof kind ? [found] : []));
@@ -47,10 +39,7 @@
   const input = (id) => one(`#${id}`, HTMLInputElement);
   /** @param {string} id */
   const select = (id) => one(`#${id}`, HTMLSelectElement);
-  /**
-   * @param {string} id
-   * @returns {unknown}
-   */
+  /** @param {string} id @returns {unknown} */
   const json = (id) => JSON.parse(one(`#${id}`, HTMLScriptElement).text);
 
   const table = /** @type {Table} */ (json("table-data"));
@@ -69,15 +58,9 @@
   const title = (name) => (["map", "ec"].includes(name) ? name.toUpperCase() : spaced(name));
   /** @param {string} name */
   const columnOf = (name) => table.columns.indexOf(name);
-  /**
-   * @param {number} row
-   * @param {string} name
-   */
+  /** @param {number} row @param {string} name */
   const of = (row, name) => table.rows[row][columnOf(name)];
-  /**
-   * @param {number} row
-   * @param {string} name
-   */
+  /** @param {number} row @param {string} name */
   const text = (row, name) => String(of(row, name));
   /**
    * @template {keyof HTMLElementTagNameMap} K
@@ -105,11 +88,7 @@
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
 
-  /**
-   * @param {Encoded} encoded
-   * @param {number} size
-   * @returns {Promise<Weights>}
-   */
+  /** @param {Encoded} encoded @param {number} size @returns {Promise<Weights>} */
   async function weights(encoded, size) {
     const data = await bytes(encoded.data);
     if (encoded.kind === "float64") return new Float64Array(data.buffer);
@@ -156,10 +135,7 @@
     return whole > 0 && maskArea > 0 ? Math.min(inside, whole) / whole : NaN;
   }
 
-  /**
-   * @param {Patch} patch
-   * @returns {Promise<View>}
-   */
+  /** @param {Patch} patch @returns {Promise<View>} */
   async function open(patch) {
     const data = payload(patch.number), size = data.height * data.width;
     const [mask, region] = await Promise.all([
@@ -207,11 +183,7 @@
     penOf(on).putImageData(drawn, 0, 0);
   }
 
-  /**
-   * @param {HTMLCanvasElement} on
-   * @param {View} view
-   * @param {string} how
-   */
+  /** @param {HTMLCanvasElement} on @param {View} view @param {string} how */
   function paintMask(on, { mask, width, height }, how) {
     const scale = Math.max(1, Math.min(4, Math.round(1024 / width)));
     on.width = width * scale;
@@ -227,10 +199,7 @@
       }
       return;
     }
-    /**
-     * @param {number} x
-     * @param {number} y
-     */
+    /** @param {number} x @param {number} y */
     const marked = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] >= 0.5;
     pen.beginPath();
     for (let y = 0; y <= height; y++) {
@@ -293,10 +262,7 @@
     byId("f-count").textContent = count === total ? `${total} rows` : `${count} of ${total} rows`;
   }
 
-  /**
-   * @param {number} row
-   * @param {string} name
-   */
+  /** @param {number} row @param {string} name */
   function cell(row, name) {
     const value = of(row, name), made = element("td"), patch = patchOfRow.get(row);
     if (name === "id" && patch !== undefined) {
@@ -354,10 +320,7 @@
       one("#filters", HTMLFormElement).reset();
       arrange();
     });
-    /**
-     * @param {string} id
-     * @param {() => number} page
-     */
+    /** @param {string} id @param {() => number} page */
     const turn = (id, page) => byId(id).addEventListener("click", () => {
       state.page = page();
       fillTable();
@@ -608,11 +571,7 @@
 
   // For other programs, such as tests: MAP of a map at a step of the threshold.
   const membraneReport = Object.freeze({
-    /**
-     * @param {number} patchNumber
-     * @param {number} map
-     * @param {number} step
-     */
+    /** @param {number} patchNumber @param {number} map @param {number} step */
     score: async (patchNumber, map, step) => {
       const patch = patches.get(patchNumber);
       if (patch === undefined) throw new RangeError(`no image ${patchNumber}`);
