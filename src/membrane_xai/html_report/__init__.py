@@ -104,9 +104,8 @@ def write_html_report(
     one. Where a method has several rows for an image, one for each class, its classes are kept
     apart. MAP stands beside chance and ceiling throughout.
 
-    The page computes MAP at a threshold itself. For maps of up to 1024 pixels it repeats the
-    arithmetic of :func:`membrane_xai.map_score`, rounding included; of larger ones it has, for each
-    pixel, the last of the thresholds 0, 0.01, ... 1 that it reaches.
+    The page computes MAP at a threshold itself: of a map it has, for each pixel of the mask, the
+    last of the thresholds 0, 0.01, ... 1 that it reaches, as :func:`membrane_xai.map_score` finds.
 
     Names from the study are escaped, and a content security policy allows the page its own script
     and style alone.
