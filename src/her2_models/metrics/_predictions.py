@@ -119,7 +119,7 @@ def _check_groups(groups: Any, n: int) -> tuple[NDArray[np.int64], int]:
     if array.shape != (n,):
         raise InvalidInputError(f"groups has shape {array.shape}; it takes ({n},): one per label")
     for i, group in enumerate(array.tolist()):
-        if group is None or group != group:
+        if group is None or type(group).__name__ == "NAType" or group != group:
             raise InvalidInputError(f"groups[{i}] is {group}; it takes a name or number for each")
     try:
         unique, index = np.unique(array, return_inverse=True)

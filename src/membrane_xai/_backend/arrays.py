@@ -19,6 +19,7 @@ __all__ = [
     "broadcast_batch",
     "check_maps",
     "check_unit_interval",
+    "column_values",
     "compute_dtype",
     "device",
     "follow",
@@ -26,6 +27,7 @@ __all__ = [
     "is_dask_array",
     "is_map_list",
     "is_numpy_array",
+    "is_pandas",
     "namespace",
     "squeeze_channel",
     "to_numpy",
@@ -52,7 +54,7 @@ def is_numpy_array(x: Any) -> bool:
 
 def as_array(x: Any) -> Array:
     """Return `x` if it is an array of a known library, else read it with NumPy."""
-    return x if is_array_api_obj(x) else np.asarray(x)
+    return x if is_array_api_obj(x) else to_numpy(x)
 
 
 def follow(anchor: Array, x: Array, name: str) -> Array:
@@ -80,9 +82,36 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Copy an array to NumPy, off its device and out of any gradient graph."""
     if hasattr(x, "detach"):
         x = x.detach().cpu()
-    elif hasattr(x, "get"):  # CuPy
+    elif _is_of("cupy", x):
         x = x.get()
+    elif is_pandas(x):
+        return _from_pandas(x)
     return np.asarray(x)
+
+
+def is_pandas(x: Any) -> bool:
+    """Tell columns and tables of pandas without importing it."""
+    return _is_of("pandas", x)
+
+
+def column_values(x: Any) -> Any:
+    """Return a column of pandas as the list of its values, whatever its index; others as given."""
+    return x.tolist() if is_pandas(x) and hasattr(x, "tolist") else x
+
+
+def _is_of(library: str, x: Any) -> bool:
+    """Tell by module, bases included: other libraries have methods of the same names."""
+    return any(base.__module__.partition(".")[0] == library for base in type(x).__mro__)
+
+
+def _from_pandas(x: Any) -> np.ndarray[Any, Any]:
+    """Read nullable numbers as NumPy's, missing ones as NaN; as they are they may be objects."""
+    numbers = getattr(getattr(x, "dtype", None), "numpy_dtype", None)
+    if numbers is None or numbers.kind not in "biuf":
+        return np.asarray(x)
+    if x.isna().any():
+        return np.asarray(x.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(x.to_numpy(dtype=numbers))
 
 
 def wide_dtype(x: Array) -> Any:

@@ -7,6 +7,7 @@ field. Along the third, images of one class, see ``ec_score(cams, groups=...)``.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.checks import check_mpp, is_count
 from membrane_xai._backend.status import check_on_undefined
 from membrane_xai._disk.progress import progress as progress_bar
@@ -276,6 +277,7 @@ def _over_batches(
     add: Callable[[list[Any], list[Any] | None], None],
 ) -> None:
     """Call `add` for every batch of images with its targets."""
+    images, targets = column_values(images), column_values(targets)
     if targets is not None and hasattr(images, "__len__") and len(images) != len(targets):
         raise InvalidInputError(f"targets has {len(targets)} values for {len(images)} images")
     if getattr(images, "ndim", 4) != 4:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_fraction, check_number, is_count
 from membrane_xai.cells import CellTable
 from membrane_xai.errors import InvalidInputError
@@ -211,7 +212,7 @@ def _category(score: str | None, stained: int) -> str | None:
 def _tumour_cells(cells: CellTable, tumour: Any) -> NDArray[np.bool_]:
     if tumour is None:
         return np.ones(len(cells), bool)
-    which = np.asarray(tumour)
+    which = to_numpy(tumour)
     if which.dtype != bool or (which.ndim != 2 and which.shape != (len(cells),)):
         raise InvalidInputError(
             f"tumour has dtype {which.dtype} and shape {which.shape}; it takes bool, one for each "

@@ -26,6 +26,7 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._map_sets import as_set
 from membrane_xai.metrics._mean_similarity import PairSet, mean_similarity, similarity_matrix
 from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.statistics._clusters import read_labels
 
 __all__ = ["ConsistencyResult", "consistency", "ec_score", "pairwise_similarity"]
 
@@ -258,7 +259,7 @@ def _members(groups: Any, count: int) -> dict[Any, np.ndarray[Any, Any]]:
     """Map each label to the indices of its maps."""
     if groups is None:
         return {None: np.arange(count)}
-    labels = np.asarray(groups).tolist() if hasattr(groups, "shape") else list(groups)
+    labels = read_labels(groups, "groups")
     if len(labels) != count:
         raise InvalidInputError(f"groups has {len(labels)} labels for {count} maps")
     found: dict[Any, list[int]] = {}
@@ -271,7 +272,7 @@ def _weights(weights: Any, count: int) -> np.ndarray[Any, Any]:
     if weights is None:
         return np.ones(count)
     values: np.ndarray[Any, Any]
-    values = np.asarray(to_numpy(weights) if hasattr(weights, "shape") else weights, dtype=float)
+    values = np.asarray(to_numpy(weights), dtype=float)
     if values.shape != (count,):
         raise InvalidInputError(
             f"weights has shape {values.shape}; it takes ({count},), one per map"

@@ -1,16 +1,24 @@
 """Scores and group labels in; sums per group, all that a bootstrap of a mean needs, out."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import to_numpy
+from membrane_xai._backend.arrays import column_values, to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Clusters", "as_clusters", "count_reasons", "group_codes", "read_scores", "read_weights"]
+__all__ = [
+    "Clusters",
+    "as_clusters",
+    "count_reasons",
+    "group_codes",
+    "is_null",
+    "read_labels",
+    "read_scores",
+    "read_weights",
+]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -35,7 +43,7 @@ class Clusters(NamedTuple):
 
 def read_scores(scores: Any, name: str) -> Floats:
     """Return scores as (N,) float64; NaN is welcome, infinity is not."""
-    values = np.asarray(to_numpy(scores))
+    values = to_numpy(scores)
     if values.ndim != 1 or not values.size:
         raise InvalidInputError(f"{name} has shape {values.shape}; it takes (N,), one per sample")
     if values.dtype.kind not in "biuf":
@@ -53,7 +61,10 @@ def read_weights(weights: Any, count: int) -> Floats:
     """Return weights as (N,) float64; ones by default."""
     if weights is None:
         return np.ones(count)
-    values = np.asarray(to_numpy(weights), dtype=np.float64)
+    try:
+        values = np.asarray(to_numpy(weights), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"weights cannot be read as numbers: {error}") from error
     if values.shape != (count,):
         raise InvalidInputError(
             f"weights has shape {values.shape}; it takes ({count},), one per sample"
@@ -63,11 +74,24 @@ def read_weights(weights: Any, count: int) -> Floats:
     return values
 
 
+def read_labels(labels: Any, name: str) -> list[Any]:
+    """Return labels as a list of Python objects, whatever sequence or column they come in."""
+    labels = column_values(labels)
+    if hasattr(labels, "shape"):
+        array = to_numpy(labels)
+        if array.ndim > 1:
+            raise InvalidInputError(
+                f"{name} has shape {array.shape}; it takes (N,), one per sample"
+            )
+        labels = array.tolist()
+    if isinstance(labels, str | bytes) or not np.iterable(labels):
+        return [labels]
+    return list(labels)
+
+
 def group_codes(groups: Any, count: int) -> tuple[Codes, list[Any]]:
     """Return the number of each sample's group, and the labels in order of first appearance."""
-    labels = np.asarray(to_numpy(groups)).tolist() if hasattr(groups, "shape") else groups
-    if isinstance(labels, str | bytes) or not isinstance(labels, Sequence):
-        labels = list(labels) if np.iterable(labels) and not isinstance(labels, str) else [labels]
+    labels = read_labels(groups, "groups")
     if len(labels) != count:
         raise InvalidInputError(f"groups has {len(labels)} labels for {count} samples")
     found: dict[Any, int] = {}
@@ -83,11 +107,12 @@ def group_codes(groups: Any, count: int) -> tuple[Codes, list[Any]]:
 
 
 def _is_missing(label: Any) -> bool:
-    return (
-        label is None
-        or (isinstance(label, float) and np.isnan(label))
-        or (type(label).__name__ in ("NAType", "NaTType"))
-    )
+    return label is None or (isinstance(label, float) and np.isnan(label)) or is_null(label)
+
+
+def is_null(value: Any) -> bool:
+    """Tell what stands in a column of pandas where there is no value, but for NaN."""
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def as_clusters(values: Floats, codes: Codes, weights: Floats, average: str) -> Clusters:
@@ -117,12 +142,14 @@ def count_reasons(undefined: NDArray[np.bool_], status: Any) -> dict[str, int]:
     if status is None:
         words = np.full(count, "undefined")
     else:
-        words = np.asarray(to_numpy(status))
+        words = to_numpy(status)
         if words.shape != (count,) or words.dtype.kind not in "UO":
             raise InvalidInputError(
                 f"status has shape {words.shape} and dtype {words.dtype}; "
                 f"it takes ({count},) words, one per sample"
             )
+        if words.dtype.kind == "O":
+            words = np.array(["undefined" if _is_missing(x) else str(x) for x in words.tolist()])
         words = np.where(words == "ok", "undefined", words)
     reasons, counts = np.unique(words[undefined].astype(str), return_counts=True)
     return dict(zip(reasons.tolist(), counts.tolist(), strict=True))

@@ -88,8 +88,9 @@ def summarize(
 
     Parameters
     ----------
-    scores : (N,) array of any library
+    scores : (N,) array of any library, or column of pandas
         Such as `map` of :func:`membrane_xai.alignment`. NaN is undefined: left out, and counted.
+        Columns, here and below, go by position, whatever their index; NA is NaN.
     groups : sequence of N labels, optional
         The patient (or slide) of each sample. Without it every sample is a group of its own.
     weights : (N,) non-negative numbers, optional

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from membrane_xai import __version__
+from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.checks import check_mpp
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
@@ -230,11 +231,12 @@ def evaluate(
     folder = None if out is None else Path(out)
     if views and folder is None:
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
+    images, labels = column_values(images), {} if labels is None else dict(labels)
     plan = _plan(explainers, perturbations, Measure(similarity, k), negative)
     plan = replace(plan, views=Views(folder if views else None))
     maps = {name: given for name, given in explainers.items() if not callable(given)}
     _check_inputs(images, masks, regions, ids)
-    _check_labels(labels or {})
+    _check_labels(labels)
     settings = _settings(plan, masks, regions, None if mpp is None else check_mpp(mpp))
     settings |= {"views": views, "about": dict(about or {})}
     parts = Parts(folder, settings, numbers_of(plan))
@@ -245,7 +247,7 @@ def evaluate(
         ids=ids,
         targets=targets,
         regions=regions,
-        labels=labels or {},
+        labels=labels,
         maps=maps,
         mpp=mpp,
     )

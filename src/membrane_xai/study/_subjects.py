@@ -19,6 +19,7 @@ from membrane_xai.explanation_consistency._explainers import as_map, check_image
 from membrane_xai.io import read_cam, read_image
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.perturb._perturbation import Rgb
+from membrane_xai.statistics._clusters import is_null
 from membrane_xai.tables import array_hash
 
 __all__ = ["DeferredMask", "Entry", "Subject", "entries"]
@@ -169,7 +170,9 @@ def _next(values: Iterable[Any], name: str, i: int) -> Any:
 def _label(value: Any) -> Any:
     """Return a label as a plain value that JSON keeps."""
     plain = value.item() if isinstance(value, np.generic) else value
-    return plain if plain is None or isinstance(plain, str | int | float) else str(plain)
+    if plain is None or is_null(plain):
+        return None
+    return plain if isinstance(plain, str | int | float) else str(plain)
 
 
 def _identity(value: Any) -> str:

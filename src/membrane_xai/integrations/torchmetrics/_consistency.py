@@ -3,7 +3,15 @@
 import math
 from typing import Any
 
-from membrane_xai._backend.arrays import check_maps, squeeze_channel, wide_dtype
+import numpy as np
+
+from membrane_xai._backend.arrays import (
+    check_maps,
+    is_pandas,
+    squeeze_channel,
+    to_numpy,
+    wide_dtype,
+)
 from membrane_xai._backend.checks import check_choice, check_grid, is_count
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
@@ -163,7 +171,7 @@ class ExplanationConsistency(SummedMetric):
             raise InvalidInputError(f"groups: it takes {takes} num_groups is {self.num_groups}")
         if groups is None:
             return torch.zeros(count, dtype=torch.int64, device=self.vector.device)
-        labels = torch.as_tensor(groups, device=self.vector.device)
+        labels = torch.as_tensor(_plain(groups), device=self.vector.device)
         whole = not (labels.is_floating_point() or labels.is_complex())
         if not whole or tuple(labels.shape) != (count,):
             raise InvalidInputError(
@@ -180,7 +188,7 @@ class ExplanationConsistency(SummedMetric):
     def _as_weights(self, weights: Any, count: int) -> torch.Tensor:
         if weights is None:
             return torch.ones(count, dtype=self.vector.dtype, device=self.vector.device)
-        values = torch.as_tensor(weights).to(self.vector)
+        values = torch.as_tensor(_plain(weights)).to(self.vector)
         if tuple(values.shape) != (count,) or not bool((values.isfinite() & (values >= 0)).all()):
             raise InvalidInputError(
                 f"weights is {weights!r}; it takes {count} finite numbers, none negative"
@@ -195,3 +203,8 @@ class ExplanationConsistency(SummedMetric):
         found = named_similarity(self.similarity, 0.1).prepare(maps)
         units: torch.Tensor = found.parts[0]
         return units.to(self.vector), found.defined.to(self.vector.device)
+
+
+def _plain(values: Any) -> Any:
+    """Return a column of pandas as an array that torch may share memory with."""
+    return np.array(to_numpy(values)) if is_pandas(values) else values
