@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
 from membrane_xai.io import _images, _tiff
+from membrane_xai.io._zarr_codecs import check_codecs
 
 __all__ = ["READERS", "Check"]
 
@@ -45,6 +46,7 @@ def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
             f'{path}: needs zarr: pip install "membrane-xai[dask]"'
         ) from error
     with _as_input_errors(path):
+        check_codecs(path)
         member: Any = zarr.open(path, mode="r")
         if isinstance(member, zarr.Group):
             member = member[_chosen(path, sorted(member.array_keys()))]

@@ -47,8 +47,8 @@ def read_cam(path: str | Path, *, max_values: int = MAX_VALUES) -> NDArray[Any]:
     ------
     InvalidInputError
         Another suffix, a file that is truncated or damaged, several maps, complex numbers or
-        objects (pickled data is never read), too many values, a picture in colour: the colours of a
-        heat map are not its values.
+        objects (pickled data is never read), a Zarr codec that is not among the plain ones, too
+        many values, a picture in colour: the colours of a heat map are not its values.
     MissingDependencyError
         ``.zarr`` without zarr, TIFF compression that needs imagecodecs.
 

@@ -265,7 +265,8 @@ def evaluate_store(
     Raises
     ------
     InvalidInputError
-        A store without what is named, a folder of other settings, unknown options.
+        A store without what is named, or with a codec that is not among the plain ones; a folder of
+        other settings, unknown options.
     MissingDependencyError
         zarr is not installed.
 

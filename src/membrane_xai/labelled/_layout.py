@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import is_count
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
+from membrane_xai.io._zarr_codecs import check_codecs
 
 __all__ = ["Layout", "Part", "Samples", "Source", "parts_of", "read_layout", "read_part"]
 
@@ -127,6 +128,7 @@ def _opened(store: str) -> Any:
             'stores of CAMs need zarr: pip install "membrane-xai[dask]"'
         ) from error
     try:
+        check_codecs(store)
         described = zarr.open_group(store, mode="r").metadata.consolidated_metadata
         # The fill value of older stores is 0, which is no missing value in a CAM. open_dataset
         # takes an option for that and does not pass it on (xarray 2026.9).
@@ -137,6 +139,8 @@ def _opened(store: str) -> Any:
             use_zarr_fill_value_as_mask=False,
         )
         return xarray.open_dataset(opened, chunks=None, cache=False)
+    except MembraneXAIError:
+        raise
     except Exception as error:  # each kind of store has errors of its own
         raise InvalidInputError(f"{store}: cannot be opened as Zarr: {error}") from error
 
