@@ -122,6 +122,66 @@ def test_scaling_and_moving_both_change_nothing(seed, factor):
         assert turned.z == pytest.approx(result.z, abs=1e-8, nan_ok=True)
 
 
+@st.composite
+def pairs_that_do_not_meet(draw):
+    """A CAM of a few bright pixels and a mask of a few others."""
+    shape = draw(st.tuples(st.integers(2, 14), st.integers(2, 14)))
+    places = st.tuples(st.integers(0, shape[0] - 1), st.integers(0, shape[1] - 1))
+    chosen = draw(st.lists(places, min_size=2, max_size=6, unique=True))
+    split = draw(st.integers(1, len(chosen) - 1))
+    cam, mask = np.zeros(shape), np.zeros(shape, bool)
+    for place in chosen[:split]:
+        cam[place] = draw(st.floats(1e-3, 1e3))
+    for place in chosen[split:]:
+        mask[place] = True
+    return cam, mask
+
+
+@given(
+    pair=pairs_that_do_not_meet(),
+    rotations=st.booleans(),
+    shifts=st.sampled_from([None, 5]),
+    narrow=st.booleans(),
+    with_region=st.booleans(),
+)
+@settings(max_examples=150)
+def test_a_cam_off_the_membrane_is_never_better_than_chance(
+    pair, rotations, shifts, narrow, with_region
+):
+    cam, mask = pair
+    region = (cam > 0) | mask if with_region else None
+    cam = cam.astype(np.float32) if narrow else cam
+    result = shift_null(cam, mask, region=region, rotations=rotations, shifts=shifts)
+    if result.status == "ok" and result.n_null:
+        assert result.score == 0
+        assert result.p_value == 1
+        assert 0.5 <= result.p_mid <= 1
+        assert np.isnan(result.z) or result.z < 0
+
+
+@given(seed=st.integers(0, 9999), weight=st.sampled_from([1e-12, 1e-9, 1e-6, 1.0]))
+def test_ties_are_those_of_exact_arithmetic(seed, weight):
+    """Whole numbers, so that float64 sums of the moves written out are exact."""
+    rng = np.random.default_rng(seed)
+    shape = (4, 4) if seed % 2 else (3, 5)
+    cam = rng.integers(0, 3, shape) * 1.0
+    cam.flat[0] = 2.0**30  # its share of everything else is as small as rounding
+    mask = rng.random(shape) < 0.3
+    mask.flat[1] = True
+    scores = np.array([(moved * mask).sum() for moved in moves(cam)])
+    result = shift_null(weight * cam, mask)
+    assert result.p_value == np.mean(scores >= scores[0])
+    assert result.p_mid == np.mean((scores > scores[0]) + 0.5 * (scores == scores[0]))
+
+
+def test_where_no_move_meets_the_membrane_nothing_varies():
+    cam, mask = np.zeros((2, 11, 11))
+    cam[:2, :2], mask[8, 7] = [[0.1, 0.7], [0.3, 0.9]], 1
+    result = shift_null(cam, mask, rotations=False, shifts=4, seed=1)
+    assert (result.score, result.p_value, result.null_sd) == (0, 1, 0)
+    assert np.isnan(result.z)
+
+
 def test_surrogates_keep_values_and_spectrum(rng):
     cam = smooth(rng, 1, 16)[0] ** 2
     maps = surrogates(cam, 200, rng)

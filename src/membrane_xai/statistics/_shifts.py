@@ -15,7 +15,8 @@ Floats = NDArray[np.float64]
 COLUMNS = 7
 """Score, mean, standard deviation, counts above, tied and in all, status code."""
 
-_ROOM = 1e-10  # of FFT rounding, relative to the score
+_ROOM = 1e-10  # within which scores tie, relative to the score
+_FFT_ROUNDING = 64 * np.finfo(np.float64).eps  # of a correlation, relative to both norms; 3 is seen
 
 
 class NullTarget:
@@ -61,10 +62,11 @@ def shift_core(
     """Return the columns of each sample, (n, 7)."""
     goal = prepared(cam, mask, region, negative)
     moved = _moved(goal.cam) if rotations else goal.cam[:, None]
-    scores = _scores(moved, goal.inside[:, None], goal.region[:, None])
-    scores = scores.reshape(len(scores), -1)
+    scores, errors = _scores(moved, goal.inside[:, None], goal.region[:, None])
+    scores, errors = scores.reshape(len(scores), -1), errors.reshape(len(scores), -1)
     chosen = _chosen(scores.shape[1], shifts, seed)
-    table = counted(scores[:, 0], scores[:, chosen], goal.codes)
+    room = errors[:, chosen] + errors[:, :1]
+    table = counted(scores[:, 0], scores[:, chosen], goal.codes, room)
     table[:, 0] = np.where(np.isnan(table[:, 0]), np.nan, goal.score)  # free of the FFT's rounding
     return from_numpy(cam, table, wide_dtype(cam))
 
@@ -77,18 +79,30 @@ def _moved(cam: Floats) -> Floats:
     return np.stack(flipped, axis=1)
 
 
-def _scores(cam: Floats, inside: Floats, region: Floats) -> Floats:
-    """Correlate circularly: element s of the last two axes is MAP of the CAM shifted by s."""
+def _scores(cam: Floats, inside: Floats, region: Floats) -> tuple[Floats, Floats]:
+    """Correlate circularly: element s of the last two axes is MAP of the CAM shifted by s.
+
+    The second array says how far rounding may have moved each. Sums that are not above that are 0:
+    otherwise noise would rank the moves that lay nothing on the membrane.
+    """
     from scipy import fft
 
     size = cam.shape[-2:]
+    noise_inside, noise = (_FFT_ROUNDING * _norm(cam) * _norm(x) for x in (inside, region))
     conjugate = np.conj(fft.rfft2(cam))
     top, whole = (fft.irfft2(conjugate * fft.rfft2(x), s=size) for x in (inside, region))
     seen = whole > 1e-9 * cam.sum(axis=(-2, -1), keepdims=True) * region.max(
         axis=(-2, -1), keepdims=True
     )
     # The CAM at s reads the target at x + s: the shift of the CAM by s.
-    return np.where(seen, np.clip(top, 0, None) / np.where(seen, whole, 1), np.nan)
+    top, whole = np.where(top > noise_inside, top, 0), np.where(seen, whole, 1)
+    scores = np.where(seen, top / whole, np.nan)
+    return scores, np.where(seen, (noise_inside + top / whole * noise) / whole, 0)
+
+
+def _norm(x: Floats) -> Floats:
+    norm: Floats = np.sqrt(np.sum(x * x, axis=(-2, -1), keepdims=True))
+    return norm
 
 
 def _chosen(total: int, shifts: int | None, seed: int) -> NDArray[np.intp]:
@@ -98,15 +112,18 @@ def _chosen(total: int, shifts: int | None, seed: int) -> NDArray[np.intp]:
     return 1 + np.random.default_rng(seed).choice(total - 1, shifts, replace=False)
 
 
-def counted(score: Floats, null: Floats, codes: Any) -> Floats:
-    """Place scores (n,) among their null scores (n, k); NaN among these does not count."""
+def counted(score: Floats, null: Floats, codes: Any, error: Floats | float = 0.0) -> Floats:
+    """Place scores (n,) among their null scores (n, k); NaN among these does not count.
+
+    What differs by no more than `error`, of each null score, is a tie.
+    """
     defined = ~np.isnan(null) & (codes == 0)[:, None]
     count = defined.sum(axis=1)
     some = np.maximum(count, 1)
     kept = np.where(defined, null, 0)
     mean = kept.sum(axis=1) / some
     spread = np.sqrt(np.where(defined, (kept - mean[:, None]) ** 2, 0).sum(axis=1) / some)
-    room = _ROOM * np.maximum(np.abs(score), 1e-300)[:, None]
+    room = np.maximum(_ROOM * np.maximum(np.abs(score), 1e-300)[:, None], error)
     above = (defined & (kept > score[:, None] + room)).sum(axis=1)
     tied = (defined & (np.abs(kept - score[:, None]) <= room)).sum(axis=1)
     bad = (codes != 0) | (count == 0)
