@@ -647,7 +647,7 @@ def test_simplify_drops_corners_and_stays_valid():
 @pytest.mark.parametrize(
     ("mask", "options", "message"),
     [
-        ([[np.nan, 1.0]], {}, "mask has NaN; it takes bool, labels or fractions"),
+        ([[np.nan, 1.0]], {}, "mask has NaN or infinity; it takes bool, labels or"),
         ([[255.0, 1.0]], {}, "mask has values from 1 to 255"),
         ([[-1, 1]], {}, "mask has label -1; labels count from 0"),
         (np.ones((1, 2, 2), bool), {}, "mask has shape (1, 2, 2); it takes (H, W)"),

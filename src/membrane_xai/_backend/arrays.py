@@ -174,15 +174,22 @@ def squeeze_channel(x: Array, name: str) -> Array:
 
 
 def check_unit_interval(x: Array, name: str) -> None:
-    """Raise if any finite value of `x` lies outside [0, 1]."""
+    """Raise if any finite value of `x`, (..., row, column), lies outside [0, 1].
+
+    The error tells of the first map that has one, and so is that of this map alone.
+    """
     xp = namespace(x)
-    if xp.isdtype(x.dtype, "bool"):
+    if xp.isdtype(x.dtype, "bool") or (float(xp.min(x)) >= 0 and float(xp.max(x)) <= 1):
         return
-    low, high = float(xp.min(x)), float(xp.max(x))
-    if np.isnan(low):  # NaN hides the range of the other values
-        x = xp.where(xp.isnan(x), xp.zeros_like(x), x)
-        low, high = float(xp.min(x)), float(xp.max(x))
-    if (low < 0 and low != -np.inf) or (high > 1 and high != np.inf):
+    if xp.isdtype(x.dtype, "real floating"):  # NaN and infinity hide the range of other values
+        x = xp.where(xp.isfinite(x), x, xp.zeros_like(x))
+    lows, highs = (
+        np.atleast_1d(to_numpy(xp.astype(end(x, axis=(-2, -1)), wide_dtype(x)))).ravel()
+        for end in (xp.min, xp.max)
+    )
+    bad = np.flatnonzero((lows < 0) | (highs > 1))
+    if bad.size:
+        low, high = lows[bad[0]], highs[bad[0]]
         hint = "; divide a 0/255 image by 255" if high == 255 else ""
         raise InvalidInputError(
             f"{name} has values from {low:g} to {high:g}; "

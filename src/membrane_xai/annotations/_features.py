@@ -54,8 +54,10 @@ def _labels(array: NDArray[Any], threshold: float) -> NDArray[np.intp]:
         if array.min() < 0:
             raise InvalidInputError(f"mask has label {array.min()}; labels count from 0")
         return array.astype(np.intp)
-    if np.isnan(array).any():
-        raise InvalidInputError("mask has NaN; it takes bool, labels or fractions in [0, 1]")
+    if not np.isfinite(array).all():
+        raise InvalidInputError(
+            "mask has NaN or infinity; it takes bool, labels or fractions in [0, 1]"
+        )
     check_unit_interval(array, "mask")
     inside = array if array.dtype.kind == "b" else array >= threshold
     return np.asarray(label(inside, connectivity=2), dtype=np.intp)

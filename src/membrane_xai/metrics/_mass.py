@@ -92,8 +92,9 @@ def activation(cam: Array, negative: str, *others: Array | None) -> Activation:
     values = xp.astype(cam, compute_dtype(cam, *(x for x in others if x is not None)), copy=False)
     low = xp.min(values, axis=(-2, -1))
     if negative == "raise" and bool(xp.any(low < 0)):
+        first = int(xp.argmax(xp.astype(low < 0, xp.int8)))
         raise InvalidInputError(
-            f"cam has negative values down to {float(xp.min(low)):g} and negative is 'raise'; "
+            f"cam has negative values down to {float(low[first]):g} and negative is 'raise'; "
             f"pass negative='clip' or 'abs', or a CAM without them"
         )
     if bool(xp.any(low < 0)):

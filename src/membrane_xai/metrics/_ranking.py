@@ -254,7 +254,7 @@ def _check_binary(region: Array | None) -> None:
         return
     xp = namespace(region)
     if xp.isdtype(region.dtype, "real floating"):
-        odd = (region != 0) & (region != 1) & ~xp.isnan(region)
+        odd = (region != 0) & (region != 1) & xp.isfinite(region)
         if bool(xp.any(odd)):
             raise InvalidInputError(
                 "region has fractional values; scores of order take a region of 0 and 1 only"
