@@ -20,12 +20,11 @@ else:  # two small epochs, to see it work
             "data.synthetic.slides={train: 2, val: 1, test: 1}",
             "model.input_size=128",
             "train.epochs=2",
-            "name=example",
         ],
     )
 
 if __name__ == "__main__":  # slides are drawn by several processes
-    run = train(config, f"runs/{config.name}")  # a second call goes on where the first stopped
+    run = train(config, "runs/example")  # a second call goes on where the first stopped
     result = evaluate(run)
     for quantity in ("accuracy", "quadratic_kappa", "macro_auc"):
         row = result.metrics.row(quantity)

@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SyntheticConfig:
-    """Slides to draw where there is no data set.
+    """Slides that the configuration ``demo`` draws.
 
     Attributes
     ----------
@@ -64,9 +64,10 @@ class DataConfig:
     Attributes
     ----------
     path : str or None
-        Folder or CSV, as :func:`her2_models.data.discover` takes it; None draws `synthetic`.
+        Folder or CSV, as :func:`her2_models.data.discover` takes it. Only ``demo`` may leave it
+        out, and draws `synthetic`.
     synthetic : SyntheticConfig
-        What to draw.
+        What ``demo`` draws.
     split : str
         Scheme of :func:`her2_models.data.split_manifest`: "official", "origin", "kfold", "blocks".
     validation_share : float
@@ -231,7 +232,7 @@ class Config:
     Attributes
     ----------
     name : str
-        For reports.
+        For reports. Only "demo" may do without `data.path`.
     published_protocol : bool
         Do as the source study's notebook: the model is selected on the test split, and the
         statistics of frozen batch norm go on changing. Results say so.

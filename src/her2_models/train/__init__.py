@@ -70,6 +70,8 @@ __all__ = [
 
 _CONFIG, _WEIGHTS = "config.yaml", "weights.safetensors"
 _LAST, _BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+_DRAWN = "demo"
+"""Name of the only configuration that needs no images."""
 
 
 class Run(NamedTuple):
@@ -114,8 +116,8 @@ def train(config: Config, out: str | Path) -> Run:
     Raises
     ------
     InvalidInputError
-        The folder is of another configuration; a split or a class without images; an image that
-        cannot be read; as :func:`her2_models.models.create_network`.
+        No ``data.path``, unless it is ``demo``; the folder is of another configuration; a split or
+        a class without images; an image that cannot be read; as :func:`her2_models.models.create_network`.
     TrainingError
         The loss is no number.
     OSError
@@ -126,6 +128,7 @@ def train(config: Config, out: str | Path) -> Run:
     The model is never selected on the test split, unless ``published_protocol`` asks for it. On a
     CPU an interrupted run ends with the same weights as one that was not, bit by bit.
     """
+    _check_path(config)
     run = Run(Path(out))
     _claim(run, config)
     if run.weights.exists():
@@ -162,14 +165,14 @@ def _interruptible(trainer: Trainer) -> Iterator[None]:
 
 
 def load_data(config: Config, folder: str | Path) -> Manifest:
-    """Find, or draw, the images of a configuration, and split them.
+    """Find the images of a configuration, and split them; those of ``demo`` are drawn.
 
     Parameters
     ----------
     config : Config
         Whose `data` says where they are.
     folder : str or Path
-        For synthetic slides, if there is no data set.
+        For the synthetic slides of ``demo``.
 
     Returns
     -------
@@ -180,8 +183,9 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
     Raises
     ------
     InvalidInputError
-        A split that lacks images of a score.
+        No ``data.path``, unless it is ``demo``; a split that lacks images of a score.
     """
+    _check_path(config)
     told = config.data
     if told.path is None:
         manifest = draw_slides(told.synthetic, folder, processes=os.cpu_count() or 1)
@@ -203,6 +207,15 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
         )
     _check_splits(manifest, config)
     return manifest
+
+
+def _check_path(config: Config) -> None:
+    """Raise where the images are missing: numbers on drawn slides would bear another name."""
+    if config.data.path is None and config.name != _DRAWN:
+        raise InvalidInputError(
+            f"data.path is None; the configuration {config.name!r} takes a folder or CSV of images "
+            f"(--set data.path=DIR), only {_DRAWN!r} draws synthetic slides"
+        )
 
 
 def _check_splits(manifest: Manifest, config: Config) -> None:

@@ -20,10 +20,11 @@ pytest.importorskip("lightning")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from her2_models import checkpoints  # noqa: E402
-from her2_models.config import load_config  # noqa: E402
+from her2_models.cli import main  # noqa: E402
+from her2_models.config import bundled_configs, load_config  # noqa: E402
 from her2_models.evaluate import cross_evaluate, evaluate, predict_records  # noqa: E402
 from her2_models.models import create_network, her2_backbone  # noqa: E402
-from her2_models.train import HER2Module, Run, TrainingError, train  # noqa: E402  # noqa: E402
+from her2_models.train import HER2Module, Run, TrainingError, load_data, train  # noqa: E402  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
@@ -269,6 +270,35 @@ def test_a_truncated_image_is_named_and_the_run_goes_on_without_it(images, tmp_p
         train(config(broken), tmp_path / "run")
     bad.write_bytes(whole)
     assert train(config(broken), tmp_path / "run").weights.exists()
+
+
+@pytest.fixture(params=[*sorted({*bundled_configs()} - {"demo"}), "of a user"])
+def without_images(request, tmp_path):
+    """Name or file of a configuration that needs images and has none."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\ndata: {synthetic: {slides: {train: 1, val: 1, test: 1}}}\n")
+    return str(path) if request.param == "of a user" else request.param
+
+
+def test_only_the_demo_draws_its_images(without_images, tmp_path, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr("her2_models.train.draw_slides", lambda *args, **options: drawn.append(1))
+    told, out = load_config(without_images), tmp_path / "run"
+    message = rf"data\.path is None; the configuration '{told.name}' takes a folder or CSV"
+    for do in (train, load_data):
+        with pytest.raises(InvalidInputError, match=message):
+            do(told, out)
+    assert main(["train", "--config", without_images, "--out", str(out)]) == 1
+    assert "her2: data.path is None" in capsys.readouterr().err
+    assert not out.exists()
+    assert not drawn
+
+
+def test_the_demo_under_another_name_is_another_configuration(tmp_path, monkeypatch):
+    monkeypatch.setattr("her2_models.train.draw_slides", None)
+    with pytest.raises(InvalidInputError, match=r"data\.path is None; the configuration 'mine'"):
+        train(load_config("demo", ["name=mine"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_configuration_in_the_same_folder_is_refused(trained, images):
