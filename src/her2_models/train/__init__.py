@@ -117,7 +117,8 @@ def train(config: Config, out: str | Path) -> Run:
     ------
     InvalidInputError
         No ``data.path``, unless it is ``demo``; the folder is of another configuration; a split or
-        a class without images; an image that cannot be read; as :func:`her2_models.models.create_network`.
+        a class without images; an image that cannot be read; as
+        :func:`her2_models.models.create_network`.
     TrainingError
         The loss is no number.
     OSError

@@ -54,8 +54,12 @@ def test_macos_additions_are_left(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.png", "a/../../evil.png", "/evil.png", "..\\evil.png", "C:\\evil.png", "C:x"]
-)
+    "name",
+    [
+        "../evil.png", "a/../../evil.png", "/evil.png", "//host/share/evil.png", "..\\evil.png",
+        "C:\\evil.png", "C:x", "a.png:stream", "...zip", "..zip", "a/...zip", "....ZIP",
+    ],
+)  # fmt: skip
 def test_nothing_leaves_the_folder(tmp_path, name):
     archive = zip_of(tmp_path / "in" / "a.zip", {"good.png": b"", name: b"evil"})
     with pytest.raises(InvalidInputError, match=r"a\.zip: its member '.*' lies outside the folder"):
@@ -72,6 +76,99 @@ def test_nothing_leaves_the_folder_from_an_inner_zip(tmp_path):
         extract(archive, tmp_path / "in" / "out")
     assert not list(tmp_path.rglob("evil.png"))
     assert not (tmp_path / "in" / "out").exists()
+
+
+def test_an_inner_zip_of_dots_does_not_unpack_above_its_folder(tmp_path):
+    inner = zip_of(tmp_path / "i.zip", {"other/labels.csv": b"evil", ".bashrc": b"evil"})
+    archive = zip_of(
+        tmp_path / "in" / "a.zip", {"class_0/a.png": b"a", "...zip": inner.read_bytes()}
+    )
+    (tmp_path / "in" / "other").mkdir()
+    (tmp_path / "in" / "other" / "labels.csv").write_bytes(b"mine")
+    with pytest.raises(InvalidInputError, match=r"its member '\.\.\.zip' lies outside the folder"):
+        extract(archive, tmp_path / "in" / "out")
+    assert tree(tmp_path / "in").keys() == {"a.zip", "other/labels.csv"}
+    assert (tmp_path / "in" / "other" / "labels.csv").read_bytes() == b"mine"
+
+
+def test_a_name_with_nul_is_judged_whole(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"a.png~evil": b""})
+    archive.write_bytes(archive.read_bytes().replace(b"~", b"\0"))
+    with pytest.raises(InvalidInputError, match=r"'a\.png\\x00evil' lies outside the folder"):
+        extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CON", "nul.png", "a/com1.png", "LPT9", "aux .png", "a.", "a /b.png", "a./b.png", "a..zip"],
+)
+def test_names_that_another_system_changes_are_refused(tmp_path, name):
+    archive = zip_of(tmp_path / "a.zip", {"good.png": b"", name: b"evil"})
+    with pytest.raises(InvalidInputError, match="has a name that some systems change or take for"):
+        extract(archive, tmp_path / "out")
+    assert tree(tmp_path).keys() == {"a.zip"}
+
+
+def test_names_that_look_like_those_are_taken(tmp_path):
+    files = dict.fromkeys(["console.png", "a..b/c.png", "com.png", "nullo.zip.png", ".zip"], b"x")
+    assert tree(extract(zip_of(tmp_path / "a.zip", files), tmp_path / "a")) == files
+
+
+def test_a_link_in_the_folder_leads_nothing_out_of_it(tmp_path):
+    (tmp_path / "in" / ".out.partial").mkdir(parents=True)
+    (tmp_path / "in" / ".out.partial" / "class_0").symlink_to(tmp_path, target_is_directory=True)
+    archive = zip_of(tmp_path / "in" / "a.zip", {"class_0/a.png": b"evil"})
+    with pytest.raises(InvalidInputError, match=r"'class_0/a.png' lies outside the folder"):
+        extract(archive, tmp_path / "in" / "out")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_the_folder_above_is_no_folder_to_make(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"a.png": b"a"})
+    with pytest.raises(InvalidInputError, match=r"out is .*\.\.', the folder above; it takes"):
+        extract(archive, tmp_path / "b" / "..")
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ({"a.png": b"evil"}, r"train\.zip in .*a\.zip: its member 'a.png' is there twice"),
+        ({"train/a.png": b"evil"}, "its member 'train/a.png' is there twice"),
+        ({"A.PNG": b"evil"}, "its member 'A.PNG' is there twice"),
+        ({"e\u0301.png": b"evil"}, "is there twice"),  # the accent apart from its letter
+        ({"b": b"evil"}, "its member 'b' is there as a file and as a folder"),
+        ({"a.png/c.png": b"evil"}, "'a.png/c.png' is there as a file and as a folder"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_an_inner_zip_replaces_nothing(tmp_path, inner, message, first):
+    mine = dict.fromkeys(["train/a.png", "train/\u00e9.png", "train/b/c.png"], b"mine")
+    packed = {"train.zip": zip_of(tmp_path / "i.zip", inner).read_bytes()}
+    archive = zip_of(tmp_path / "a.zip", packed | mine if first else mine | packed)
+    with pytest.raises(InvalidInputError, match=message):
+        extract(archive, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert b"evil" not in tree(tmp_path / ".a.partial").values()
+
+
+def test_two_inner_zips_do_not_replace_each_other(tmp_path):
+    one, two = (
+        zip_of(tmp_path / f"{text}.zip", {"b/a.png": text.encode()}).read_bytes()
+        for text in ("one", "two")
+    )
+    archive = zip_of(tmp_path / "a.zip", {"b.zip": one, "b/b.zip": two, "c.zip": two})
+    found = tree(extract(archive, tmp_path / "a"))
+    assert found == {"b/a.png": b"one", "b/b/a.png": b"two", "c/b/a.png": b"two"}
+    clash = zip_of(tmp_path / "d.zip", {"b.zip": one, "B.zip": two})
+    with pytest.raises(InvalidInputError, match=r"'B.zip' is there twice"):
+        extract(clash, tmp_path / "d")
+
+
+def test_names_of_unfinished_files_are_free_for_members(tmp_path):
+    inner = zip_of(tmp_path / "i.zip", {"x": b"x"}).read_bytes()
+    files = {"a.png.part": b"1", "a.png": b"2", ".train.zip/a": b"3", "part": b"4"}
+    out = extract(zip_of(tmp_path / "a.zip", {**files, "train.zip": inner}), tmp_path / "a")
+    assert tree(out) == files | {"train/x": b"x"}
 
 
 def link(name, target):
@@ -195,8 +292,10 @@ def test_leftovers_of_wrong_content_are_written_again(tmp_path):
     partial.mkdir()
     (partial / "a.png").write_bytes(b"wrong")  # of the same size
     (partial / "b.png").write_bytes(b"lon")
-    (partial / "b.png.part").write_bytes(b"lo")
+    (tmp_path / ".a.partial-files").mkdir()
+    (tmp_path / ".a.partial-files" / "part").write_bytes(b"lo")
     assert tree(extract(path, tmp_path / "a")) == {"a.png": b"right", "b.png": b"longer"}
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "a.zip"}
 
 
 def test_it_goes_on_after_a_kill_in_the_middle_of_an_inner_zip(tmp_path, monkeypatch):
