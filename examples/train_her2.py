@@ -1,8 +1,9 @@
 """Train a HER2 classifier by hybrid layer unfreezing, and read its numbers.
 
-    python examples/train_her2.py [FOLDER]
+    python examples/train_her2.py [FOLDER [KEY=VALUE ...]]
 
-FOLDER holds BCI, HER2-IHC-40x or class folders of your own; without it, synthetic slides are drawn.
+FOLDER holds HER2-IHC-40x; other data sets need other values, as in data.split=kfold, which keeps
+the slides of class folders whole. Without it, synthetic slides are drawn.
 """
 
 import sys
@@ -11,8 +12,8 @@ from her2_models.config import load_config
 from her2_models.evaluate import evaluate
 from her2_models.train import train
 
-if len(sys.argv) > 1:  # ResNet50 with timm's ImageNet weights; patches of a slide on one side
-    config = load_config("honest_40x", [f"data.path={sys.argv[1]}"])
+if len(sys.argv) > 1:  # ResNet50 with timm's ImageNet weights; what is of one origin on one side
+    config = load_config("honest_40x", [f"data.path={sys.argv[1]}", *sys.argv[2:]])
 else:  # two small epochs, to see it work
     config = load_config(
         "demo",

@@ -1,6 +1,7 @@
 """Runs of neighbouring counters, so that patches cut one after the other stay together."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,25 +28,46 @@ def blocks(
 ) -> frozenset[int]:
     """Return the positions, of those in `among`, of one run of each source and score.
 
-    A run is at least one record, and never all.
+    A run is at least one source image, and never all; copies of one stay together.
     """
-    series: dict[tuple[str, int], list[int]] = {}
+    images: dict[_Origin, list[int]] = {}
     for i in among:
-        series.setdefault((records[i].source, records[i].score), []).append(i)
+        images.setdefault(_origin(records[i]), []).append(i)
+    series: dict[tuple[str, int], list[_Origin]] = {}
+    for origin in sorted(images):
+        series.setdefault((origin.source, origin.score), []).append(origin)
     random = np.random.default_rng(seed)
     chosen: list[int] = []
-    for _, members in sorted(series.items()):
-        members.sort(key=lambda i: _place(records[i]))
-        length = min(max(1, round(share * len(members))), len(members) - 1)
-        start = int(random.integers(0, len(members) - length + 1))
-        chosen += members[start : start + length]
+    for _, origins in sorted(series.items()):
+        length = min(max(1, round(share * len(origins))), len(origins) - 1)
+        start = int(random.integers(0, len(origins) - length + 1))
+        for origin in origins[start : start + length]:
+            chosen += images[origin]
     return frozenset(chosen)
 
 
-def _place(record: Record) -> tuple[str, int, str]:
+class _Origin(NamedTuple):
+    """The image that a file was made from, as far as names tell; sorts by counter."""
+
+    source: str
+    score: int
+    prefix: str
+    counter: int
+    path: str
+    """Empty where the name alone tells, whatever folder a copy lies in."""
+
+
+def _origin(record: Record) -> _Origin:
     name = read_file_name(record.path.stem)
     if name.counter is None:
         raise InvalidInputError(
             f"manifest has {record.path}, a name without a counter; blocks go by counters"
         )
-    return name.prefix, name.counter, record.path.as_posix()
+    known = name.score is not None
+    return _Origin(
+        record.source,
+        record.score if name.score is None else name.score,
+        name.prefix,
+        name.counter,
+        "" if known else record.path.as_posix(),
+    )

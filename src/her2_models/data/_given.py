@@ -17,7 +17,16 @@ def split_official(records: Sequence[Record]) -> list[str]:
 def split_origin(records: Sequence[Record]) -> list[str]:
     """Return the splits that tokens such as ``_test_`` in the names of files say."""
     tokens = [read_file_name(record.path.stem).origin for record in records]
-    return _complete(records, tokens, "the token _train_, _val_ or _test_: scheme 'origin'")
+    splits = _complete(records, tokens, "the token _train_, _val_ or _test_: scheme 'origin'")
+    sides: dict[tuple[str, str], str] = {}
+    for record, split in zip(records, splits, strict=True):
+        group = record.whole_group
+        if group and sides.setdefault(group, split) != split:
+            raise InvalidInputError(
+                f"manifest has group {record.group!r} in {sides[group]} and in {split} by the "
+                f"names of its files; it takes scheme 'kfold', which keeps groups whole"
+            )
+    return splits
 
 
 def _complete(records: Sequence[Record], splits: Sequence[str | None], what: str) -> list[str]:

@@ -34,11 +34,12 @@ def split_manifest(
         The images.
     scheme : {"official", "origin", "kfold", "blocks"}
         "official" keeps the splits that are there (folders, CSV). "origin" goes by the token
-        ``_train_`` or ``_test_`` in file names. "kfold" tests on fold `fold` of `n_folds`; groups
-        stay whole and scores are spread evenly. "blocks" tests on one run of neighbouring counters
-        of each score, for names without groups: neighbours are likely of one slide, so only the
-        two ends of a run can share one with another split. Likely is not surely: it lessens
-        the leak and cannot exclude it.
+        ``_train_`` or ``_test_`` in file names, wherever the files lie. "kfold" tests on fold
+        `fold` of `n_folds`; groups stay whole and scores are spread evenly. "blocks" tests on one
+        run of neighbouring counters of each score, for names without groups: neighbours are likely
+        of one slide, so only the two ends of a run can share one with another split. Likely is not
+        surely: it lessens the leak and cannot exclude it. Copies of an image whose name tells them
+        stay together.
     validation_share : float
         Share of "train" that becomes "val", from 0 to 0.5: whole groups where there are groups,
         else one run of counters of each score. Never anything of "test".
@@ -61,7 +62,8 @@ def split_manifest(
     ------
     InvalidInputError
         Another scheme, share, fold or seed; no records; records without what the scheme goes by;
-        a score with fewer images, or fewer groups in all, than folds.
+        a group that "origin" would cut; a score with fewer images, or fewer groups in all, than
+        folds.
     MissingDependencyError
         Groups without scikit-learn.
 

@@ -174,6 +174,37 @@ def test_origin_goes_by_the_token():
             split_manifest(Manifest([*records, Record(name, 1)]), "origin")
 
 
+def test_origin_cuts_no_group():
+    records = [Record(f"S1_{token}_{i}.png", 0, group="S1") for token in ("train", "test")
+               for i in range(2)]  # fmt: skip
+    with pytest.raises(InvalidInputError, match="has group 'S1' in train and in test by the names"):
+        split_manifest(Manifest(records), "origin")
+    apart = [Record(r.path, 0, group=r.path.name[:6], source="mine") for r in records]
+    assert split_manifest(Manifest(apart), "origin").counts() == {
+        "train": (2, 0, 0, 0), "test": (2, 0, 0, 0)
+    }  # fmt: skip
+
+
+@given(st.integers(2, 30), st.integers(0, 2**32 - 1), st.sampled_from([0.1, 0.3, 0.5]))
+def test_copies_of_an_image_stay_together(n, seed, share):
+    """In any folder, under any label."""
+    names = [f"her2-1+-score_train_{i:02}" for i in range(n)]
+    places = [("a/{}.png", 1), ("b/{}.png", 1), ("a/{} (1).png", 1), ("c/{}.png", 3)]
+    records = [Record(p.format(name), score) for p, score in places for name in names]
+    for options in ({"scheme": "blocks", "test_share": share, "validation_share": 0.2},
+                    {"scheme": "origin", "validation_share": share}):  # fmt: skip
+        split = split_manifest(Manifest(records), seed=seed, **options)
+        sides = {}
+        for record in split.records:
+            sides.setdefault(record.path.stem.removesuffix(" (1)"), set()).add(record.split)
+        assert all(len(found) == 1 for found in sides.values())
+        assert {"train"} in sides.values()
+        held_out = sum(found != {"train"} for found in sides.values())
+        assert held_out  # and no more of them than of single images
+        alone = split_manifest(Manifest(records[:n]), seed=seed, **options)
+        assert [r.split for r in split.records[:n]] == [r.split for r in alone.records]
+
+
 @pytest.mark.parametrize("scheme", ["official", "origin", "blocks", "kfold"])
 def test_validation_takes_nothing_of_test(scheme):
     records = [

@@ -272,6 +272,30 @@ def test_a_truncated_image_is_named_and_the_run_goes_on_without_it(images, tmp_p
     assert train(config(broken), tmp_path / "run").weights.exists()
 
 
+def test_no_origin_lies_on_both_sides_of_the_honest_configuration(tmp_path):
+    """HER2-IHC-40x with patches dealt into folders one by one, some of them twice."""
+    rng = np.random.default_rng(0)
+    origins = [(token, score, i) for token in ("train", "test") for score in range(4)
+               for i in range(40)]  # fmt: skip
+    for token, score, i in origins:
+        name = f"her2-{('0', '1+', '2+', '3+')[score]}-score_{token}_{i:02}"
+        for stem in (name, f"{name} (1)") if i % 5 == 0 else (name,):
+            split, label = rng.choice(["train", "test"]), ("0", "1+", "2+", "3+")[score]
+            place = tmp_path / f"{split}_data_patch" / f"class_{label}" / f"{stem}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+    manifest = load_data(load_config("honest_40x", [f"data.path={tmp_path}"]), tmp_path / "run")
+    sides = {}
+    for record in manifest.records:
+        sides.setdefault(record.path.stem.removesuffix(" (1)"), set()).add(record.split)
+    assert len(sides) == len(origins)
+    assert all(len(found) == 1 for found in sides.values())
+    assert all((found == {"test"}) == ("_test_" in name) for name, found in sides.items())
+    assert {"val"} in sides.values()
+    # The folders would have put most copies and names on the wrong side
+    assert any(r.path.parts[-3].split("_")[0] != r.split for r in manifest.by_split()["test"])
+
+
 @pytest.fixture(params=[*sorted({*bundled_configs()} - {"demo"}), "of a user"])
 def without_images(request, tmp_path):
     """Name or file of a configuration that needs images and has none."""
