@@ -7,8 +7,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from her2_models.config._checks import RULES
-from her2_models.config._types import build
+from her2_models.config._build import (
+    above,
+    at_least,
+    below,
+    between,
+    build,
+    check,
+    one_of,
+    rule,
+    schema_of,
+)
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 
 try:
@@ -27,6 +36,7 @@ __all__ = [
     "TrainConfig",
     "UnfreezeConfig",
     "bundled_configs",
+    "json_schema",
     "load_config",
     "to_yaml",
 ]
@@ -50,11 +60,22 @@ class SyntheticConfig:
         Slides of different splits never share one.
     """
 
-    slides: Mapping[str, int] = field(default_factory=lambda: {"train": 60, "val": 12, "test": 20})
-    patches_per_slide: int = 2
-    size: int = 256
-    mpp: float = 0.75
-    seed: int = 0
+    slides: Mapping[str, int] = field(
+        default_factory=lambda: {"train": 60, "val": 12, "test": 20},
+        metadata=rule(
+            "numbers of slides for train, val and test, from 1",
+            lambda x: set(x) == {"train", "val", "test"} and min(x.values()) >= 1,
+            properties={
+                name: {"type": "integer", "minimum": 1} for name in ("train", "val", "test")
+            },
+            required=["train", "val", "test"],
+            additionalProperties=False,
+        ),
+    )
+    patches_per_slide: int = field(default=2, metadata=at_least(1))
+    size: int = field(default=256, metadata=between(128, 1024, "128 to 1024"))
+    mpp: float = field(default=0.75, metadata=between(0.2, 1.0))
+    seed: int = field(default=0, metadata=at_least(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +105,10 @@ class DataConfig:
 
     path: str | None = None
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-    split: str = "official"
-    validation_share: float = 0.15
-    folds: int = 5
-    fold: int = 0
+    split: str = field(default="official", metadata=one_of("official", "origin", "kfold", "blocks"))
+    validation_share: float = field(default=0.15, metadata=below(1))
+    folds: int = field(default=5, metadata=at_least(2))
+    fold: int = field(default=0, metadata=at_least(0))
     allow_ungrouped: bool = False
     mpp: float | None = None
     magnification: float | None = None
@@ -113,8 +134,8 @@ class ModelConfig:
 
     backbone: str = "resnet50"
     weights: str = "timm"
-    dropout: float = 0.3
-    input_size: int = 224
+    dropout: float = field(default=0.3, metadata=below(1))
+    input_size: int = field(default=224, metadata=at_least(32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +159,22 @@ class UnfreezeConfig:
         Keep the statistics of frozen layers as they are.
     """
 
-    plan: str = "hybrid"
-    groups: int = 2
-    schedule: Mapping[int, int] = field(default_factory=lambda: {0: 0, 1: 1, 2: 2})
-    backbone_learning_rate: float = 1.0
-    decay: float = 1.0
+    plan: str = field(
+        default="hybrid", metadata=one_of("hybrid", "head", "last", "full", "gradual")
+    )
+    groups: int = field(default=2, metadata=at_least(1))
+    schedule: Mapping[int, int] = field(
+        default_factory=lambda: {0: 0, 1: 1, 2: 2},
+        metadata=rule(
+            "epochs from 0 with numbers of groups from 0, epoch 0 among them",
+            lambda x: 0 in x and min(x) >= 0 and min(x.values()) >= 0,
+            propertyNames={"pattern": "^[0-9]+$"},
+            required=["0"],
+            additionalProperties={"type": "integer", "minimum": 0},
+        ),
+    )
+    backbone_learning_rate: float = field(default=1.0, metadata=above())
+    decay: float = field(default=1.0, metadata=between(0.01, 1))
     freeze_batch_norm: bool = True
 
 
@@ -167,10 +199,17 @@ class AugmentConfig:
 
     flips: bool = True
     quarter_turns: bool = True
-    rotation: float = 0.0
-    colour_jitter: float = 0.0
-    stain_jitter: float = 0.15
-    magnifications: tuple[float, ...] = ()
+    rotation: float = field(default=0.0, metadata=between(0, 180))
+    colour_jitter: float = field(default=0.0, metadata=below(1))
+    stain_jitter: float = field(default=0.15, metadata=below(1))
+    magnifications: tuple[float, ...] = field(
+        default=(),
+        metadata=rule(
+            "objectives from 2.5 to 80, or none",
+            lambda x: all(2.5 <= value <= 80 for value in x),
+            items={"type": "number", "minimum": 2.5, "maximum": 80},
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +246,21 @@ class TrainConfig:
         Write its files beside ``metrics.csv``.
     """
 
-    epochs: int = 20
-    batch_size: int = 32
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    min_learning_rate: float = 1e-6
-    weight_decay: float = 1e-4
-    loss: str = "cross_entropy"
-    label_smoothing: float = 0.0
-    balance: str = "none"
-    patience: int = 5
-    precision: str = "32-true"
-    accelerator: str = "auto"
-    devices: int = 1
-    workers: int = 0
-    seed: int = 0
+    epochs: int = field(default=20, metadata=at_least(1))
+    batch_size: int = field(default=32, metadata=at_least(1))
+    optimizer: str = field(default="adam", metadata=one_of("adam", "adamw"))
+    learning_rate: float = field(default=1e-3, metadata=above())
+    min_learning_rate: float = field(default=1e-6, metadata=at_least(0, "a number"))
+    weight_decay: float = field(default=1e-4, metadata=at_least(0, "a number"))
+    loss: str = field(default="cross_entropy", metadata=one_of("cross_entropy", "ordinal"))
+    label_smoothing: float = field(default=0.0, metadata=below(1))
+    balance: str = field(default="none", metadata=one_of("none", "weights", "sampling"))
+    patience: int = field(default=5, metadata=at_least(0))
+    precision: str = field(default="32-true", metadata=one_of("32-true", "bf16-mixed", "16-mixed"))
+    accelerator: str = field(default="auto", metadata=one_of("auto", "cpu", "gpu"))
+    devices: int = field(default=1, metadata=at_least(1))
+    workers: int = field(default=0, metadata=at_least(0))
+    seed: int = field(default=0, metadata=at_least(0))
     tensorboard: bool = True
 
 
@@ -249,7 +288,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        _check_values(self)
+        check(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as YAML and JSON take them."""
@@ -332,6 +371,26 @@ def to_yaml(config: Config) -> str:
     return text
 
 
+def json_schema() -> dict[str, Any]:
+    """Describe configurations as JSON Schema (draft 2020-12), for editors and other programs.
+
+    Returns
+    -------
+    dict
+        As ``json.dumps`` takes it: every key with its type, what it may be and its default. It
+        says what :func:`load_config` says, except that YAML's text such as ``1e-3`` is no number
+        in JSON, whose ``3.0`` is an integer.
+
+    Examples
+    --------
+    >>> from her2_models.config import json_schema
+    >>> json_schema()["properties"]["train"]["properties"]["loss"]
+    {'type': 'string', 'enum': ['cross_entropy', 'ordinal'], 'default': 'cross_entropy'}
+    """
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "title": "Configuration of her2 train", **schema_of(Config)}
+
+
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if str(source) in bundled_configs():
@@ -366,15 +425,6 @@ def _set(values: dict[str, Any], override: str) -> None:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidInputError(f"override is {override!r}; its value is not YAML") from error
-
-
-def _check_values(config: Config) -> None:
-    for place, takes, accept in RULES:
-        value: Any = config
-        for name in place.split("."):
-            value = getattr(value, name)
-        if not accept(value):
-            raise InvalidInputError(f"{place} is {value!r}; it takes {takes}")
 
 
 def _plain(value: Any) -> Any:

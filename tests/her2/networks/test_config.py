@@ -1,13 +1,17 @@
 """Configurations: what is read is what was written, and mistakes are named by their place."""
 
 import dataclasses
+import json
 import re
+from importlib.resources import files
 
 import pytest
 
 pytest.importorskip("yaml")
 
-from her2_models.config import Config, bundled_configs, load_config, to_yaml
+import yaml
+
+from her2_models.config import Config, bundled_configs, json_schema, load_config, to_yaml
 from membrane_xai.errors import InvalidInputError
 
 
@@ -111,3 +115,83 @@ def test_yaml_cannot_make_objects(tmp_path):
     path.write_text("name: !!python/object/apply:os.getcwd []")
     with pytest.raises(InvalidInputError, match="not YAML"):
         load_config(path)
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The validator of an independent library."""
+    validators = pytest.importorskip("jsonschema")
+    found = json.loads(json.dumps(json_schema()))
+    validators.Draft202012Validator.check_schema(found)
+    return validators.Draft202012Validator(found)
+
+
+def as_json(values):
+    """Keys become text."""
+    return json.loads(json.dumps(values))
+
+
+@pytest.mark.parametrize("name", bundled_configs())
+def test_the_schema_takes_what_comes_with_the_package(schema, name):
+    text = files("her2_models.configs").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    schema.validate(as_json(yaml.safe_load(text)))
+    schema.validate(as_json(load_config(name).to_dict()))  # written out in full
+
+
+def leaves(values, place=()):
+    for name, value in values.items():
+        if isinstance(value, dict) and name not in ("slides", "schedule"):
+            yield from leaves(value, (*place, name))
+        else:
+            yield (*place, name)
+
+
+VALUES = [
+    -1, 0, 1, 2, 5, 31, 32, 127, 128, 180, 181, 1024, 1025, -0.5, 1e-9, 0.009, 0.19, 0.5, 0.99,
+    1.01, 1e9 + 0.5, True, None, "x", "official", "blocks", "hybrid", "adam", "ordinal", "sampling",
+    "32-true", "gpu", [], [2.5, 80], [2.4], [80.5], ["x"], {}, {0: 0}, {0: 0, 3: 2}, {1: 0},
+    {0: -1}, {-1: 0, 0: 1}, {"train": 1, "val": 1, "test": 1}, {"train": 1, "val": 0, "test": 1},
+    {"train": 1, "val": 1}, {"train": 1, "val": 1, "test": 1, "more": 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", list(leaves(Config().to_dict())), ids=".".join)
+def test_the_schema_says_what_loading_says(schema, place, tmp_path):
+    """Key by key: what one refuses the other refuses."""
+    path, verdicts = tmp_path / "a.yaml", set()
+    for value in VALUES:
+        values = {place[-1]: value}
+        for name in reversed(place[:-1]):
+            values = {name: values}
+        path.write_text(yaml.safe_dump(values))
+        taken = True
+        try:
+            load_config(path)
+        except InvalidInputError as error:
+            taken = ".".join(place) not in str(error)
+        assert schema.is_valid(as_json(values)) == taken, value
+        verdicts.add(taken)
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[3], "x", {"train": 3}, {"trian": {}}, {"train": {"epoch": 3}}, {"data": {"synthetic": []}}],
+)
+def test_the_schema_refuses_other_shapes(schema, values, tmp_path):
+    assert not schema.is_valid(values)
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(InvalidInputError):
+        load_config(path)
+
+
+def test_the_schema_knows_every_default(schema):
+    def defaults(part):
+        return {
+            name: defaults(inner) if "properties" in inner and "default" not in inner
+            else inner["default"]
+            for name, inner in part["properties"].items()
+        }  # fmt: skip
+
+    assert defaults(schema.schema) == as_json(Config().to_dict())
