@@ -243,7 +243,7 @@ class TrainConfig:
     seed : int
         Of everything.
     tensorboard : bool
-        Write its files beside ``metrics.csv``.
+        Write its files beside ``history.csv``, if it is installed (``membrane-xai[tensorboard]``).
     """
 
     epochs: int = field(default=20, metadata=at_least(1))

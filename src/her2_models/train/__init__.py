@@ -28,7 +28,7 @@ from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, 
 from her2_models.train._losses import class_weights, make_loss, ordinal_loss
 from her2_models.train._module import HER2Module, History, HybridUnfreezing, TrainingError
 from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, MissingDependencyError
 from membrane_xai.tables import write_csv
 
 try:
@@ -124,6 +124,11 @@ def train(config: Config, out: str | Path) -> Run:
     OSError
         The disk is full; checkpoints that were there stay.
 
+    Warns
+    -----
+    MembraneXAIWarning
+        ``train.tensorboard`` without TensorBoard: only ``history.csv`` is written.
+
     Notes
     -----
     The model is never selected on the test split, unless ``published_protocol`` asks for it. On a
@@ -140,7 +145,6 @@ def train(config: Config, out: str | Path) -> Run:
     with warnings.catch_warnings():
         # Lightning advises against what was chosen here, or by the user.
         warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message="Starting from v1.9.0, `tensorboardX`")
         trainer = _trainer(config, module, run)
         with _interruptible(trainer):
             trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -300,13 +304,31 @@ def _trainer(config: Config, module: HER2Module, run: Run) -> Trainer:
         precision=told.precision,  # type: ignore[arg-type]
         callbacks=_callbacks(config, run),
         plugins=[AtomicCheckpointIO()],
-        logger=TensorBoardLogger(run.folder, "tensorboard", "") if told.tensorboard else False,
+        logger=_logger(config, run),
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_progress_bar=shown,
         enable_model_summary=False,
         log_every_n_steps=1,
     )
+
+
+def _logger(config: Config, run: Run) -> TensorBoardLogger | bool:
+    """Return TensorBoard's logger, False where it is not wanted or not there."""
+    if not config.train.tensorboard:
+        return False
+    try:
+        import torch.utils.tensorboard  # noqa: F401  # Lightning imports it only at the first step
+    except ImportError:
+        if is_first():
+            warnings.warn(
+                "tensorboard is not installed, so the run is logged to history.csv alone: "
+                'pip install "membrane-xai[tensorboard]", or train.tensorboard=false',
+                MembraneXAIWarning,
+                stacklevel=4,
+            )
+        return False
+    return TensorBoardLogger(run.folder, "tensorboard", "")
 
 
 def _callbacks(config: Config, run: Run) -> list[Callback]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from her2_models.config import bundled_configs, load_config  # noqa: E402
 from her2_models.evaluate import cross_evaluate, evaluate, predict_records  # noqa: E402
 from her2_models.models import create_network, her2_backbone  # noqa: E402
 from her2_models.train import HER2Module, Run, TrainingError, load_data, train  # noqa: E402  # noqa: E402
-from membrane_xai.errors import InvalidInputError  # noqa: E402
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
                                         "ignore::FutureWarning")  # fmt: skip
@@ -206,6 +207,28 @@ def test_the_published_protocol_selects_on_test_and_says_so(images, tmp_path):
 def test_other_ways_to_train_run(images, tmp_path, overrides):
     run = train(config(images, "train.epochs=1", *overrides), tmp_path / "run")
     assert all(torch.isfinite(tensor).all() for tensor in weights(run).values())
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_tensorboard_is_written_where_it_is_installed(images, tmp_path, monkeypatch, installed):
+    if installed:
+        pytest.importorskip("tensorboard")
+    else:
+        monkeypatch.setitem(sys.modules, "tensorboard", None)
+        for name in [n for n in sys.modules if n.startswith("torch.utils.tensorboard")]:
+            monkeypatch.delitem(sys.modules, name)
+    told = config(images, "train.epochs=2", "train.tensorboard=true")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = train(told, tmp_path / "run")
+    said = [str(w.message) for w in caught if issubclass(w.category, MembraneXAIWarning)]
+    assert [text.split(",")[0] for text in said] == (
+        [] if installed else ["tensorboard is not installed"]
+    )
+    events = list((run.folder / "tensorboard").glob("events.out.tfevents.*"))
+    assert len(events) == installed
+    assert len((run.folder / "history.csv").read_text().splitlines()) == 3
+    assert run.weights.exists()
 
 
 def test_a_loss_that_is_no_number_stops_with_the_last_state_kept(images, tmp_path):
