@@ -8,14 +8,13 @@ downloaded unless :func:`get` is called. No function here needs torch.
 from her2_models.data._archives import extract
 from her2_models.data._check import check
 from her2_models.data._discover import discover
-from her2_models.data._download import get
+from her2_models.data._download import DATA_SETS, get
 from her2_models.data._manifest import SPLITS, Manifest, Record
 from her2_models.data._manifest_csv import manifest_from_csv
 from her2_models.data._names import SCORES
 from her2_models.data._report import DataReport
 from her2_models.data._splits import SCHEMES, split_manifest, write_splits
 from her2_models.data._synthetic import draw_slides
-from her2_models.data._zenodo import DATA_SETS
 
 __all__ = [
     "DATA_SETS",

@@ -1,25 +1,33 @@
 """Get a file, whole and unaltered, however often the network is cut on the way."""
 
 import hashlib
+import json
 import os
 import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.error import HTTPError
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from her2_models._progress import progress_bar
-from her2_models.data._http import check_address, open_url
-from her2_models.data._zenodo import DATA_SETS, file_url, published_md5
 from membrane_xai.errors import InvalidInputError
 
-if TYPE_CHECKING:
-    from http.client import HTTPResponse
-
-__all__ = ["get"]
+__all__ = ["DATA_SETS", "get"]
 
 _CHUNK = 2**18
+_LARGEST_ANSWER = 2**22
 _RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_RECORD = "https://zenodo.org/records/15179608"
+_API = "https://zenodo.org/api/records/15179608"
+DATA_SETS = {
+    "her2-ihc-40x-patch": "her2-ihc-40x-patch.zip",
+    "her2-ihc-40x-wsi": "her2-ihc-40x-wsi.zip",
+}
+"""Files of record 15179608 (CC BY-SA 4.0) by the name of the data set."""
 
 
 class _Unfinished(NamedTuple):
@@ -81,10 +89,10 @@ def get(
     """
     md5 = None if md5 is None else _checked_md5(md5)
     if url_or_name in DATA_SETS:
-        url = file_url(url_or_name)
-        md5 = md5 or _checked_md5(published_md5(url_or_name, timeout))
+        url = _file_url(url_or_name)
+        md5 = md5 or _checked_md5(_published_md5(url_or_name, timeout))
     elif "://" in url_or_name:
-        url = check_address(url_or_name)
+        url = _check_address(url_or_name)
     else:
         raise InvalidInputError(
             f"url_or_name is {url_or_name!r}; it takes {', '.join(DATA_SETS)} or an address of "
@@ -122,11 +130,11 @@ def _fetch(url: str, left: _Unfinished, timeout: float, *, checked: bool) -> Non
         # If the file has changed since, the server sends the whole of the new one
         headers["If-Range"] = left.mark.read_text("utf-8")
     try:
-        with open_url(url, timeout, headers) as response:
+        with _open_url(url, timeout, headers) as response:
             _receive(response, left)
     except ConnectionError as error:
         cause = error.__cause__
-        if not headers or not isinstance(cause, HTTPError) or cause.code != 416:
+        if not headers or not isinstance(cause, urllib.error.HTTPError) or cause.code != 416:
             raise
         # There is nothing after what is there: it is the whole, or not of this file
         if cause.headers.get("Content-Range") != f"bytes */{left.size}":
@@ -134,7 +142,7 @@ def _fetch(url: str, left: _Unfinished, timeout: float, *, checked: bool) -> Non
             _fetch(url, left, timeout, checked=checked)
 
 
-def _receive(response: "HTTPResponse", left: _Unfinished) -> None:
+def _receive(response: HTTPResponse, left: _Unfinished) -> None:
     start = _start(response, left.size)
     length = response.headers.get("Content-Length")
     total = None if length is None else start + int(length)
@@ -156,7 +164,7 @@ def _receive(response: "HTTPResponse", left: _Unfinished) -> None:
         raise ConnectionError(f"cut after {left.size} of {total} bytes; get it again to go on")
 
 
-def _start(response: "HTTPResponse", size: int) -> int:
+def _start(response: HTTPResponse, size: int) -> int:
     """Return where the answer starts: 0 if the server sends the whole file."""
     if response.status != 206:
         return 0
@@ -183,3 +191,78 @@ def _checked_md5(md5: str) -> str:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _file_url(name: str) -> str:
+    """Return the address of a data set."""
+    return f"{_RECORD}/files/{DATA_SETS[name]}"
+
+
+def _published_md5(name: str, timeout: float) -> str:
+    """Ask Zenodo for the MD5 of a data set."""
+    answer = _read_url(_API, timeout)
+    try:
+        entries: list[dict[str, Any]] = json.loads(answer)["files"]
+        checksums = {entry["key"]: str(entry["checksum"]) for entry in entries}
+        kind, _, digest = checksums[DATA_SETS[name]].partition(":")
+    except (ValueError, LookupError, TypeError) as error:
+        raise InvalidInputError(
+            f"{_API}: has no checksum of {DATA_SETS[name]}; give md5, or the address of the file "
+            f"to get it without a check"
+        ) from error
+    if kind != "md5":
+        raise InvalidInputError(f"{_API}: gives a checksum of kind {kind!r}; it takes md5")
+    return digest
+
+
+def _check_address(url: str) -> str:
+    """Return `url` if it is an address of http or https, or raise."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInputError(f"url is {url!r}; it takes an address of http or https")
+    return url
+
+
+@contextmanager
+def _open_url(
+    url: str, timeout: float, headers: Mapping[str, str] | None = None
+) -> Iterator[HTTPResponse]:
+    """Open an address; network failures of all kinds become a ConnectionError that names it."""
+    request = urllib.request.Request(  # noqa: S310  # the address is checked, the opener limited
+        _check_address(url), headers={"User-Agent": "membrane-xai", **(headers or {})}
+    )
+    try:
+        with _opener().open(request, timeout=timeout) as response:
+            yield response
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ConnectionError(f"{url}: the server says {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise ConnectionError(f"{url}: {error.reason}") from error
+    except (HTTPException, TimeoutError, ConnectionError) as error:
+        raise ConnectionError(f"{url}: {str(error) or type(error).__name__}") from error
+
+
+def _read_url(url: str, timeout: float) -> bytes:
+    """Return a short answer whole."""
+    with _open_url(url, timeout) as response:
+        return response.read(_LARGEST_ANSWER)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Open HTTP and nothing else: a redirect to file: or ftp: is an error."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener

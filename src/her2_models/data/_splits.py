@@ -1,12 +1,14 @@
 """Which images a network learns from, is chosen by, and is tested on."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from her2_models.data._blocks import split_blocks
-from her2_models.data._folds import split_folds
-from her2_models.data._given import split_official, split_origin
-from her2_models.data._manifest import Manifest
-from her2_models.data._validation import carve_validation
+import numpy as np
+
+from her2_models.data._folds import one_fold, split_folds
+from her2_models.data._manifest import Manifest, Record
+from her2_models.data._names import read_file_name
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["SCHEMES", "split_manifest", "write_splits"]
@@ -83,10 +85,10 @@ def split_manifest(
     """
     _check(manifest, scheme, validation_share, seed)
     if scheme == "official":
-        splits = split_official(manifest.records)
+        splits = _official(manifest.records)
         made = manifest.scheme or scheme
     elif scheme == "origin":
-        splits = split_origin(manifest.records)
+        splits = _by_origin(manifest.records)
         made = scheme
     elif scheme == "kfold":
         _check_fold(n_folds, fold)
@@ -94,10 +96,10 @@ def split_manifest(
         made = f"kfold {fold} of {n_folds}, seed {seed}"
     else:
         _check_share("test_share", test_share, zero=False)
-        splits = split_blocks(manifest.records, test_share, seed)
+        splits = _by_blocks(manifest.records, test_share, seed)
         made = f"blocks {test_share:g}, seed {seed}"
     if validation_share:
-        splits = carve_validation(manifest.records, splits, validation_share, seed, allow_ungrouped)
+        splits = _with_validation(manifest.records, splits, validation_share, seed, allow_ungrouped)
         made += f"; validation {validation_share:g} of train, seed {seed}"
     return manifest.with_splits(splits, made)
 
@@ -130,7 +132,7 @@ def write_splits(manifest: Manifest, folder: str | Path) -> Path:
     >>> path.name, discover(path).counts()
     ('splits.csv', {'test': (0, 0, 1, 0)})
     """
-    split_official(manifest.records)
+    _official(manifest.records)
     return manifest.to_csv(Path(folder) / "splits.csv")
 
 
@@ -159,3 +161,130 @@ def _check_fold(n_folds: int, fold: int) -> None:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _official(records: Sequence[Record]) -> list[str]:
+    """Return the splits that the records have, or raise if one has none."""
+    return _complete(records, [record.split for record in records], "a split: scheme 'official'")
+
+
+def _by_origin(records: Sequence[Record]) -> list[str]:
+    """Return the splits that tokens such as ``_test_`` in the names of files say."""
+    tokens = [read_file_name(record.path.stem).origin for record in records]
+    splits = _complete(records, tokens, "the token _train_, _val_ or _test_: scheme 'origin'")
+    sides: dict[tuple[str, str], str] = {}
+    for record, split in zip(records, splits, strict=True):
+        group = record.whole_group
+        if group and sides.setdefault(group, split) != split:
+            raise InvalidInputError(
+                f"manifest has group {record.group!r} in {sides[group]} and in {split} by the "
+                f"names of its files; it takes scheme 'kfold', which keeps groups whole"
+            )
+    return splits
+
+
+def _complete(records: Sequence[Record], splits: Sequence[str | None], what: str) -> list[str]:
+    found = [split for split in splits if split is not None]
+    if len(found) < len(records):
+        first = records[splits.index(None)].path
+        raise InvalidInputError(
+            f"manifest has {len(records) - len(found)} of {len(records)} records without {what} "
+            f"needs it on each; the first is {first}"
+        )
+    return found
+
+
+def _by_blocks(records: Sequence[Record], share: float, seed: int) -> list[str]:
+    """Return "test" for one run of each source and score, "train" for the rest."""
+    if any(record.group is not None for record in records):
+        raise InvalidInputError(
+            "manifest has records with a group; a run of counters would cut through groups: "
+            "it takes scheme 'kfold'"
+        )
+    held_out = _runs(records, range(len(records)), share, seed)
+    return ["test" if i in held_out else "train" for i in range(len(records))]
+
+
+def _runs(
+    records: Sequence[Record], among: Iterable[int], share: float, seed: int
+) -> frozenset[int]:
+    """Return the positions, of those in `among`, of one run of each source and score.
+
+    A run is at least one source image, and never all; copies of one stay together.
+    """
+    images: dict[_Origin, list[int]] = {}
+    for i in among:
+        images.setdefault(_origin(records[i]), []).append(i)
+    series: dict[tuple[str, int], list[_Origin]] = {}
+    for origin in sorted(images):
+        series.setdefault((origin.source, origin.score), []).append(origin)
+    random = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for _, origins in sorted(series.items()):
+        length = min(max(1, round(share * len(origins))), len(origins) - 1)
+        start = int(random.integers(0, len(origins) - length + 1))
+        for origin in origins[start : start + length]:
+            chosen += images[origin]
+    return frozenset(chosen)
+
+
+class _Origin(NamedTuple):
+    """The image that a file was made from, as far as names tell; sorts by counter."""
+
+    source: str
+    score: int
+    prefix: str
+    counter: int
+    path: str
+    """Empty where the name alone tells, whatever folder a copy lies in."""
+
+
+def _origin(record: Record) -> _Origin:
+    name = read_file_name(record.path.stem)
+    if name.counter is None:
+        raise InvalidInputError(
+            f"manifest has {record.path}, a name without a counter; blocks go by counters"
+        )
+    known = name.score is not None
+    return _Origin(
+        record.source,
+        record.score if name.score is None else name.score,
+        name.prefix,
+        name.counter,
+        "" if known else record.path.as_posix(),
+    )
+
+
+def _with_validation(
+    records: Sequence[Record],
+    splits: Sequence[str],
+    share: float,
+    seed: int,
+    allow_ungrouped: bool,
+) -> list[str]:
+    """Return `splits` with a share of "train" turned into "val"."""
+    if "val" in splits:
+        raise InvalidInputError(
+            f"validation_share is {share!r}, and there is a validation split already; it takes 0"
+        )
+    train = [i for i, split in enumerate(splits) if split == "train"]
+    if not train:
+        raise InvalidInputError(f"validation_share is {share!r}, and there is no training split")
+    chosen = _choose(records, train, share, seed, allow_ungrouped)
+    return ["val" if i in chosen else split for i, split in enumerate(splits)]
+
+
+def _choose(
+    records: Sequence[Record], train: list[int], share: float, seed: int, allow_ungrouped: bool
+) -> frozenset[int]:
+    """Choose whole groups, else runs of counters, else, if that is allowed, single records."""
+    grouped = any(records[i].group is not None for i in train)
+    counted = all(read_file_name(records[i].path.stem).counter is not None for i in train)
+    if not grouped and (counted or not allow_ungrouped):
+        return _runs(records, train, share, seed)
+    inside = [records[i] for i in train]
+    try:
+        fold = one_fold(inside, round(1 / share), 0, seed, allow_ungrouped=allow_ungrouped)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"validation_share is {share!r}: {error}") from None
+    return frozenset(train[i] for i in fold)

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from her2_models import _zenodo
+from her2_models import _download
 from her2_models.data import get
 from membrane_xai.errors import InvalidInputError
 
@@ -236,8 +236,8 @@ def test_a_checksum_that_is_none(tmp_path):
 @pytest.fixture
 def zenodo(server, monkeypatch):
     base = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(_zenodo, "RECORD", f"{base}/records/1")
-    monkeypatch.setattr(_zenodo, "API", f"{base}/api")
+    monkeypatch.setattr(_download, "_RECORD", f"{base}/records/1")
+    monkeypatch.setattr(_download, "_API", f"{base}/api")
 
     def answer(checksum, key="her2-ihc-40x-patch.zip"):
         body = {
@@ -249,7 +249,7 @@ def zenodo(server, monkeypatch):
 
 
 def test_named_data_sets_have_the_checksum_that_zenodo_publishes(server, zenodo, tmp_path):
-    assert _zenodo.DATA_SETS.keys() == {"her2-ihc-40x-patch", "her2-ihc-40x-wsi"}
+    assert _download.DATA_SETS.keys() == {"her2-ihc-40x-patch", "her2-ihc-40x-wsi"}
     zenodo(f"md5:{MD5}")
     path = get("her2-ihc-40x-patch", tmp_path)
     assert path.name == "her2-ihc-40x-patch.zip"
@@ -278,7 +278,7 @@ def test_no_checksum_at_zenodo_is_an_error(server, zenodo, tmp_path):
 
 
 def test_the_addresses_at_zenodo():
-    assert _zenodo.file_url("her2-ihc-40x-patch") == (
+    assert _download._file_url("her2-ihc-40x-patch") == (
         "https://zenodo.org/records/15179608/files/her2-ihc-40x-patch.zip"
     )
-    assert _zenodo.API == "https://zenodo.org/api/records/15179608"
+    assert _download._API == "https://zenodo.org/api/records/15179608"
