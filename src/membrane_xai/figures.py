@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from membrane_xai._disk.atomic import atomic_path
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,9 +73,7 @@ def audit_figure(
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(
-            'figures need matplotlib: pip install "membrane-xai[report]"'
-        ) from error
+        raise missing(error, "a figure", extra="report") from error
     rgb, mask = np.asarray(rgb), np.asarray(mask, bool)
     columns = 3
     rows = 1 + -(-len(cams) // columns)

@@ -54,5 +54,6 @@ else:
     [*zip(PACKAGES, PACKAGES, strict=True), ("torchmetrics", "torch"), ("torchcam", "torch")],
 )
 def test_without_the_library_the_message_names_the_command(library, absent):
-    message = f"membrane_xai.integrations.{library} needs {absent}: pip install {PACKAGES[library]}"
+    needed = PACKAGES.get(absent, absent)
+    message = f"membrane_xai.integrations.{library} needs {needed}: pip install {PACKAGES[library]}"
     modules_after(BLOCK.format(name=absent, library=library, message=message))

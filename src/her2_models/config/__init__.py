@@ -18,14 +18,12 @@ from her2_models.config._build import (
     rule,
     schema_of,
 )
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import yaml
 except ImportError as error:
-    raise MissingDependencyError(
-        'her2_models needs pyyaml: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "her2_models", extra="her2") from error
 
 __all__ = [
     "AugmentConfig",

@@ -7,7 +7,7 @@ import numpy as np
 
 from her2_models.data._manifest import Record
 from her2_models.data._names import SCORES
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 __all__ = ["one_fold", "split_folds"]
 
@@ -29,9 +29,7 @@ def one_fold(
             StratifiedGroupKFold,
         )
     except ImportError as error:
-        raise MissingDependencyError(
-            'splits by group need scikit-learn: pip install "membrane-xai[her2]"'
-        ) from error
+        raise missing(error, "a split by group", extra="her2") from error
     keys = _group_keys(records, allow_ungrouped)
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     _check_enough(records, len(numbers), n_folds)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.models import Backbone
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import pytorch_grad_cam
@@ -16,9 +16,7 @@ try:
 
     from membrane_xai.integrations.pytorch_grad_cam import native_grid
 except ImportError as error:
-    raise MissingDependencyError(
-        f'explanations need {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "an explanation", extra="her2") from error
 
 from her2_models.score_cam import ScoreCAM
 

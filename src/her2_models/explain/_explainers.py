@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from her2_models.explain._cams import cam_method, native_cam, on_device
 from her2_models.metrics import SCORES
 from her2_models.models import Backbone, InputSpec
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import torch
 except ImportError as error:
-    raise MissingDependencyError(
-        f'explanations need {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "an explanation", extra="her2") from error
 
 from her2_models.score_cam import ScoreCAM
 

@@ -13,7 +13,7 @@ from her2_models.metrics._calibration import reliability
 from her2_models.metrics._predictions import SCORES, Predictions
 from her2_models.metrics._resampling import Weighing
 from her2_models.metrics._results import ClassificationMetrics
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 from membrane_xai.figures import write_png
 
 if TYPE_CHECKING:
@@ -218,9 +218,7 @@ def _figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(
-            'figures need matplotlib: pip install "membrane-xai[report]"'
-        ) from error
+        raise missing(error, "a figure", extra="report") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -233,8 +231,6 @@ def _roc_curve(p: Predictions, of: int) -> tuple[Any, Any]:
     try:
         from sklearn.metrics import roc_curve  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingDependencyError(
-            'ROC curves need scikit-learn: pip install "membrane-xai[her2]"'
-        ) from error
+        raise missing(error, "a ROC curve", extra="her2") from error
     x, y, _ = roc_curve(p.labels == of, p.probabilities[:, of])
     return x, y

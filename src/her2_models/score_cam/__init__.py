@@ -7,15 +7,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     from pytorch_grad_cam.base_cam import BaseCAM
     from torch import Tensor, nn
 except ImportError as error:
-    raise MissingDependencyError(
-        f'Score-CAM needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "Score-CAM", extra="her2") from error
 
 from her2_models.score_cam._approximation import Approximation, compared
 from her2_models.score_cam._forward import Read, evaluating, scoring_network

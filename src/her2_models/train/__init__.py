@@ -28,7 +28,7 @@ from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, 
 from her2_models.train._losses import class_weights, make_loss, ordinal_loss
 from her2_models.train._module import HER2Module, History, HybridUnfreezing, TrainingError
 from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
-from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, missing
 from membrane_xai.tables import write_csv
 
 try:
@@ -39,9 +39,7 @@ try:
     from lightning.pytorch.loggers import TensorBoardLogger
     from torch.utils.data import DataLoader
 except ImportError as error:
-    raise MissingDependencyError(
-        f'training needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "training", extra="her2") from error
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 

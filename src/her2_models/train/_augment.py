@@ -5,16 +5,14 @@ from typing import Any
 import numpy as np
 
 from her2_models.config import AugmentConfig
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 from membrane_xai.perturb import stain_jitter
 
 try:
     import torch
     from torchvision.transforms import v2
 except ImportError as error:
-    raise MissingDependencyError(
-        f'training needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "training", extra="her2") from error
 
 __all__ = ["Augmentation"]
 

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from her2_models.metrics import SCORES
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import torch
     from torch.nn.functional import cross_entropy
 except ImportError as error:
-    raise MissingDependencyError(
-        f'training needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "training", extra="her2") from error
 
 __all__ = ["class_weights", "make_loss", "ordinal_loss"]
 

@@ -14,7 +14,7 @@ from her2_models.metrics import SCORES
 from her2_models.models import UnfreezePlan
 from her2_models.train._losses import Loss
 from her2_models.train._patches import Batch
-from membrane_xai.errors import MembraneXAIError, MissingDependencyError
+from membrane_xai.errors import MembraneXAIError, missing
 from membrane_xai.tables import write_csv
 
 try:
@@ -23,9 +23,7 @@ try:
     from torchmetrics import MeanMetric, MetricCollection
     from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
 except ImportError as error:
-    raise MissingDependencyError(
-        f'training needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "training", extra="her2") from error
 
 __all__ = ["HER2Module", "History", "HybridUnfreezing", "TrainingError"]
 

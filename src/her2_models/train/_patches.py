@@ -10,16 +10,14 @@ from her2_models.config import AugmentConfig
 from her2_models.data import Record
 from her2_models.models import InputSpec, random_window, windows
 from her2_models.train._augment import Augmentation
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 from membrane_xai.io import read_image
 
 try:
     import torch
     from torch.utils.data import Dataset, Sampler
 except ImportError as error:
-    raise MissingDependencyError(
-        f'training needs {error.name}: pip install "membrane-xai[her2]"'
-    ) from error
+    raise missing(error, "training", extra="her2") from error
 
 __all__ = ["Batch", "EpochSampler", "TrainingPatches", "ViewedPatches", "collate"]
 

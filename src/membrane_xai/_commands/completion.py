@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 
 __all__ = ["SHELLS", "PrintCompletion"]
 
@@ -28,9 +28,7 @@ class PrintCompletion(argparse.Action):
         try:
             import shtab
         except ImportError as error:
-            raise MissingDependencyError(
-                f'--print-completion needs {error.name}: pip install "membrane-xai[completion]"'
-            ) from error
+            raise missing(error, "--print-completion", extra="completion") from error
         for action in _actions(parser):
             if action.metavar in _FOLDERS:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

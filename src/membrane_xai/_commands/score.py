@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai._commands.options import count_from
-from membrane_xai.errors import MembraneXAIError, MissingDependencyError
+from membrane_xai.errors import MembraneXAIError, missing
 from membrane_xai.tables import interval_text, json_text
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def _client(address: str | None) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise MissingDependencyError(
-            f'--scheduler needs {error.name}: pip install "membrane-xai[dask]"'
-        ) from error
+        raise missing(error, "--scheduler", extra="dask") from error
     try:
         client = Client(address, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:

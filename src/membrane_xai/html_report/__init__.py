@@ -16,7 +16,7 @@ from membrane_xai._backend.checks import is_count
 from membrane_xai._backend.status import STATUSES
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.progress import progress as progress_bar
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.html_report._chart import Chart, number
 from membrane_xai.html_report._encoding import LEVELS
 from membrane_xai.html_report._figures import context_chart, distribution_charts, ec_chart
@@ -245,9 +245,7 @@ def _environment() -> Any:
     try:
         import jinja2
     except ImportError as error:
-        raise MissingDependencyError(
-            'the report needs jinja2: pip install "membrane-xai[report]"'
-        ) from error
+        raise missing(error, "the report", extra="report") from error
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("membrane_xai.html_report", "page"),
         autoescape=True,

@@ -5,14 +5,12 @@ from typing import Any
 
 from membrane_xai._backend.arrays import Array, as_array, check_maps, namespace
 from membrane_xai._backend.checks import check_choice
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     from captum.attr import Attribution
 except ImportError as error:
-    raise MissingDependencyError(
-        f"membrane_xai.integrations.captum needs {error.name}: pip install captum"
-    ) from error
+    raise missing(error, "membrane_xai.integrations.captum", package="captum") from error
 
 __all__ = ["attribute_maps", "to_maps"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_choice
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.metrics import alignment, pool_mask
 
 try:
@@ -16,8 +16,8 @@ try:
     from pytorch_grad_cam import FullGrad
     from pytorch_grad_cam.base_cam import BaseCAM
 except ImportError as error:
-    raise MissingDependencyError(
-        f"membrane_xai.integrations.pytorch_grad_cam needs {error.name}: pip install grad-cam"
+    raise missing(
+        error, "membrane_xai.integrations.pytorch_grad_cam", package="grad-cam"
     ) from error
 
 __all__ = ["MembraneActivationPrecision", "native_grid"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._backend.checks import is_count
-from membrane_xai.errors import InvalidInputError, MissingDependencyError, UndefinedScoreError
+from membrane_xai.errors import InvalidInputError, UndefinedScoreError, missing
 from membrane_xai.metrics import AlignmentResult, alignment
 from membrane_xai.metrics._mass import check_negative
 
@@ -16,9 +16,7 @@ try:
     import torch
     from torchcam.methods.core import _CAM  # noqa: PLC2701  the base of all extractors
 except ImportError as error:
-    raise MissingDependencyError(
-        f"membrane_xai.integrations.torchcam needs {error.name}: pip install torchcam"
-    ) from error
+    raise missing(error, "membrane_xai.integrations.torchcam", package="torchcam") from error
 
 __all__ = ["MembraneActivationPrecision", "to_maps"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _images, _tiff
 from membrane_xai.io._zarr_codecs import check_codecs
 
@@ -42,9 +42,7 @@ def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
     try:
         import zarr
     except ImportError as error:
-        raise MissingDependencyError(
-            f'{path}: needs zarr: pip install "membrane-xai[dask]"'
-        ) from error
+        raise missing(error, f"{path}: a Zarr array", extra="dask") from error
     with _as_input_errors(path):
         check_codecs(path)
         member: Any = zarr.open(path, mode="r")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._images import is_tiff
 from membrane_xai.io._pixel_size import PixelSize
@@ -129,9 +129,7 @@ def open_slide_file(path: Path, mpp: float | None) -> SlideReader:
         return _TiffSlideReader(path, mpp)
     if tried:
         raise InvalidInputError(f"{path}: is no slide that {' or '.join(tried)} reads")
-    raise MissingDependencyError(
-        f'{path}: slides of this kind need OpenSlide: pip install "membrane-xai[slides]"'
-    )
+    raise missing("openslide", f"{path}: a slide of this kind", extra="slides")
 
 
 def needs_tiles(path: Path, max_pixels: int) -> bool:

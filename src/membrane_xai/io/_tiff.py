@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._pixel_size import PixelSize
 
@@ -167,9 +167,7 @@ def as_input_errors(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if "requires the 'imagecodecs' package" in str(error):
-            raise MissingDependencyError(
-                f'{path}: its compression needs imagecodecs: pip install "membrane-xai[slides]"'
-            ) from error
+            raise missing("imagecodecs", f"{path}: its compression", extra="slides") from error
         raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
 
 

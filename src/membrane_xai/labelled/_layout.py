@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import is_count
-from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io._zarr_codecs import check_codecs
 
 __all__ = ["Layout", "Part", "Samples", "Source", "parts_of", "read_layout", "read_part"]
@@ -124,9 +124,7 @@ def _opened(store: str) -> Any:
         import xarray
         import zarr
     except ImportError as error:
-        raise MissingDependencyError(
-            'stores of CAMs need zarr: pip install "membrane-xai[dask]"'
-        ) from error
+        raise missing(error, "a store of CAMs", extra="dask") from error
     try:
         check_codecs(store)
         described = zarr.open_group(store, mode="r").metadata.consolidated_metadata

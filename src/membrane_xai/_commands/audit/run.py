@@ -13,7 +13,7 @@ from membrane_xai._commands.audit.summary import Rows, columns_to_part_by, ec_ro
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai._disk.progress import progress
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.study import evaluate, read_study
 from membrane_xai.study._parts import keep_only
 from membrane_xai.study._views import forget_views
@@ -187,10 +187,7 @@ def _check_report() -> None:
     try:
         importlib.import_module("jinja2")
     except ImportError as error:
-        raise MissingDependencyError(
-            f'the report needs {error.name}: pip install "membrane-xai[report]", or leave it out '
-            f"with --no-report"
-        ) from error
+        raise missing(error, "the report (--no-report leaves it out)", extra="report") from error
 
 
 def _check_zarr(matches: Matches) -> None:
@@ -200,9 +197,7 @@ def _check_zarr(matches: Matches) -> None:
         try:
             importlib.import_module("zarr")
         except ImportError as error:
-            raise MissingDependencyError(
-                f'{found}: needs zarr: pip install "membrane-xai[dask]"'
-            ) from error
+            raise missing(error, f"{found}: a Zarr array", extra="dask") from error
 
 
 def _report(request: Request) -> Path:

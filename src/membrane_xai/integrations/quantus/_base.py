@@ -6,16 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     from quantus.helpers import utils
     from quantus.helpers.enums import DataType, EvaluationCategory, ModelType, ScoreDirection
     from quantus.metrics.base import Metric
 except ImportError as error:
-    raise MissingDependencyError(
-        f"membrane_xai.integrations.quantus needs {error.name}: pip install quantus"
-    ) from error
+    raise missing(error, "membrane_xai.integrations.quantus", package="quantus") from error
 
 __all__ = ["EvaluationCategory", "ImageMetric"]
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from membrane_xai.errors import MissingDependencyError
+from membrane_xai.errors import missing
 
 try:
     import torch
     from torchmetrics import Metric
 except ImportError as error:
-    raise MissingDependencyError(
-        f"membrane_xai.integrations.torchmetrics needs {error.name}: pip install torchmetrics"
+    raise missing(
+        error, "membrane_xai.integrations.torchmetrics", package="torchmetrics"
     ) from error
 
 __all__ = ["SummedMetric", "torch"]
