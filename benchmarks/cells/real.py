@@ -1,7 +1,7 @@
 """Cells of real images: all count, since nobody marked the tumour."""
 
 from benchmarks.harness.rows import Row
-from benchmarks.masks.cases import SCORES, Case
+from benchmarks.masks.cases import Case
 from benchmarks.masks.rows import of_images
 from membrane_xai import (
     extract_membrane_mask,
@@ -9,7 +9,7 @@ from membrane_xai import (
     membrane_completeness,
     segment_nuclei,
 )
-from membrane_xai.her2_rule import CRITERIA, HER2RuleScore
+from membrane_xai.her2_rule import CRITERIA, GRADES, HER2RuleScore
 
 _NO_BREAST = "tma_cores"
 """Oesophagus: the breast rule does not apply."""
@@ -20,7 +20,7 @@ def cells_of_real_images(cases: list[Case]) -> list[Row]:
     results = {case.name: _score(case) for case in cases}
     counts = {name: float(result.n_cells) for name, result in results.items()}
     steps = {
-        case.name: float(SCORES.index(str(results[case.name].score)) - SCORES.index(case.score))
+        case.name: float(GRADES.index(str(results[case.name].score)) - GRADES.index(case.score))
         for case in cases
         if not case.name.startswith(_NO_BREAST)
     }

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness.rows import Goal, Row
-from benchmarks.masks.cases import SCORES, synthetic
+from benchmarks.masks.cases import synthetic
 from benchmarks.masks.rows import of_images
 from membrane_xai import (
     CellTable,
@@ -16,6 +16,7 @@ from membrane_xai import (
     segment_nuclei,
 )
 from membrane_xai.datasets import SyntheticHER2
+from membrane_xai.her2_rule import GRADES
 
 SEEDS = range(200, 216)
 """Not among those that the functions were developed with."""
@@ -46,7 +47,7 @@ Fields = dict[str, dict[str, Measured]]
 
 def cells_of_synthetic_fields() -> list[Row]:
     """Measure with true and our nuclei and masks: which of the two an error comes from."""
-    fields = {score: _measure_all(score) for score in SCORES}
+    fields = {score: _measure_all(score) for score in GRADES}
     return [
         *(row for way in _WAYS for row in _completeness(fields, way)),
         *(row for way in _WAYS for row in _scores(fields, way)),
@@ -108,7 +109,7 @@ def _errors(cells: CellTable, names: dict[int, int], field: SyntheticHER2) -> ND
 
 
 def _step(score: str, true: str) -> float:
-    return float(SCORES.index(score) - SCORES.index(true))
+    return float(GRADES.index(score) - GRADES.index(true))
 
 
 def _completeness(fields: Fields, way: tuple[str, str]) -> list[Row]:

@@ -11,11 +11,11 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from membrane_xai.datasets import SyntheticHER2, ihc_sample, synthetic_her2
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import read_image
 
 Mask = NDArray[np.bool_]
 
-SCORES = ("0", "1+", "2+", "3+")
 FIELD = 256
 """Micrometres that a side of a synthetic field shows."""
 FINE = 0.25
@@ -46,7 +46,7 @@ def real_cases() -> list[Case]:
 def open_cases() -> list[Case]:
     """Return images that everybody has: scikit-image's, and a synthetic field a score."""
     sample = ihc_sample()
-    fields = [synthetic(score, FINE, seed=0) for score in SCORES]
+    fields = [synthetic(score, FINE, seed=0) for score in GRADES]
     return [
         Case("ihc_sample", sample.rgb, sample.mpp, ""),
         *(Case(f"synthetic_{field.score}", field.rgb, FINE, field.score) for field in fields),

@@ -3,9 +3,10 @@
 from benchmarks.harness.rows import Goal, Row
 from benchmarks.masks.baselines import OTSU, OURS, PLAIN, compared
 from benchmarks.masks.boundary import boundary_f1
-from benchmarks.masks.cases import SCORES, synthetic
+from benchmarks.masks.cases import synthetic
 from benchmarks.masks.rows import of_images
 from membrane_xai import extract_membrane_mask
+from membrane_xai.her2_rule import GRADES
 
 SEEDS = range(5)
 _PIXEL_SIZES = (0.25, 0.5)
@@ -18,7 +19,7 @@ Measured = dict[str, dict[str, float]]
 
 def on_synthetic_fields() -> list[Row]:
     """Measure shares where there is hardly any membrane, boundaries where there is."""
-    return [row for mpp in _PIXEL_SIZES for score in SCORES for row in _of_score(score, mpp)]
+    return [row for mpp in _PIXEL_SIZES for score in GRADES for row in _of_score(score, mpp)]
 
 
 def _of_score(score: str, mpp: float) -> list[Row]:

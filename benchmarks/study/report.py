@@ -19,6 +19,7 @@ from benchmarks.harness.rows import Goal, Row
 from benchmarks.harness.tables import table
 from membrane_xai import evaluate
 from membrane_xai.datasets import synthetic_her2
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.html_report import write_html_report
 from membrane_xai.tables import provenance, write_json
 
@@ -27,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from headless import MISSING, chromium
 
 _RESULTS = Path(__file__).parents[1] / "results" / "report.json"
-_SCORES = ("0", "1+", "2+", "3+")
 _COUNT, _FIELDS, _FIELD_SIDE, _NOISE = 1000, 8, 512, 3.0
 _ROUNDS = 5
 _SEED = 0
@@ -67,7 +67,7 @@ CASES = {
 def study(folder: Path, side: int, methods: dict) -> None:
     """Keep a study of crops."""
     rng = np.random.default_rng(_SEED)
-    fields = [synthetic_her2(_SCORES[i % 4], _FIELD_SIDE, 0.5, seed=i // 4) for i in range(_FIELDS)]
+    fields = [synthetic_her2(GRADES[i % 4], _FIELD_SIDE, 0.5, seed=i // 4) for i in range(_FIELDS)]
     images, masks = [], []
     for i in range(_COUNT):
         field = fields[i % _FIELDS]
@@ -77,7 +77,7 @@ def study(folder: Path, side: int, methods: dict) -> None:
         masks.append(field.membrane[y : y + side, x : x + side])
     evaluate(
         methods, images, masks, groups=[i % 50 for i in range(_COUNT)],
-        labels={"score": [_SCORES[i % 4] for i in range(_COUNT)]}, out=folder, views=True,
+        labels={"score": [GRADES[i % 4] for i in range(_COUNT)]}, out=folder, views=True,
     )  # fmt: skip
 
 

@@ -15,11 +15,11 @@ from skimage.filters import threshold_otsu
 
 from membrane_xai import extract_membrane_mask
 from membrane_xai.datasets import SyntheticHER2, synthetic_her2
+from membrane_xai.her2_rule import GRADES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCORES = ("0", "1+", "2+", "3+")
 SEED = 1
 SIDE, MPP = 512, 0.5
 SHOWN = slice(96, 352)
@@ -45,14 +45,14 @@ def draw() -> "Figure":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.2, 7.5), layout="constrained")
-    axes = figure.subplots(3, len(SCORES))
-    for score, column in zip(SCORES, axes.T, strict=True):
+    axes = figure.subplots(3, len(GRADES))
+    for score, column in zip(GRADES, axes.T, strict=True):
         field = synthetic_her2(score, size=SIDE, mpp=MPP, seed=SEED)
         found = masks(field)
         for row, (ax, (name, mask)) in enumerate(zip(column, found.items(), strict=True)):
             show(ax, field.rgb, mask, outlined=row == 0)
             ax.set_xlabel(f"{mask.mean():.1%} of the field", fontsize=9)
-            if score == SCORES[0]:
+            if score == GRADES[0]:
                 ax.set_ylabel(name, fontsize=10)
         column[0].set_title(f"HER2 {score}: {field.membrane.mean():.1%} is membrane", fontsize=10)
     scale_bar(axes[0, 0])

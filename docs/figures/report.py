@@ -18,6 +18,7 @@ from PIL import Image
 
 from membrane_xai import evaluate
 from membrane_xai.datasets import synthetic_her2
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.html_report import write_html_report
 from membrane_xai.perturb import noise, rotation, stain_jitter
 
@@ -25,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
 
 from headless import chromium
 
-SCORES = ("0", "1+", "2+", "3+")
 COUNT, SIDE, GRID = 48, 224, 7
 SHOWN, THRESHOLD = 7, 30
 """The image that is open, a 3+, and the threshold in hundredths."""
@@ -60,14 +60,14 @@ def centre(rgb: Images) -> NDArray[np.float32]:
 
 def study(folder: Path) -> None:
     """Keep a study of synthetic patches: 12 patients with 4 scores each."""
-    fields = [synthetic_her2(SCORES[i % 4], SIDE, 0.5, seed=i // 4) for i in range(COUNT)]
+    fields = [synthetic_her2(GRADES[i % 4], SIDE, 0.5, seed=i // 4) for i in range(COUNT)]
     evaluate(
         {"brown": brown, "blue": blue, "centre": centre},
         [field.rgb for field in fields],
         [field.membrane for field in fields],
         ids=[f"synthetic-{i:02}" for i in range(COUNT)],
         groups=[f"patient {i // 4 + 1}" for i in range(COUNT)],
-        labels={"score": [SCORES[i % 4] for i in range(COUNT)], "magnification": ["20x"] * COUNT},
+        labels={"score": [GRADES[i % 4] for i in range(COUNT)], "magnification": ["20x"] * COUNT},
         perturbations=[rotation(30), noise(10, seed=1), stain_jitter(seed=1)],
         out=folder,
         views=True,

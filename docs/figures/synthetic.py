@@ -18,6 +18,7 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from membrane_xai import datasets, figures, stain
+from membrane_xai.her2_rule import GRADES
 
 FIELD = 150  # micrometres shown of each image
 SYNTHETIC_MPP = (0.25, 0.75)
@@ -57,7 +58,7 @@ def main(target: str, seed: str = "0") -> None:
 def synthetic_panels(seed: int) -> Iterator[Panel]:
     """Draw one field per score and pixel size."""
     for mpp in SYNTHETIC_MPP:
-        for score in ("0", "1+", "2+", "3+"):
+        for score in GRADES:
             side = max(128, round(2 * FIELD / mpp))
             field = datasets.synthetic_her2(score, size=side, mpp=mpp, seed=seed)
             yield Panel(f"synthetic {score}, {mpp} µm/px", field.rgb, mpp, field.membrane)

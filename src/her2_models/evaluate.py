@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2_models.data import SCORES, Record
+from her2_models.data import Record
 from her2_models.metrics import (
     ClassificationMetrics,
     classification_metrics,
@@ -21,6 +21,7 @@ from her2_models.metrics import (
 from her2_models.models import Backbone, InputSpec, her2_backbone
 from her2_models.train import Run, ViewedPatches, collate
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import write_csv, write_markdown
 
 try:
@@ -90,13 +91,13 @@ class Predictions:
         -------
         list of dict
         """
-        names = [f"p_{score}" for score in SCORES]
+        names = [f"p_{grade}" for grade in GRADES]
         return [
             {
                 "path": str(record.path),
                 "group": record.group or "",
                 "label": record.label,
-                "predicted": SCORES[int(np.argmax(p))],
+                "predicted": GRADES[int(np.argmax(p))],
                 **dict(zip(names, map(float, p), strict=True)),
             }
             for record, p in zip(self.records, self.probabilities(), strict=True)
@@ -164,7 +165,7 @@ def predict_records(
     spec = InputSpec(input_size, backbone.mean, backbone.std)
     patches = ViewedPatches(records, spec, () if magnification is None else (magnification,))
     device = next(backbone.network.parameters()).device
-    total = torch.zeros(len(records), len(SCORES), dtype=torch.float64)
+    total = torch.zeros(len(records), len(GRADES), dtype=torch.float64)
     count = torch.zeros(len(records), 1, dtype=torch.float64)
     with torch.inference_mode():
         for batch in DataLoader(patches, batch_size=batch_size, collate_fn=collate):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_fraction, is_count
+from membrane_xai._backend.vocabulary import SUMMARY_SCORES
 from membrane_xai.annotations import Annotation, write_geojson
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide
@@ -20,7 +21,7 @@ from membrane_xai.study import StudyResult, evaluate
 
 __all__ = ["SlideMap", "slide_map"]
 
-_MEASURED = ("map", "chance", "ceiling", "relative", "coverage", "mask_share")
+_MEASURED = (*SUMMARY_SCORES, "mask_share")
 
 
 class _Tile(NamedTuple):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.io import magnification_of
 from membrane_xai.tables import interval_text, json_text
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _magnifications(given: Sequence[float] | None, mpp: float) -> tuple[float, .
     """Return what was asked for, or the three highest usual objectives that the images allow."""
     if given is not None:
         return tuple(given)
-    allowed = [one for one in _OBJECTIVES if one <= _FINER * 10 / mpp][:3]
+    allowed = [one for one in _OBJECTIVES if one <= magnification_of(mpp) * _FINER][:3]
     return tuple(sorted(allowed)) if len(allowed) > 1 else ()
 
 

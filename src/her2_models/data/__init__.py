@@ -11,7 +11,6 @@ from her2_models.data._discover import discover
 from her2_models.data._download import DATA_SETS, get
 from her2_models.data._manifest import SPLITS, Manifest, Record
 from her2_models.data._manifest_csv import manifest_from_csv
-from her2_models.data._names import SCORES
 from her2_models.data._report import DataReport
 from her2_models.data._splits import SCHEMES, split_manifest, write_splits
 from her2_models.data._synthetic import draw_slides
@@ -19,7 +18,6 @@ from her2_models.data._synthetic import draw_slides
 __all__ = [
     "DATA_SETS",
     "SCHEMES",
-    "SCORES",
     "SPLITS",
     "DataReport",
     "Manifest",

@@ -9,10 +9,11 @@ import PIL.Image
 
 from her2_models._progress import progress_bar
 from her2_models.data._manifest import Manifest, Record
-from her2_models.data._names import SCORES, read_file_name
+from her2_models.data._names import read_file_name
 from her2_models.data._published import PUBLISHED
 from her2_models.data._report import DataReport
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import MAX_PIXELS, read_image
 
 __all__ = ["check"]
@@ -89,7 +90,7 @@ def _row(counts: Sequence[int]) -> str:
 
 
 def _contradicts(record: Record) -> bool:
-    named = read_file_name(record.path.stem).score
+    named = read_file_name(record.path.stem).grade
     return named is not None and named != record.score
 
 
@@ -153,7 +154,7 @@ def _empty_classes(manifest: Manifest) -> list[str]:
     return [
         f"no image of score {', '.join(missing)} in {split}"
         for split, counts in manifest.counts().items()
-        if (missing := [name for name, n in zip(SCORES, counts, strict=True) if not n])
+        if (missing := [name for name, n in zip(GRADES, counts, strict=True) if not n])
     ]
 
 

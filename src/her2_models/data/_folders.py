@@ -4,7 +4,7 @@ import re
 from pathlib import Path, PurePath
 
 from her2_models.data._manifest import Record
-from her2_models.data._names import read_file_name, read_score
+from her2_models.data._names import read_file_name, read_grade
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["is_he_of_bci", "record_of"]
@@ -36,16 +36,16 @@ def record_of(path: Path, place: PurePath, root: Path) -> Record | None:
     below = place.parts[:-1]
     at = _class_level(below, place)
     # Of the root's own name only what is no mere digit counts: /data/2 may be the second disk
-    folder_score = read_score(root.name, bare=False) if at is None else read_score(below[at])
-    score = name.score if folder_score is None else folder_score
-    if score is None:
+    folder_grade = read_grade(root.name, bare=False) if at is None else read_grade(below[at])
+    grade = name.grade if folder_grade is None else folder_grade
+    if grade is None:
         return None
     family = name.family or ""
     return Record(
         path,
-        score,
+        grade,
         _split((root.name, *below)),
-        _group(below, at, folder_score is not None),
+        _group(below, at, folder_grade is not None),
         _MAGNIFICATIONS.get(family),
         _MPP.get(family),
         _source(family, (*root.parts, *below)),
@@ -58,8 +58,8 @@ def _class_level(folders: tuple[str, ...], place: PurePath) -> int | None:
     Spellings such as "class_2+" go before mere digits, which may be numbers of slides.
     """
     for bare in (False, True):
-        levels = [i for i, part in enumerate(folders) if read_score(part, bare=bare) is not None]
-        if len({read_score(folders[i]) for i in levels}) > 1:
+        levels = [i for i, part in enumerate(folders) if read_grade(part, bare=bare) is not None]
+        if len({read_grade(folders[i]) for i in levels}) > 1:
             names = " and ".join(repr(folders[i]) for i in levels)
             raise InvalidInputError(
                 f"{place}: the folders {names} name different scores; "

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from her2_models.data._manifest import Record
-from her2_models.data._names import SCORES
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.her2_rule import GRADES
 
 __all__ = ["one_fold", "split_folds"]
 
@@ -33,10 +33,10 @@ def one_fold(
     keys = _group_keys(records, allow_ungrouped)
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     _check_enough(records, len(numbers), n_folds)
-    scores = np.array([record.score for record in records])
+    grades = np.array([record.score for record in records])
     groups = np.array([numbers[key] for key in keys])
     folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    held_out = list(folds.split(scores, scores, groups))[fold][1]
+    held_out = list(folds.split(grades, grades, groups))[fold][1]
     if not held_out.size:
         raise InvalidInputError(
             f"fold is {fold} of {n_folds}, and empty: a few groups hold most records; "
@@ -63,9 +63,9 @@ def _check_enough(records: Sequence[Record], n_groups: int, n_folds: int) -> Non
             f"manifest has {n_groups} groups; it takes one for each of {n_folds} folds"
         )
     counts = Counter(record.score for record in records)
-    for score, count in sorted(counts.items()):
+    for grade, count in sorted(counts.items()):
         if count < n_folds:
             raise InvalidInputError(
-                f"manifest has {count} records of score {SCORES[score]}; "
+                f"manifest has {count} records of score {GRADES[grade]}; "
                 f"it takes one for each of {n_folds} folds, or none"
             )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from her2_models.data._names import SCORES
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import write_csv
 
 __all__ = ["SPLITS", "Manifest", "Record"]
@@ -63,7 +63,7 @@ class Record:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        if type(self.score) is not int or not 0 <= self.score < len(SCORES):
+        if type(self.score) is not int or not 0 <= self.score < len(GRADES):
             self._refuse("score", "0, 1, 2 or 3")
         if self.split is not None and self.split not in SPLITS:
             self._refuse("split", "'train', 'val', 'test' or None")
@@ -82,7 +82,7 @@ class Record:
     @property
     def label(self) -> str:
         """The score as it is written: "0", "1+", "2+" or "3+"."""
-        return SCORES[self.score]
+        return GRADES[self.score]
 
     @property
     def whole_group(self) -> tuple[str, str] | None:

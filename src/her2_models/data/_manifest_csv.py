@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from her2_models.data._manifest import Manifest, Record
-from her2_models.data._names import read_score
+from her2_models.data._names import read_grade
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["manifest_from_csv"]
@@ -91,13 +91,13 @@ def _record(row: Mapping[str, str | None], where: str, base: Path) -> Record:
     if name is None:
         raise InvalidInputError(f"{where}: path is empty; it takes the path of an image")
     text = _cell(row, "score")
-    score = read_score(text or "")
-    if score is None:
+    grade = read_grade(text or "")
+    if grade is None:
         raise InvalidInputError(f"{where}: score is {text!r}; it takes 0, 1+, 2+ or 3+")
     try:
         return Record(
             base / name,
-            score,
+            grade,
             _split(_cell(row, "split")),
             _cell(row, "group"),
             _number(row, "magnification"),

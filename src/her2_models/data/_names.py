@@ -3,10 +3,7 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["SCORES", "FileName", "read_file_name", "read_score"]
-
-SCORES = ("0", "1+", "2+", "3+")
-"""What each score is called, by its number."""
+__all__ = ["FileName", "read_file_name", "read_grade"]
 
 _LABELLED = re.compile(
     r"(?:(?:her2(?:neu)?|ihc|class|score|grade|label)[\s_.-]*)+([0-3])\s*(?:\+|plus|p)?"
@@ -14,9 +11,9 @@ _LABELLED = re.compile(
 _SIGNED = re.compile(r"([0-3])[\s_-]*(?:\+|plus)")
 _BARE = re.compile(r"[0-3]")
 
-_BCI = re.compile(r"(?P<counter>\d+)_(?P<origin>train|test|val)_(?P<score>[0-3])\+?", re.I)
+_BCI = re.compile(r"(?P<counter>\d+)_(?P<origin>train|test|val)_(?P<grade>[0-3])\+?", re.I)
 _HER2_40X = re.compile(
-    r"her2[-_ ](?P<score>[0-3])\+?[-_ ]score[-_ ](?P<origin>train|test|val)[-_ ](?P<counter>\d+)"
+    r"her2[-_ ](?P<grade>[0-3])\+?[-_ ]score[-_ ](?P<origin>train|test|val)[-_ ](?P<counter>\d+)"
     r"(?:\D.*)?",  # such as " (1)" of a copy
     re.I,
 )
@@ -29,7 +26,7 @@ class FileName(NamedTuple):
 
     family: str | None
     """Whose names look so: "bci", "her2-ihc-40x", or None."""
-    score: int | None
+    grade: int | None
     origin: str | None
     """The token "train", "test" or "val"."""
     counter: int | None
@@ -37,7 +34,7 @@ class FileName(NamedTuple):
     """What is before the counter, so that counters of different series are kept apart."""
 
 
-def read_score(text: str, *, bare: bool = True) -> int | None:
+def read_grade(text: str, *, bare: bool = True) -> int | None:
     """Return the score that a folder or a table's cell names, or None; `bare` allows "2" alone."""
     plain = text.strip().lower()
     for pattern in (_LABELLED, _SIGNED, *((_BARE,) if bare else ())):
@@ -51,7 +48,7 @@ def read_file_name(stem: str) -> FileName:
     for family, pattern in (("bci", _BCI), ("her2-ihc-40x", _HER2_40X)):
         if found := pattern.fullmatch(stem):
             origin = found["origin"].lower()
-            return FileName(family, int(found["score"]), origin, int(found["counter"]), origin)
+            return FileName(family, int(found["grade"]), origin, int(found["counter"]), origin)
     tokens = {token.lower() for token in _ORIGIN.findall(stem)}
     counter = _COUNTER.search(stem)
     return FileName(

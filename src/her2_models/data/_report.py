@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from her2_models.data._names import SCORES
+from membrane_xai.her2_rule import GRADES
 
 __all__ = ["DataReport"]
 
@@ -100,7 +100,7 @@ class DataReport:
 
     def __str__(self) -> str:
         width = len("split ")
-        lines = ["split".ljust(width) + "".join(name.rjust(6) for name in SCORES)]
+        lines = ["split".ljust(width) + "".join(name.rjust(6) for name in GRADES)]
         for split, row in self.counts.items():
             lines.append(split.ljust(width) + "".join(str(count).rjust(6) for count in row))
         lines += [f"problem: {problem}" for problem in self.problems]

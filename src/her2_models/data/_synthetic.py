@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.config import SyntheticConfig
-from her2_models.data import SCORES, SPLITS, Manifest, Record, manifest_from_csv
+from her2_models.data import SPLITS, Manifest, Record, manifest_from_csv
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import provenance, write_json
 
 __all__ = ["draw_slides"]
@@ -24,7 +25,7 @@ _MANIFEST = "manifest.csv"
 
 class _Slide(NamedTuple):
     name: str
-    score: int
+    grade: int
     split: str
     seed: int
 
@@ -83,16 +84,16 @@ def _check_same(config: SyntheticConfig, path: Path) -> None:
 def _slides(config: SyntheticConfig) -> Iterator[_Slide]:
     number = 0
     for split in SPLITS:
-        for score in range(len(SCORES)):
+        for grade in range(len(GRADES)):
             for i in range(config.slides[split]):
-                name = f"{split}-{SCORES[score]}-{i:03d}"
-                yield _Slide(name, score, split, config.seed * 1_000_003 + number)
+                name = f"{split}-{GRADES[grade]}-{i:03d}"
+                yield _Slide(name, grade, split, config.seed * 1_000_003 + number)
                 number += 1
 
 
 def _draw(slide: _Slide, config: SyntheticConfig, folder: Path) -> list[Record]:
     """Draw one slide; called in other processes."""
-    place = folder / slide.split / f"class_{SCORES[slide.score]}"
+    place = folder / slide.split / f"class_{GRADES[slide.grade]}"
     paths = [place / f"{slide.name}_{i}.png" for i in range(config.patches_per_slide)]
     if not all(path.exists() for path in paths):
         place.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def _draw(slide: _Slide, config: SyntheticConfig, folder: Path) -> list[Record]:
     return [
         Record(
             path=path,
-            score=slide.score,
+            score=slide.grade,
             split=slide.split,
             group=slide.name,
             mpp=config.mpp,
@@ -116,7 +117,7 @@ def _patches(slide: _Slide, config: SyntheticConfig) -> Iterator[NDArray[np.uint
     stain: dict[str, Any] = {}
     for seed in np.random.SeedSequence(slide.seed).generate_state(config.patches_per_slide):
         field = synthetic_her2(
-            SCORES[slide.score], size=config.size, mpp=config.mpp, seed=int(seed), **stain
+            GRADES[slide.grade], size=config.size, mpp=config.mpp, seed=int(seed), **stain
         )
         stain = {"background": field.background, "stain_matrix": field.stain_matrix}
         yield field.rgb

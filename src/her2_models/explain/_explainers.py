@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.explain._cams import cam_method, native_cam, on_device
-from her2_models.metrics import SCORES
 from her2_models.models import Backbone, InputSpec
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.her2_rule import GRADES
 
 try:
     import torch
@@ -103,22 +103,22 @@ class CamExplainer:
         if self.every_class:
             return self._every_class(inputs)
         for target in targets:
-            if target not in SCORES:
+            if target not in GRADES:
                 raise InvalidInputError(
-                    f"targets has {target!r}; it takes scores among {', '.join(SCORES)}"
+                    f"targets has {target!r}; it takes scores among {', '.join(GRADES)}"
                 )
-        classes = [SCORES.index(target) for target in targets]
+        classes = [GRADES.index(target) for target in targets]
         return native_cam(self.backbone, inputs, self.method, target=classes, **self.options)
 
     def _every_class(self, inputs: torch.Tensor) -> dict[str, NDArray[Any]]:
-        classes = range(len(SCORES))
+        classes = range(len(GRADES))
         if self.method == "ScoreCAM":
             network, layers = self.backbone.network, [self.backbone.target_layer]
             cam = ScoreCAM(network, layers, **self.options)
             maps = cam.for_classes(on_device(self.backbone, inputs), classes)
-            return {SCORES[i]: maps[:, i] for i in classes}
+            return {GRADES[i]: maps[:, i] for i in classes}
         return {
-            SCORES[i]: native_cam(self.backbone, inputs, self.method, target=i, **self.options)
+            GRADES[i]: native_cam(self.backbone, inputs, self.method, target=i, **self.options)
             for i in classes
         }
 

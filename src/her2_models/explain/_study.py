@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from her2_models.data import SCORES, Record
+from her2_models.data import Record
 from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomisation import evenly, randomisation_rows
 from her2_models.explain._tables import class_rows, image_rows
 from her2_models.explain._work import Prediction, Work, masks_of, predict_images, settled_mpp
 from her2_models.models import Backbone
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
+from membrane_xai.io import magnification_of
 from membrane_xai.perturb import Perturbation
 from membrane_xai.study import evaluate
 from membrane_xai.tables import provenance, write_csv, write_json
@@ -96,7 +98,7 @@ def explained_images(records: Sequence[Record], *, most: int | None = None) -> l
     """
     if most is not None and most < 1:
         raise InvalidInputError(f"most is {most!r}; it takes a positive number of images")
-    turns = [0] * len(SCORES)
+    turns = [0] * len(GRADES)
     ranked: list[tuple[int, int]] = []
     for place, record in enumerate(records):
         ranked.append((turns[record.score], place))
@@ -247,7 +249,7 @@ def _randomisation(
 
 
 def _labels(images: Sequence[ExplainedImage], mpp: float) -> dict[str, list[Any]]:
-    objective = f"{10 / mpp:g}x"
+    objective = f"{magnification_of(mpp):g}x"
     return {"score": [one.score for one in images], "magnification": [objective] * len(images)}
 
 

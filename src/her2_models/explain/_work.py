@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models._progress import progress_bar
-from her2_models.data import SCORES
 from her2_models.explain._cams import NORMALISATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
 from her2_models.models import Backbone
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import read_image
 from membrane_xai.tables import array_hash
 
@@ -115,7 +115,7 @@ def _predict(work: Work, images: Sequence[NDArray[np.uint8]]) -> list[Prediction
         return []
     inputs = inputs_of(work.backbone, images, work.input_size)
     return [
-        Prediction(SCORES[int(p.argmax())], float(p.max())) for p in predict(work.backbone, inputs)
+        Prediction(GRADES[int(p.argmax())], float(p.max())) for p in predict(work.backbone, inputs)
     ]
 
 

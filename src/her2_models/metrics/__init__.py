@@ -16,13 +16,7 @@ from her2_models.metrics._figures import (
     roc_figure,
     write_figures,
 )
-from her2_models.metrics._predictions import (
-    SCORES,
-    Predictions,
-    check_count,
-    check_level,
-    check_names,
-)
+from her2_models.metrics._predictions import Predictions, check_count, check_level, check_names
 from her2_models.metrics._proportion import Proportion
 from her2_models.metrics._referral import ReferralSummary, refer_to_ish
 from her2_models.metrics._resampling import Weighing, bootstrap, percentiles
@@ -34,10 +28,10 @@ from her2_models.metrics._results import (
 )
 from her2_models.metrics._tables import confusion_rows, cross_table, write_tables
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 
 __all__ = [
     "PER_CLASS",
-    "SCORES",
     "SINGLE",
     "ClassificationMetrics",
     "Interval",
@@ -60,7 +54,7 @@ __all__ = [
 _FROM_PROBABILITIES = ("auc", "macro_auc", "ece", "brier", "nll")
 
 
-def metrics_from_confusion(matrix: Any, *, names: Sequence[str] = SCORES) -> ClassificationMetrics:
+def metrics_from_confusion(matrix: Any, *, names: Sequence[str] = GRADES) -> ClassificationMetrics:
     """Compute what follows from a confusion matrix, such as a published one.
 
     Parameters
@@ -116,7 +110,7 @@ def classification_metrics(
     probabilities: Any,
     *,
     groups: Any = None,
-    names: Sequence[str] = SCORES,
+    names: Sequence[str] = GRADES,
     ci: float = 0.95,
     draws: int = 1000,
     seed: int = 0,

@@ -8,16 +8,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from her2_models.metrics._predictions import (
-    SCORES,
-    Predictions,
-    check_count,
-    check_labels,
-    check_level,
-)
+from her2_models.metrics._predictions import Predictions, check_count, check_labels, check_level
 from her2_models.metrics._proportion import Proportion
 from her2_models.metrics._resampling import bin_index
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
+from membrane_xai.her2_rule import GRADES
 
 __all__ = ["fit_temperature", "reliability"]
 
@@ -132,7 +127,7 @@ def reliability(
     """
     check_count("bins", bins, 1)
     check_level(ci)
-    columns = np.shape(probabilities)[1] if np.ndim(probabilities) == 2 else len(SCORES)
+    columns = np.shape(probabilities)[1] if np.ndim(probabilities) == 2 else len(GRADES)
     p = Predictions.of(labels, probabilities, names=[str(i) for i in range(columns)])
     confidence, right = p.probabilities.max(axis=1), p.called == p.labels
     place, edges = bin_index(confidence, bins), np.linspace(0, 1, bins + 1)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from her2_models.metrics._calibration import reliability
-from her2_models.metrics._predictions import SCORES, Predictions
+from her2_models.metrics._predictions import Predictions
 from her2_models.metrics._resampling import Weighing
 from her2_models.metrics._results import ClassificationMetrics
 from membrane_xai.errors import missing
 from membrane_xai.figures import write_png
+from membrane_xai.her2_rule import GRADES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def confusion_figure(result: ClassificationMetrics, *, title: str = "Confusion m
 
 
 def roc_figure(
-    labels: Any, probabilities: Any, *, names: Sequence[str] = SCORES, title: str = "ROC curves"
+    labels: Any, probabilities: Any, *, names: Sequence[str] = GRADES, title: str = "ROC curves"
 ) -> "Figure":
     """Draw the ROC curve of each class against the rest, with the area under it.
 

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 
-__all__ = ["SCORES", "Predictions", "check_count", "check_labels", "check_level", "check_names"]
-
-SCORES = ("0", "1+", "2+", "3+")
-"""The HER2 scores in the order of the class indices 0 to 3."""
+__all__ = ["Predictions", "check_count", "check_labels", "check_level", "check_names"]
 
 _SUM_TOLERANCE = 1e-3  # what softmax in half precision leaves
 
@@ -30,7 +28,7 @@ class Predictions:
 
     @classmethod
     def of(
-        cls, labels: Any, probabilities: Any, *, groups: Any = None, names: Sequence[str] = SCORES
+        cls, labels: Any, probabilities: Any, *, groups: Any = None, names: Sequence[str] = GRADES
     ) -> "Predictions":
         """Check and convert; without groups each sample is its own."""
         names = check_names(names)

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from her2_models.metrics._predictions import SCORES, Predictions, check_level
+from her2_models.metrics._predictions import Predictions, check_level
 from her2_models.metrics._proportion import Proportion
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 
 __all__ = ["ReferralSummary", "refer_to_ish"]
 
-_EQUIVOCAL, _POSITIVE = SCORES.index("2+"), SCORES.index("3+")
+_EQUIVOCAL, _POSITIVE = GRADES.index("2+"), GRADES.index("3+")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.config import ModelConfig
-from her2_models.metrics import SCORES
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomise import MODES, Stage, randomised, stages
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.her2_rule import GRADES
 
 try:
     import timm
@@ -131,7 +131,7 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
         raise InvalidInputError(
             f"model.backbone is {config.backbone!r}; timm has none of that name ({near})"
         )
-    options: dict[str, Any] = {"num_classes": len(SCORES), "drop_rate": config.dropout}
+    options: dict[str, Any] = {"num_classes": len(GRADES), "drop_rate": config.dropout}
     if config.weights == "timm":
         return _from_hub(config.backbone, options)
     network: torch.nn.Module = timm.create_model(config.backbone, pretrained=False, **options)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.io import MPP_AT_1X
 
 try:
     import torch
@@ -15,8 +16,6 @@ except ImportError as error:
     raise missing(error, "her2_models", extra="her2") from error
 
 __all__ = ["InputSpec", "random_window", "windows"]
-
-_MICROMETRES = 10.0  # per pixel at 1x: an objective of 40x gives 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ def _window_side(*, mpp: float | None, magnification: float, size: int) -> int:
             "mpp is None; a magnification takes images whose micrometres per pixel are known "
             "(data.mpp)"
         )
-    return max(1, round(size * _MICROMETRES / magnification / mpp))
+    return max(1, round(size * MPP_AT_1X / magnification / mpp))
 
 
 def _cuts(length: int, side: int) -> Iterator[slice]:

@@ -13,15 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from her2_models.config import Config, load_config, to_yaml
-from her2_models.data import (
-    SCORES,
-    Manifest,
-    Record,
-    discover,
-    draw_slides,
-    split_manifest,
-    write_splits,
-)
+from her2_models.data import Manifest, Record, discover, draw_slides, split_manifest, write_splits
 from her2_models.models import InputSpec, create_network, input_spec, make_plan
 from her2_models.train._augment import Augmentation
 from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, save_weights
@@ -29,6 +21,7 @@ from her2_models.train._losses import class_weights, make_loss, ordinal_loss
 from her2_models.train._module import HER2Module, History, HybridUnfreezing, TrainingError
 from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, missing
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import write_csv
 
 try:
@@ -147,7 +140,7 @@ def train(config: Config, out: str | Path) -> Run:
         with _interruptible(trainer):
             trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.is_global_zero:
-        about = {"backbone": config.model.backbone, "scores": " ".join(SCORES)}
+        about = {"backbone": config.model.backbone, "scores": " ".join(GRADES)}
         save_weights(run.weights, network_weights(run.folder / _BEST), about)
     return run
 
@@ -224,8 +217,8 @@ def _check_path(config: Config) -> None:
 def _check_splits(manifest: Manifest, config: Config) -> None:
     counts = manifest.counts()
     for split in ("train", "test") if config.published_protocol else ("train", "val", "test"):
-        row = counts.get(split, (0,) * len(SCORES))
-        empty = [SCORES[i] for i, count in enumerate(row) if not count]
+        row = counts.get(split, (0,) * len(GRADES))
+        empty = [GRADES[i] for i, count in enumerate(row) if not count]
         if empty:
             raise InvalidInputError(
                 f"data: the split {split!r} has no image of {', '.join(empty)}; it takes some of "
@@ -285,7 +278,7 @@ def _module(config: Config, data: "_HER2Data", run: Run) -> HER2Module:
     loss = make_loss(
         config.train.loss,
         label_smoothing=config.train.label_smoothing,
-        weights=class_weights(data.scores) if balanced else None,
+        weights=class_weights(data.grades) if balanced else None,
     )
     return HER2Module(network, plan, config.train, loss)
 
@@ -360,7 +353,7 @@ class _HER2Data(LightningDataModule):
         self._val = splits["test" if config.published_protocol else "val"]
 
     @property
-    def scores(self) -> list[int]:
+    def grades(self) -> list[int]:
         return [record.score for record in self._train]
 
     def train_dataloader(self) -> Any:
@@ -368,7 +361,7 @@ class _HER2Data(LightningDataModule):
         assert trainer is not None  # noqa: S101  # Lightning attaches it
         patches = TrainingPatches(self._train, self.spec, self._config.augment, told.seed)
         sampler = EpochSampler(
-            self.scores,
+            self.grades,
             seed=told.seed,
             balanced=told.balance == "sampling",
             rank=trainer.global_rank,

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from her2_models.metrics import SCORES
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.her2_rule import GRADES
 
 try:
     import torch
@@ -114,8 +114,8 @@ def class_weights(scores: Sequence[int]) -> torch.Tensor:
     >>> class_weights([0, 0, 0, 1, 2, 3, 3, 3])
     tensor([0.6667, 2.0000, 2.0000, 0.6667])
     """
-    counts = torch.bincount(torch.tensor(scores), minlength=len(SCORES))
+    counts = torch.bincount(torch.tensor(scores), minlength=len(GRADES))
     if not counts.all():
-        empty = ", ".join(SCORES[i] for i in torch.where(counts == 0)[0].tolist())
+        empty = ", ".join(GRADES[i] for i in torch.where(counts == 0)[0].tolist())
         raise InvalidInputError(f"the training images have none of {empty}; there is no weight")
-    return len(scores) / (len(SCORES) * counts.float())
+    return len(scores) / (len(GRADES) * counts.float())

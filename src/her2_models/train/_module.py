@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from her2_models.config import TrainConfig
-from her2_models.metrics import SCORES
 from her2_models.models import UnfreezePlan
 from her2_models.train._losses import Loss
 from her2_models.train._patches import Batch
 from membrane_xai.errors import MembraneXAIError, missing
+from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import write_csv
 
 try:
@@ -57,8 +57,8 @@ class HER2Module(LightningModule):
         self.val_loss = MeanMetric()
         self.val_metrics = MetricCollection(
             {
-                "val_accuracy": MulticlassAccuracy(len(SCORES), average="micro"),
-                "val_kappa": MulticlassCohenKappa(len(SCORES), weights="quadratic"),
+                "val_accuracy": MulticlassAccuracy(len(GRADES), average="micro"),
+                "val_kappa": MulticlassCohenKappa(len(GRADES), weights="quadratic"),
             }
         )
 

@@ -167,13 +167,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
         processes: int = 1,
         epoch: Callable[[], int],
     ) -> None:
-        self._scores = torch.tensor(scores)
+        self._grades = torch.tensor(scores)
         self._seed, self._balanced = seed, balanced
         self._rank, self._processes = rank, processes
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self._scores) // self._processes)
+        return -(-len(self._grades) // self._processes)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self._epoch()
@@ -186,10 +186,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         state = np.random.SeedSequence([self._seed, epoch]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0]))
         if not self._balanced:
-            return torch.randperm(len(self._scores), generator=generator)
-        weights = 1 / torch.bincount(self._scores).double()
+            return torch.randperm(len(self._grades), generator=generator)
+        weights = 1 / torch.bincount(self._grades).double()
         return torch.multinomial(
-            weights[self._scores], len(self._scores), replacement=True, generator=generator
+            weights[self._grades], len(self._grades), replacement=True, generator=generator
         )
 
 

@@ -25,9 +25,12 @@ from membrane_xai._backend.arrays import (
 )
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["columns", "is_dataarray", "over_maps"]
+__all__ = ["CAM_MASK", "columns", "is_dataarray", "over_maps"]
 
 Core = Callable[..., Array]
+
+CAM_MASK = ("cam", "mask", "region")
+"""Arguments of the functions that hold a CAM against a mask."""
 
 # NumPy makes one pass per operation: a block that stays in cache is read from memory once. Other
 # libraries fuse or parallelise; there a block only bounds the memory of temporaries.

@@ -8,11 +8,11 @@ import numpy as np
 
 from membrane_xai._backend.arrays import Array, is_dask_array, namespace, to_numpy
 from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.vocabulary import STATUSES
 from membrane_xai.errors import UndefinedScoreError
 
 __all__ = ["REASONS", "STATUSES", "as_words", "check_on_undefined", "classify", "raise_undefined"]
 
-STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite")
 REASONS = (*STATUSES, "full_mask")  # the last one only stops pixel_auc
 
 

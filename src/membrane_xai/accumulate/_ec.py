@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import is_dask_array, to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
+from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.accumulate._running_sums import RunningSums, check_state, total
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import ConsistencyResult
@@ -256,5 +257,5 @@ def _mean(
     pairs, possible = n * (n - 1) // 2, total * (total - 1) // 2
     similar = (np.vecdot(vectors, vectors) - n) / 2
     ec = np.where(pairs > 0, np.clip(similar / np.maximum(pairs, 1), -1, 1), np.nan)
-    status = np.where(pairs > 0, "ok", np.where(possible > 0, "no_defined_pair", "too_few_maps"))
+    status = np.array(EC_STATUSES)[np.where(pairs > 0, 0, np.where(possible > 0, 2, 1))]
     return ec, pairs, possible - pairs, status

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
-from membrane_xai._backend.status import STATUSES
+from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai.accumulate._running_sums import RunningSums, check_state, exact_sums, total
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import AlignmentResult, alignment
@@ -19,8 +19,6 @@ from membrane_xai.statistics._bootstrap import Ratio, Resampling
 from membrane_xai.statistics._summary import Summary, summary_of
 
 __all__ = ["MapAccumulator", "MapMean"]
-
-SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
 
 
 @dataclass(frozen=True, slots=True)

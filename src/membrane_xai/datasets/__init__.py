@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_choice, check_number, check_seed, is_count
+from membrane_xai._backend.vocabulary import GRADES
 from membrane_xai.datasets._field import Grid
-from membrane_xai.datasets._staining import SCORES
 from membrane_xai.datasets._synthetic import Parameters, SyntheticHER2, draw
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.stain import given_background, stain_vectors
@@ -190,7 +190,7 @@ def synthetic_her2(
         artefacts=artefacts,
         jpeg_quality=jpeg_quality,
     )
-    check_choice(score, "score", SCORES)
+    check_choice(score, "score", GRADES)
     _check_range(mpp, "mpp")
     seed = check_seed(seed)
     _check_options(options)

@@ -10,9 +10,7 @@ from membrane_xai.datasets._field import SmoothField
 from membrane_xai.datasets._tissue import TUMOUR, Tissue
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["MIX", "PHENOTYPES", "SCORES", "Border", "Staining", "border", "breast_score", "stain"]
-
-SCORES = ("0", "1+", "2+", "3+")
+__all__ = ["MIX", "PHENOTYPES", "Border", "Staining", "border", "breast_score", "stain"]
 
 
 class Phenotype(NamedTuple):

@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, wide_dtype
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.io._pixel_size import MPP_AT_1X
 from membrane_xai.perturb._perturbation import Rgb
 
-__all__ = ["MPP_AT_1X", "Field", "Span", "common_field", "register", "scaled"]
-
-MPP_AT_1X = 10.0
-"""Micrometres per pixel by convention: 10x is 1, 20x is 0.5, 40x is 0.25."""
+__all__ = ["Field", "Span", "common_field", "register", "scaled"]
 
 
 class Span(NamedTuple):

@@ -11,7 +11,8 @@ from membrane_xai._backend.checks import is_real
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._agreement import Measure, mean_of, similar
 from membrane_xai.explanation_consistency._explainers import View
-from membrane_xai.explanation_consistency._fields import MPP_AT_1X, Field, common_field, register
+from membrane_xai.explanation_consistency._fields import Field, common_field, register
+from membrane_xai.io._pixel_size import MPP_AT_1X, magnification_of
 from membrane_xai.perturb._perturbation import everywhere
 
 __all__ = ["ScalePair", "check_magnifications", "compare_scales", "one_map", "scale_ec"]
@@ -68,7 +69,7 @@ def check_magnifications(magnifications: Any, mpp: float) -> tuple[float, ...]:
         raise InvalidInputError(
             f"magnifications is {magnifications!r}; it takes two or more different numbers above 0"
         )
-    finest = MPP_AT_1X / mpp * _FINER_AT_MOST
+    finest = magnification_of(mpp) * _FINER_AT_MOST
     for value in values:
         if value > finest:
             raise InvalidInputError(

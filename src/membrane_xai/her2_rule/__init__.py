@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_fraction, check_number, is_count
+from membrane_xai._backend.vocabulary import GRADES
 from membrane_xai.cells import CellTable
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule._asco_cap import (
@@ -23,7 +24,7 @@ from membrane_xai.her2_rule._asco_cap import (
     tell_gaps,
 )
 
-__all__ = ["CATEGORIES", "CRITERIA", "GAPS", "HER2RuleScore", "Share", "her2_rule_score"]
+__all__ = ["CATEGORIES", "CRITERIA", "GAPS", "GRADES", "HER2RuleScore", "Share", "her2_rule_score"]
 
 DISCLAIMER = "Research use only; not for diagnosis or treatment."
 

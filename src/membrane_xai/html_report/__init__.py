@@ -13,7 +13,7 @@ from typing import Any
 
 from membrane_xai import __version__
 from membrane_xai._backend.checks import is_count
-from membrane_xai._backend.status import STATUSES
+from membrane_xai._backend.vocabulary import ROW_STATUSES
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError, missing
@@ -47,7 +47,6 @@ __all__ = ["write_html_report"]
 
 _CASES = 6
 """The worst and the best of each method that are shown."""
-_STATUSES = (*STATUSES, "error")
 _ELSEWHERE = ("about", "membrane-xai")
 """Settings that the page shows by themselves."""
 _PACKAGES = ("jinja2", "pillow", "scikit-image")
@@ -180,7 +179,7 @@ class _Page:
             "too_large": sorted(nulls.too_large),
             "n_groups": None if groups is None else len(dict.fromkeys(groups)),
             "statuses": [
-                name for name in _STATUSES if name in {row["status"] for row in self._rows}
+                name for name in ROW_STATUSES if name in {row["status"] for row in self._rows}
             ],
             "n_images": len(self.patches),
             "n_rows": len(self._rows),

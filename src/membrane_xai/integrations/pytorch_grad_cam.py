@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.vocabulary import SCORES
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.metrics import alignment, pool_mask
 
@@ -21,8 +22,6 @@ except ImportError as error:
     ) from error
 
 __all__ = ["MembraneActivationPrecision", "native_grid"]
-
-_SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
 
 
 @contextmanager
@@ -124,7 +123,7 @@ class MembraneActivationPrecision:
     def __init__(
         self, masks: Any, *, region: Any = None, score: str = "map", negative: str = "clip"
     ) -> None:
-        check_choice(score, "score", _SCORES)
+        check_choice(score, "score", SCORES)
         self.masks = masks
         self.region = region
         self.score = score

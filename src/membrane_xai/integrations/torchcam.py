@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._backend.checks import is_count
+from membrane_xai._backend.vocabulary import SUMMARY_SCORES
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError, missing
 from membrane_xai.metrics import AlignmentResult, alignment
 from membrane_xai.metrics._mass import check_negative
@@ -19,8 +20,6 @@ except ImportError as error:
     raise missing(error, "membrane_xai.integrations.torchcam", package="torchcam") from error
 
 __all__ = ["MembraneActivationPrecision", "to_maps"]
-
-_SCORES = ("map", "chance", "ceiling", "relative", "coverage")
 
 
 def to_maps(cams: Any, *, layer: int | None = None) -> torch.Tensor:
@@ -175,7 +174,7 @@ class MembraneActivationPrecision:
     def _add(self, result: AlignmentResult) -> None:
         status = np.atleast_1d(result.status)
         self.statuses.update(status.tolist())
-        for name in _SCORES:
+        for name in SUMMARY_SCORES:
             values = torch.as_tensor(getattr(result, name)).double().cpu().numpy()
             values = np.atleast_1d(values)[status == "ok"]
             defined = values[~np.isnan(values)]
@@ -203,15 +202,15 @@ class MembraneActivationPrecision:
             raise UndefinedScoreError("no sample so far: call update before summary")
         means = {
             name: self._totals[name] / self._counts[name] if self._counts[name] else float("nan")
-            for name in _SCORES
+            for name in SUMMARY_SCORES
         }
         return {**means, "scored": scored, "undefined": seen - scored}
 
     def reset(self) -> None:
         """Forget all samples."""
         self.statuses: Counter[str] = Counter()
-        self._totals = dict.fromkeys(_SCORES, 0.0)
-        self._counts = dict.fromkeys(_SCORES, 0)
+        self._totals = dict.fromkeys(SUMMARY_SCORES, 0.0)
+        self._counts = dict.fromkeys(SUMMARY_SCORES, 0)
 
 
 @contextmanager

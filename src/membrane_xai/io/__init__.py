@@ -17,14 +17,17 @@ from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
 from membrane_xai.io._images import read_pixels
 from membrane_xai.io._ome import write_single
+from membrane_xai.io._pixel_size import MICROMETRES, MPP_AT_1X, magnification_of
 from membrane_xai.io._slides import SlideReader, open_slide_file
 
 __all__ = [
     "CAM_SUFFIXES",
     "MAX_PIXELS",
     "MAX_VALUES",
+    "MPP_AT_1X",
     "Image",
     "SlideReader",
+    "magnification_of",
     "open_slide",
     "read_cam",
     "read_image",
@@ -33,8 +36,6 @@ __all__ = [
 
 MAX_PIXELS = 2**26
 """Pixels of the largest image that :func:`read_image` decodes by default: 8192 x 8192."""
-
-_MICROMETRES_PER_INCH = 25400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,6 @@ def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path
 def _write_png(path: Path, pixels: NDArray[np.uint8], mpp: float | None) -> None:
     from PIL import Image as Pillow
 
-    density = {} if mpp is None else {"dpi": (_MICROMETRES_PER_INCH / mpp,) * 2}
+    density = {} if mpp is None else {"dpi": (MICROMETRES["in"] / mpp,) * 2}
     with atomic_path(path) as temporary:
         Pillow.fromarray(pixels).save(temporary, format="PNG", **density)

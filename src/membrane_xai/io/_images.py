@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _pixel_size, _tiff
-from membrane_xai.io._pixel_size import PixelSize
+from membrane_xai.io._pixel_size import MICROMETRES, PixelSize
 from membrane_xai.io._tiff import TiffReader, over_white
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ __all__ = ["Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
-_MICROMETRES_PER_INCH = 25400.0
 
 
 class Pixels(NamedTuple):
@@ -121,4 +120,4 @@ def _to_rgb(image: "PillowImage", path: Path) -> NDArray[np.uint8]:
 def _size(image: "PillowImage") -> PixelSize | None:
     """Return the size by the dots per inch that PNG, JPEG, BMP or TIFF record."""
     density: Any = image.info.get("dpi", (0, 0))
-    return _pixel_size.from_density(float(density[0]), float(density[1]), _MICROMETRES_PER_INCH)
+    return _pixel_size.from_density(float(density[0]), float(density[1]), MICROMETRES["in"])

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._disk.atomic import atomic_path
+from membrane_xai.io._pixel_size import MICROMETRES
 
 __all__ = ["write_pyramid", "write_single"]
 
 _TILE = 512  # pixels along the side of a tile of a whole mask
 _STEP = 4  # from one level of a pyramid to the next
-_MICROMETRES_PER_CM = 1e4
 
 Classes = NDArray[np.uint8]
 
@@ -73,7 +73,7 @@ def _description(mpp: float | None) -> dict[str, Any]:
         return {"metadata": metadata}
     metadata |= {f"PhysicalSize{axis}": mpp for axis in "XY"}
     metadata |= {f"PhysicalSize{axis}Unit": "\N{MICRO SIGN}m" for axis in "XY"}
-    per_cm = _MICROMETRES_PER_CM / mpp
+    per_cm = MICROMETRES["cm"] / mpp
     return {
         "metadata": metadata,
         "resolution": (per_cm, per_cm),

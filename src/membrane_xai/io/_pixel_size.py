@@ -8,7 +8,25 @@ from xml.etree import ElementTree as ET
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
-__all__ = ["PixelSize", "from_density", "from_ome", "from_text", "settle"]
+__all__ = [
+    "MICROMETRES",
+    "MPP_AT_1X",
+    "PixelSize",
+    "from_density",
+    "from_ome",
+    "from_text",
+    "magnification_of",
+    "settle",
+]
+
+MPP_AT_1X = 10.0
+"""Micrometres per pixel by convention: 10x is 1, 20x is 0.5, 40x is 0.25."""
+
+MICROMETRES = {
+    "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0,
+    "\N{MICRO SIGN}m": 1.0, "\N{GREEK SMALL LETTER MU}m": 1.0, "um": 1.0, "micron": 1.0,
+}  # fmt: skip
+"""What a unit of length holds."""
 
 # Resolutions are also written by programs that know none: 72, 96 or 300 dots per inch. Microscope
 # images lie within these limits, and those do not.
@@ -16,17 +34,34 @@ _PLAUSIBLE = (0.05, 2.0)
 _CONFLICT = 0.05
 _ANISOTROPY = 0.02
 
-_MICROMETRES = {
-    "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0,
-    "\N{MICRO SIGN}m": 1.0, "\N{GREEK SMALL LETTER MU}m": 1.0, "um": 1.0, "micron": 1.0,
-}  # fmt: skip
-
 
 class PixelSize(NamedTuple):
     """Sides of a pixel in micrometres."""
 
     x: float
     y: float
+
+
+def magnification_of(mpp: float) -> float:
+    """Return the objective at which pixels have this size.
+
+    Parameters
+    ----------
+    mpp : float
+        Micrometres per pixel, above 0.
+
+    Returns
+    -------
+    float
+        ``10 / mpp``, as scanners count: their 40x has 0.25 micrometres per pixel.
+
+    Examples
+    --------
+    >>> from membrane_xai.io import magnification_of
+    >>> magnification_of(0.25), magnification_of(1.0)
+    (40.0, 10.0)
+    """
+    return MPP_AT_1X / mpp
 
 
 def from_ome(xml: str) -> PixelSize | None:
@@ -40,7 +75,7 @@ def from_ome(xml: str) -> PixelSize | None:
     sides = []
     for axis in "XY":
         unit = pixels.get(f"PhysicalSize{axis}Unit", "um")
-        length = _number(pixels.get(f"PhysicalSize{axis}")) * _MICROMETRES.get(unit, math.nan)
+        length = _number(pixels.get(f"PhysicalSize{axis}")) * MICROMETRES.get(unit, math.nan)
         sides.append(length)
     return _if_known(sides[0], sides[1])
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _pixel_size
-from membrane_xai.io._pixel_size import PixelSize
+from membrane_xai.io._pixel_size import MICROMETRES, PixelSize
 
 __all__ = ["TiffReader", "as_input_errors", "over_white"]
 
@@ -23,7 +23,7 @@ _MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
 _JPEG = (6, 7, 33007, 34892)
 _RGB, _PALETTE, _YCBCR, _GREY = 2, 3, 6, (0, 1)
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-_MICROMETRES = {2: 25400.0, 3: 10000.0}  # of TIFF's units of resolution: inch, centimetre
+_UNITS = {2: MICROMETRES["in"], 3: MICROMETRES["cm"]}  # of resolution, as TIFF numbers them
 
 
 class TiffReader:
@@ -106,7 +106,7 @@ class TiffReader:
         if imagej.get("unit") in ("micron", "um", "\\u00B5m", "\N{MICRO SIGN}m"):
             return _pixel_size.from_density(x, y, 1)
         unit = page.tags.get("ResolutionUnit")
-        return _pixel_size.from_density(x, y, _MICROMETRES.get(int(unit.value) if unit else 2, 0))
+        return _pixel_size.from_density(x, y, _UNITS.get(int(unit.value) if unit else 2, 0))
 
     def _read(self, page: Any, row: int, column: int, height: int, width: int) -> NDArray[Any]:
         """Return samples (height, width, n) of one page; zeros beyond the edges."""

@@ -16,11 +16,10 @@ import numpy as np
 
 from membrane_xai import __version__
 from membrane_xai._backend.checks import check_choice
-from membrane_xai._backend.status import STATUSES
+from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai._disk.manifest import check_manifest
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.accumulate._ec import SIMILARITIES
-from membrane_xai.accumulate._map import SCORES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.labelled._layout import Layout, Part, parts_of, read_layout
 from membrane_xai.labelled._part import Measures, Sums, bad_samples, score_part, sums_of

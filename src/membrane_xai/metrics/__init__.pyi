@@ -1,3 +1,7 @@
+from ._alignment import ROW_STATUSES as ROW_STATUSES
+from ._alignment import SCORES as SCORES
+from ._alignment import STATUSES as STATUSES
+from ._alignment import SUMMARY_SCORES as SUMMARY_SCORES
 from ._alignment import AlignmentResult as AlignmentResult
 from ._alignment import MapCurve as MapCurve
 from ._alignment import PooledMask as PooledMask

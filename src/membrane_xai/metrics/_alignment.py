@@ -12,8 +12,9 @@ import numpy as np
 
 from membrane_xai._backend.arrays import as_array, is_map_list, namespace, to_numpy
 from membrane_xai._backend.checks import check_fraction, check_grid
-from membrane_xai._backend.containers import columns, is_dataarray, over_maps
+from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_maps
 from membrane_xai._backend.status import as_words, check_on_undefined
+from membrane_xai._backend.vocabulary import ROW_STATUSES, SCORES, STATUSES, SUMMARY_SCORES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._map import (
     alignment_core,
@@ -26,6 +27,10 @@ from membrane_xai.metrics._map import (
 from membrane_xai.metrics._mass import check_negative
 
 __all__ = [
+    "ROW_STATUSES",
+    "SCORES",
+    "STATUSES",
+    "SUMMARY_SCORES",
     "AlignmentResult",
     "MapCurve",
     "PooledMask",
@@ -35,9 +40,6 @@ __all__ = [
     "map_score",
     "pool_mask",
 ]
-
-_CAM_MASK = ("cam", "mask", "region")
-_SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def map_score(
     core = partial(
         map_core, threshold=threshold, negative=negative, raising=on_undefined == "raise"
     )
-    return columns(over_maps(core, _CAM_MASK, (cam, mask, region), 1))[0]
+    return columns(over_maps(core, CAM_MASK, (cam, mask, region), 1))[0]
 
 
 def alignment(
@@ -263,10 +265,10 @@ def alignment(
     check_negative(negative)
     check_on_undefined(on_undefined)
     core = partial(alignment_core, negative=negative, raising=on_undefined == "raise")
-    result = columns(over_maps(core, _CAM_MASK, (cam, mask, region), 10))
+    result = columns(over_maps(core, CAM_MASK, (cam, mask, region), 10))
     scores, codes, ends = result[:7], result[7], result[8:]
     return AlignmentResult(
-        **dict(zip(_SCORES, scores, strict=True)),
+        **dict(zip(SCORES, scores, strict=True)),
         status=as_words(codes),
         cam_min=ends[0],
         cam_max=ends[1],
@@ -331,7 +333,7 @@ def map_curve(
     for level in levels:
         check_fraction(level, "thresholds")
     core = partial(curve_core, levels=levels, negative=negative, raising=on_undefined == "raise")
-    result = over_maps(core, _CAM_MASK, (cam, mask, region), 2 * levels.size + 1)
+    result = over_maps(core, CAM_MASK, (cam, mask, region), 2 * levels.size + 1)
     codes = columns(result)[-1]
     split = levels.size
     if is_dataarray(result):

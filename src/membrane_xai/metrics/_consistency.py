@@ -22,6 +22,7 @@ from membrane_xai._backend.arrays import (
 )
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.status import as_words
+from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._map_sets import as_set
 from membrane_xai.metrics._mean_similarity import PairSet, mean_similarity, similarity_matrix
@@ -29,8 +30,6 @@ from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.statistics._clusters import read_labels
 
 __all__ = ["ConsistencyResult", "consistency", "ec_score", "pairwise_similarity"]
-
-_STATUSES = ("ok", "too_few_maps", "no_defined_pair")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +203,7 @@ def consistency(
         _scalar(ec),
         _scalar(n_pairs, int),
         _scalar(n_undefined, int),
-        as_words(codes, _STATUSES),
+        as_words(codes, EC_STATUSES),
         labels,
         similarity,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, to_numpy, wide_dtype
 from membrane_xai._backend.checks import check_distance, check_k, is_count
-from membrane_xai._backend.containers import columns, over_maps
+from membrane_xai._backend.containers import CAM_MASK, columns, over_maps
 from membrane_xai._backend.resample import upsample
 from membrane_xai._backend.status import REASONS, check_on_undefined, classify, raise_undefined
 from membrane_xai._backend.ties import top_set, weighted_auc
@@ -219,7 +219,7 @@ def _score(
         xp = namespace(score)
         return xp.where(codes == 0, score, xp.full_like(score, xp.nan))[:, None]
 
-    return columns(over_maps(core, ("cam", "mask", "region"), (cam, mask, region), 1))[0]
+    return columns(over_maps(core, CAM_MASK, (cam, mask, region), 1))[0]
 
 
 def _ranked(cam: Array, mask: Array, region: Array | None) -> _Ranked:

@@ -12,6 +12,7 @@ import numpy as np
 from membrane_xai import __version__
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.checks import check_mpp
+from membrane_xai._backend.vocabulary import ROW_STATUSES
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._agreement import Measure, mean_of
@@ -34,7 +35,6 @@ from membrane_xai.tables import provenance, write_csv, write_json
 
 __all__ = ["KeptView", "StudyResult", "evaluate", "read_study", "read_view"]
 
-_STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite", "error")
 _MEANS = ("map", "chance", "relative", "ec")
 
 
@@ -411,4 +411,4 @@ def _settings(plan: Plan, masks: Any, regions: Any, mpp: float | None) -> dict[s
 def _summary_of(rows: Rows) -> dict[str, Any]:
     statuses = Counter(row["status"] for row in rows)
     means = {name: mean_of(np.array([row[name] for row in rows], float)) for name in _MEANS}
-    return {"n": len(rows), **{name: statuses[name] for name in _STATUSES}, **means}
+    return {"n": len(rows), **{name: statuses[name] for name in ROW_STATUSES}, **means}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from membrane_xai._backend.vocabulary import SCORES
 from membrane_xai.explanation_consistency._agreement import Agreement, Measure, agree
 from membrane_xai.explanation_consistency._explainers import Explain, View, explain_views, view_of
 from membrane_xai.metrics import alignment
@@ -15,7 +16,6 @@ from membrane_xai.study._views import Views
 
 __all__ = [
     "COLUMNS",
-    "SCORES",
     "Plan",
     "numbers_of",
     "rows_of_errors",
@@ -23,9 +23,10 @@ __all__ = [
     "score_given",
 ]
 
-SCORES = ("map", "chance", "ceiling", "relative", "enrichment", "skill", "coverage")
+_LAST = ("enrichment", "skill", "coverage")  # MAP stands beside its limits
+_SCORES = (*(name for name in SCORES if name not in _LAST), *_LAST)
 _LABELS = ("id", "group", "method", "class")
-COLUMNS = (*_LABELS, *SCORES, "status", "ec", "mask_share", "flags", "error", "key")
+COLUMNS = (*_LABELS, *_SCORES, "status", "ec", "mask_share", "flags", "error", "key")
 """Those of every table; each perturbation adds one."""
 _FAILED = "error"
 
@@ -42,7 +43,7 @@ class Plan:
 
 def numbers_of(plan: Plan) -> list[str]:
     """Return the names of the columns of numbers."""
-    return [*SCORES, "ec", *(_ec_name(one) for one in plan.perturbations), "mask_share"]
+    return [*_SCORES, "ec", *(_ec_name(one) for one in plan.perturbations), "mask_share"]
 
 
 def score_batch(
@@ -122,7 +123,7 @@ def _about(subject: Subject) -> dict[str, Any]:
 def _aligned(view: View, subject: Subject, plan: Plan) -> dict[str, Any]:
     found = alignment(view.map, subject.mask, region=subject.region, negative=plan.negative)
     values = found.to_dict()
-    return {name: values[name] for name in (*SCORES, "status")}
+    return {name: values[name] for name in (*_SCORES, "status")}
 
 
 def _consistent(views: Sequence[View], plan: Plan) -> dict[str, float]:
@@ -147,7 +148,7 @@ def _row(
         "method": method,
         "class": plain,
         **entry.labels,
-        **{name: values[name] for name in (*SCORES, "status", *ec, "mask_share")},
+        **{name: values[name] for name in (*_SCORES, "status", *ec, "mask_share")},
         "flags": values.get("flags", ""),
         "error": error,
         "key": entry.key,

@@ -11,12 +11,12 @@ from sklearn import metrics as sk
 
 from her2_models.metrics import (
     PER_CLASS,
-    SCORES,
     SINGLE,
     classification_metrics,
     metrics_from_confusion,
 )
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 
 # Research Square rs-8867647, test set of HER2-IHC-40x, 2200 patches; rows true 0, 1+, 2+, 3+.
 PUBLISHED = np.array([[732, 26, 0, 0], [24, 502, 12, 0], [0, 21, 203, 2], [0, 0, 3, 675]])
@@ -164,7 +164,7 @@ def test_transposition_swaps_precision_and_recall(matrix):
 
 @given(matrices, st.permutations(range(4)))
 def test_the_order_of_classes_matters_to_kappa_alone(matrix, order):
-    names = [SCORES[i] for i in order]
+    names = [GRADES[i] for i in order]
     result = metrics_from_confusion(matrix)
     other = metrics_from_confusion(matrix[np.ix_(order, order)], names=names)
     for name in set(FROM_COUNTS) - {"quadratic_kappa"}:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from membrane_xai._backend.vocabulary import SUMMARY_SCORES
 from membrane_xai.accumulate import EcAccumulator
 from membrane_xai.io import read_cam
 from membrane_xai.statistics import summarize
@@ -20,7 +21,6 @@ Rows = list[dict[str, Any]]
 MOST_VALUES = 50
 """Images are parted by columns of up to that many different values, and by any number of groups."""
 
-_MEANS = ("map", "chance", "ceiling", "relative", "coverage")
 _ALL = ("all", "")
 
 
@@ -98,7 +98,7 @@ def _summary(part: _Part, draws: int, seed: int) -> dict[str, Any]:
         "scored": sum(row["status"] == "ok" for row in part.rows),
         "errors": sum(row["status"] == "error" for row in part.rows),
     }
-    for name in _MEANS:
+    for name in SUMMARY_SCORES:
         mean = summarize([row[name] for row in part.rows], known, draws=draws, seed=seed)
         found |= {name: mean.mean, f"{name} low": mean.low, f"{name} high": mean.high}
     return found

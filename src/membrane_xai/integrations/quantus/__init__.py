@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import squeeze_channel
 from membrane_xai._backend.checks import check_choice, is_count
+from membrane_xai._backend.vocabulary import SCORES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.quantus._base import EvaluationCategory, ImageMetric
 from membrane_xai.metrics import alignment, ec_score
@@ -16,7 +17,6 @@ from membrane_xai.metrics._similarity import named_similarity
 
 __all__ = ["ExplanationConsistency", "MembraneActivationPrecision", "gaussian_noise"]
 
-_SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
 
 Perturb = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
@@ -69,7 +69,7 @@ class MembraneActivationPrecision(ImageMetric):
         return_aggregate: bool = False,
         display_progressbar: bool = False,
     ) -> None:
-        check_choice(score, "score", _SCORES)
+        check_choice(score, "score", SCORES)
         check_negative(negative)
         super().__init__(return_aggregate, display_progressbar)
         self.score = score

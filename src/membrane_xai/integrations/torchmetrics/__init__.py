@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._backend.checks import check_choice, check_fraction
-from membrane_xai._backend.status import STATUSES
+from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
 from membrane_xai.integrations.torchmetrics._consistency import ExplanationConsistency
@@ -14,7 +14,7 @@ from membrane_xai.metrics._mass import check_negative
 
 __all__ = ["ExplanationConsistency", "MembraneActivationPrecision"]
 
-_SCORES = ("map", "enrichment", "skill", "relative", "coverage")
+_SCORES = tuple(name for name in SCORES if name not in ("chance", "ceiling"))
 
 
 class MembraneActivationPrecision(SummedMetric):

@@ -1,0 +1,21 @@
+"""Words that stand in tables and options: names of scores, statuses and HER2 grades."""
+
+__all__ = ["EC_STATUSES", "GRADES", "ROW_STATUSES", "SCORES", "STATUSES", "SUMMARY_SCORES"]
+
+SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+"""Scores of :func:`membrane_xai.alignment`, as its result and all tables call them."""
+
+SUMMARY_SCORES = ("map", "chance", "ceiling", "relative", "coverage")
+"""Scores whose means summaries show; enrichment and skill say MAP and chance another way."""
+
+STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite")
+"""Whether a sample has scores, and if not, why."""
+
+ROW_STATUSES = (*STATUSES, "error")
+"""Statuses of a study's rows: an image that could not be read or explained has one, too."""
+
+EC_STATUSES = ("ok", "too_few_maps", "no_defined_pair")
+"""Whether a set of maps has an EC, and if not, why."""
+
+GRADES = ("0", "1+", "2+", "3+")
+"""HER2 scores as the ASCO/CAP guideline writes them, from the lowest; their index is the class."""
