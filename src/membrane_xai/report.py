@@ -1,20 +1,24 @@
 """The former path of :mod:`membrane_xai.tables`: the same names."""
 
 from membrane_xai.tables import (
+    CsvTable,
     array_hash,
     interval_text,
     json_text,
     provenance,
+    read_csv,
     write_csv,
     write_json,
     write_markdown,
 )
 
 __all__ = [
+    "CsvTable",
     "array_hash",
     "interval_text",
     "json_text",
     "provenance",
+    "read_csv",
     "write_csv",
     "write_json",
     "write_markdown",

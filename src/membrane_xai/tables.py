@@ -1,4 +1,4 @@
-"""Table in, CSV, Markdown, and JSON with provenance out."""
+"""Table in, CSV, Markdown, and JSON with provenance out; and CSV in."""
 
 import csv
 import hashlib
@@ -14,19 +14,63 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._disk.atomic import write_text
+from membrane_xai._disk.csv_rows import CsvTable, parse_csv
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
+    "CsvTable",
     "array_hash",
     "interval_text",
     "json_text",
     "provenance",
+    "read_csv",
     "write_csv",
     "write_json",
     "write_markdown",
 ]
 
 Row = Mapping[str, Any]
+
+
+def read_csv(path: str | Path) -> CsvTable:
+    r"""Read a table whose cells are separated by ``,``, ``;`` or tab.
+
+    Parameters
+    ----------
+    path : path
+        A file of UTF-8 with a header, which tells what separates the cells. Rows without any text
+        are passed over.
+
+    Returns
+    -------
+    CsvTable
+        Names of the columns, cells by column, and the line of each row.
+
+    Raises
+    ------
+    InvalidInputError
+        Not UTF-8, two columns of one name, or a row with more or fewer cells than the header.
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import read_csv
+    >>> path = getfixture("tmp_path") / "groups.csv"
+    >>> _ = path.write_text("name;group\none;A\ntwo;\n")
+    >>> read_csv(path).rows
+    [{'name': 'one', 'group': 'A'}, {'name': 'two', 'group': ''}]
+    >>> _ = path.write_text("name,group\none,A,B\n")
+    >>> read_csv(path)
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: ...groups.csv: line 2 has 3 cells; it takes 2, ...
+    """
+    path = Path(path)
+    try:
+        # Spreadsheets start UTF-8 with a mark, which would become part of the first column's name.
+        return parse_csv(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: is not UTF-8 text: {error.reason}") from None
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None
 
 
 def write_csv(path: str | Path, rows: Sequence[Row]) -> Path:

@@ -1,6 +1,5 @@
 """A manifest from what is on disk."""
 
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -12,10 +11,9 @@ from her2_models.data._folders import is_he_of_bci, record_of
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._manifest_csv import manifest_from_csv
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
+from membrane_xai.io import IMAGE_SUFFIXES, files_below
 
 __all__ = ["discover"]
-
-_IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
 
 def discover(
@@ -102,8 +100,8 @@ def _found(root: Path, unpack: bool) -> Manifest:
         if root.suffix.lower() != ".csv":
             raise InvalidInputError(f"root is {str(root)!r}; it takes a folder, a CSV or a zip")
         return manifest_from_csv(root)
-    for archive in sorted(_files(root, (".zip",))):
-        _unpacked(archive, unpack, needed=not any(_files(root, _IMAGES)))
+    for archive in files_below(root, (".zip",)):
+        _unpacked(archive, unpack, needed=not files_below(root, IMAGE_SUFFIXES))
     return Manifest(tuple(_records(root)))
 
 
@@ -121,9 +119,9 @@ def _unpacked(archive: Path, unpack: bool, *, needed: bool) -> Path:
 
 
 def _records(root: Path) -> Iterator[Record]:
-    images = sorted(_files(root, _IMAGES))
+    images = files_below(root, IMAGE_SUFFIXES)
     if not images:
-        raise InvalidInputError(f"{root}: no images there; looked for {', '.join(_IMAGES)}")
+        raise InvalidInputError(f"{root}: no images there; looked for {', '.join(IMAGE_SUFFIXES)}")
     here = root.resolve()
     left_out: list[Path] = []
     found = 0
@@ -147,22 +145,6 @@ def _records(root: Path) -> Iterator[Record]:
             MembraneXAIWarning,
             stacklevel=4,
         )
-
-
-def _files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Find files, also behind links to folders; passes over hidden ones and those macOS adds."""
-    seen: set[str] = set()
-    for folder, inner, names in os.walk(root, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        inner[:] = [
-            name
-            for name in inner
-            if not name.startswith((".", "__MACOSX"))
-            and os.path.realpath(os.path.join(folder, name)) not in seen  # noqa: PTH118  # as walk
-        ]
-        for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                yield Path(folder, name)
 
 
 def _grouped(records: list[Record], root: Path, pattern: str) -> list[Record]:

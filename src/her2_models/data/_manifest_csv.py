@@ -1,12 +1,12 @@
 """A CSV with the columns path and score, and what else is known, as a manifest."""
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._names import read_grade
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.tables import read_csv
 
 __all__ = ["manifest_from_csv"]
 
@@ -28,9 +28,10 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     Parameters
     ----------
     path : path
-        A file with a header. The columns ``path`` and ``score`` ("2", "2+", "class_2+", ...) are
-        needed; ``split``, ``group``, ``magnification``, ``mpp``, ``source`` and ``scheme`` may be
-        there, others are passed over. Relative paths start at the folder of the CSV.
+        A file with a header, as :func:`membrane_xai.tables.read_csv` reads it. The columns
+        ``path`` and ``score`` ("2", "2+", "class_2+", ...) are needed; ``split``, ``group``,
+        ``magnification``, ``mpp``, ``source`` and ``scheme`` may be there, others are passed over.
+        Relative paths start at the folder of the CSV.
 
     Returns
     -------
@@ -40,8 +41,8 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     Raises
     ------
     InvalidInputError
-        A column is missing, a cell says nothing sensible, a path occurs twice, or there are no
-        rows.
+        A column or a cell is missing, a cell says nothing sensible, a path occurs twice, or there
+        are no rows.
 
     Examples
     --------
@@ -57,7 +58,7 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     membrane_xai.errors.InvalidInputError: ...labels.csv, line 2: score is '5+'; it takes ...
     """
     path = Path(path)
-    rows = list(_rows(path))
+    rows = _rows(path)
     if not rows:
         raise InvalidInputError(f"{path}: has no rows; it takes one for each image")
     records = [_record(row, f"{path}, line {line}", path.parent) for line, row in rows]
@@ -68,25 +69,19 @@ def manifest_from_csv(path: str | Path) -> Manifest:
         raise InvalidInputError(f"{path}: {error}") from None
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
-    try:
-        # Spreadsheets start UTF-8 with a mark, which would become part of the first column's name
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            names = [name.strip().lower() for name in reader.fieldnames or ()]
-            if missing := [name for name in _REQUIRED if name not in names]:
-                raise InvalidInputError(
-                    f"{path}: has no column {' and '.join(missing)} but {', '.join(names)}; "
-                    f"it takes a header with path and score"
-                )
-            reader.fieldnames = names
-            for row in reader:
-                yield reader.line_num, row
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path}: is no CSV in UTF-8: {error}") from error
+def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
+    table = read_csv(path)
+    names = [name.lower() for name in table.columns]
+    if missing := [name for name in _REQUIRED if name not in names]:
+        raise InvalidInputError(
+            f"{path}: has no column {' and '.join(missing)} but {', '.join(names)}; "
+            f"it takes a header with path and score"
+        )
+    rows = ({key.lower(): cell for key, cell in row.items()} for row in table.rows)
+    return list(zip(table.lines, rows, strict=True))
 
 
-def _record(row: Mapping[str, str | None], where: str, base: Path) -> Record:
+def _record(row: Mapping[str, str], where: str, base: Path) -> Record:
     name = _cell(row, "path")
     if name is None:
         raise InvalidInputError(f"{where}: path is empty; it takes the path of an image")
@@ -108,15 +103,15 @@ def _record(row: Mapping[str, str | None], where: str, base: Path) -> Record:
         raise InvalidInputError(f"{where}: {error}") from None
 
 
-def _cell(row: Mapping[str, str | None], name: str) -> str | None:
-    return (row.get(name) or "").strip() or None
+def _cell(row: Mapping[str, str], name: str) -> str | None:
+    return row.get(name, "").strip() or None
 
 
 def _split(text: str | None) -> str | None:
     return None if text is None else _SPLITS.get(text.lower(), text)
 
 
-def _number(row: Mapping[str, str | None], name: str) -> float | None:
+def _number(row: Mapping[str, str], name: str) -> float | None:
     text = _cell(row, name)
     try:
         return None if text is None else float(text)

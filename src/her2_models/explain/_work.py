@@ -12,14 +12,13 @@ from her2_models._progress import progress_bar
 from her2_models.explain._cams import NORMALISATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
 from her2_models.models import Backbone
+from membrane_xai.annotations import OUTLINE_SUFFIXES, find_outlines
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import read_image
 from membrane_xai.tables import array_hash
 
 __all__ = ["Image", "Prediction", "Work", "masks_of", "predict_images", "settled_mpp"]
-
-_OUTLINES = (".geojson", ".json", ".geojson.gz", ".wkt", ".csv")
 
 
 class Image(Protocol):
@@ -123,21 +122,15 @@ def masks_of(images: Sequence[Image], annotations: str | Path | None) -> str | l
     """Return "extract", or the file of an expert's outlines for each image."""
     if annotations is None:
         return "extract"
-    folder = Path(annotations)
-    files = [_outline_file(folder, one.path.stem) for one in images]
-    lacking = [one.path.name for one, file in zip(images, files, strict=True) if file is None]
+    files = find_outlines(annotations, [one.path.stem for one in images])
+    lacking = [one.path.name for one in images if one.path.stem not in files]
     if lacking:
         raise InvalidInputError(
-            f"annotations: {folder} has no outlines for {', '.join(lacking[:5])}"
+            f"annotations: {annotations} has no outlines for {', '.join(lacking[:5])}"
             f"{' and others' if len(lacking) > 5 else ''}; files are named like the images and end "
-            f"in {', '.join(_OUTLINES)}"
+            f"in {', '.join(OUTLINE_SUFFIXES)}"
         )
-    return [file for file in files if file]
-
-
-def _outline_file(folder: Path, stem: str) -> Path | None:
-    paths = (folder / f"{stem}{suffix}" for suffix in _OUTLINES)
-    return next((path for path in paths if path.is_file()), None)
+    return [files[one.path.stem] for one in images]
 
 
 def _hash_of(backbone: Backbone) -> str:

@@ -2,43 +2,89 @@
 
 import os
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["by_name", "files_below", "plain", "stem"]
+__all__ = ["by_name", "files_below", "named_files", "plain", "stem", "without_ome"]
 
 _FOLDERS = (".zarr",)
 """Folders that stand for a file."""
+_HIDDEN = (".", "__MACOSX")
 
 
 def files_below(
-    folder: Path, suffixes: Collection[str], *, without: Iterable[Path] = ()
-) -> Iterator[Path]:
-    """Yield files of some suffixes in a folder and those below it, sorted; links are followed.
+    folder: str | Path, suffixes: Collection[str], *, without: Iterable[Path] = ()
+) -> list[Path]:
+    """Find files of some suffixes in a folder and those below it.
 
-    Hidden ones and those in the folders `without` are passed over. A folder that ends in ``.zarr``
-    counts as a file.
+    Parameters
+    ----------
+    folder : path
+        Where to look. Links to folders are followed, unless they lead round in circles. Hidden
+        files and folders are passed over, and the ``__MACOSX`` that unpacked archives have.
+    suffixes : collection of str
+        In lower case, such as :data:`membrane_xai.io.IMAGE_SUFFIXES`; files may have capitals. A
+        folder that ends in ``.zarr`` counts as a file.
+    without : iterable of Path
+        Folders to pass over.
+
+    Returns
+    -------
+    list of Path
+        In order. Links to nothing are among them: whoever opens one says so.
     """
     barred = {one.resolve() for one in without}
+    root = Path(folder)
+    ways: dict[Path, tuple[Path, ...]] = {
+        root: (root.resolve(),)
+    }  # through which real folders each was reached
     found: list[Path] = []
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(root, followlinks=True):
         here = Path(place)
-        named = [here / name for name in (*files, *folders) if not name.startswith(".")]
-        found += [
-            one
-            for one in named
-            if _suffix(one) in suffixes and (one.is_file() or _suffix(one) in _FOLDERS)
-        ]
-        folders[:] = _to_enter(here, folders, barred)
-    return iter(sorted(found))
+        way = ways.pop(here)
+        named = [here / name for name in (*files, *folders) if not name.startswith(_HIDDEN)]
+        found += [one for one in named if _suffix(one) in suffixes and _stands_for_a_file(one)]
+        inside = [one for one in named if one.name in folders and _suffix(one) not in _FOLDERS]
+        ways |= {
+            one: (*way, target)
+            for one in inside
+            if (target := one.resolve()) not in barred
+            and not any(above.is_relative_to(target) for above in way)
+        }
+        folders[:] = sorted(one.name for one in inside if one in ways)
+    return sorted(found)
+
+
+def named_files(
+    folder: Path, suffixes: Sequence[str], what: str, *, without: Iterable[Path] = ()
+) -> dict[str, Path]:
+    """Return files by their names; a suffix may have two parts, such as ``.json.gz``."""
+    if not folder.is_dir():
+        raise InvalidInputError(f"{folder}: there is no such folder")
+    ends = {one[one.rindex(".") :] for one in suffixes}
+    files = {
+        path: _name(path.relative_to(folder), suffixes)
+        for path in files_below(folder, ends, without=without)
+        if path.name.lower().endswith(tuple(suffixes))
+    }
+    return by_name(files, what)
+
+
+def _name(place: Path, suffixes: Sequence[str]) -> str:
+    return plain(place.with_name(stem(place.name, suffixes)).as_posix())
 
 
 def stem(name: str, suffixes: Sequence[str] = ()) -> str:
     """Return a file's name without its suffix, or the first of `suffixes` it has, and ``.ome``."""
     longer = next((one for one in suffixes if name.lower().endswith(one)), None)
     bare = name[: -len(longer)] if longer else Path(name).stem
+    return without_ome(bare)
+
+
+def without_ome(bare: str) -> str:
+    """Return a name without the ``.ome`` of OME-TIFF."""
     return bare[: -len(".ome")] if bare.lower().endswith(".ome") else bare
 
 
@@ -62,17 +108,10 @@ def by_name(files: Mapping[Path, str], what: str) -> dict[str, Path]:
     return found
 
 
+def _stands_for_a_file(path: Path) -> bool:
+    """Tell files and links to nothing from folders, devices and the like."""
+    return path.is_file() or _suffix(path) in _FOLDERS or not path.exists()
+
+
 def _suffix(path: Path) -> str:
     return path.suffix.lower()
-
-
-def _to_enter(here: Path, folders: Sequence[str], barred: Collection[Path]) -> list[str]:
-    """Return the folders to go into; a link to a folder above would lead round in circles."""
-    now = here.resolve()
-    chosen = []
-    for name in sorted(folders):
-        target = (here / name).resolve()
-        enters = not name.startswith(".") and _suffix(here / name) not in _FOLDERS
-        if enters and target not in barred and not now.is_relative_to(target):
-            chosen.append(name)
-    return chosen

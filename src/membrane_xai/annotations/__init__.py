@@ -7,7 +7,7 @@ Coordinates are (x, y) in pixels of full resolution, y down, as in QuPath and Op
 import gzip
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import as_array, check_maps, check_unit_interval, to_numpy
 from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_real
 from membrane_xai._disk.atomic import atomic_path
+from membrane_xai._disk.names import named_files, plain, without_ome
 from membrane_xai.annotations import _geojson, _wkt
 from membrane_xai.annotations._annotation import Annotation
 from membrane_xai.annotations._features import features_of, mask_objects
@@ -33,9 +34,11 @@ from membrane_xai.annotations._window import check_window
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
+    "OUTLINE_SUFFIXES",
     "Annotation",
     "Consensus",
     "consensus",
+    "find_outlines",
     "rasterize",
     "read_annotations",
     "vectorize",
@@ -44,6 +47,9 @@ __all__ = [
 
 _MAX_BYTES = 512 * 2**20
 _FORMATS = ("auto", "geojson", "wkt", "csv")
+
+OUTLINE_SUFFIXES = (".geojson.gz", ".json.gz", ".geojson", ".json", ".wkt", ".csv")
+"""What files of annotations end in."""
 
 
 class Consensus(NamedTuple):
@@ -55,6 +61,53 @@ class Consensus(NamedTuple):
     """(H, W): where at least one annotator looked."""
     annotators: NDArray[np.intp]
     """(H, W): how many looked."""
+
+
+def find_outlines(
+    folder: str | os.PathLike[str],
+    names: Collection[str] | None = None,
+    *,
+    without: Iterable[Path] = (),
+) -> dict[str, Path]:
+    """Find the files of annotations of images, by name.
+
+    Parameters
+    ----------
+    folder : path
+        Where to look, folders below it included. A file is named like its image and ends in one of
+        :data:`OUTLINE_SUFFIXES`.
+    names : collection of str, optional
+        Of the images: their paths below their own folder, with ``/``, without suffix. By default
+        all files are returned.
+    without : iterable of Path
+        Folders to pass over.
+
+    Returns
+    -------
+    dict of str to Path
+        By name, only what is there.
+
+    Raises
+    ------
+    InvalidInputError
+        No such folder, or two files of one name.
+
+    Examples
+    --------
+    >>> from membrane_xai.annotations import find_outlines
+    >>> folder = getfixture("tmp_path")
+    >>> for name in ("one.geojson", "two.ome.json.gz", "three.txt"):
+    ...     (folder / name).touch()
+    >>> {name: path.name for name, path in find_outlines(folder).items()}
+    {'one': 'one.geojson', 'two': 'two.ome.json.gz'}
+    >>> sorted(find_outlines(folder, ["one", "three"]))
+    ['one']
+    """
+    files = named_files(Path(folder), OUTLINE_SUFFIXES, "annotations of the name", without=without)
+    if names is None:
+        return files
+    keys = {name: plain(without_ome(name)) for name in names}
+    return {name: files[key] for name, key in keys.items() if key in files}
 
 
 def read_annotations(

@@ -3,15 +3,13 @@
 Cytomine counts y upwards from the lower edge of the image.
 """
 
-import csv
 import re
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from membrane_xai._disk.csv_rows import parse_csv
 from membrane_xai.annotations._annotation import Annotation, check_geometries, named
 from membrane_xai.errors import InvalidInputError
 
@@ -40,31 +38,28 @@ def read_wkt(text: str, height: float) -> list[Annotation]:
 
 def read_csv(text: str, height: float) -> list[Annotation]:
     """Return one annotation for each row of a table with a header."""
-    header, _, _ = text.lstrip().partition("\n")
-    delimiter = max(";\t,", key=header.count)
-    with _long_fields():
-        reader = csv.DictReader(text.strip().splitlines(), delimiter=delimiter)
-        columns = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
-        geometry = _first(columns, _GEOMETRY_COLUMNS)
-        if geometry is None:
-            raise InvalidInputError(
-                f"the table has columns {', '.join(columns)}; one of them must be "
-                f"{', '.join(_GEOMETRY_COLUMNS)}"
-            )
-        rows = list(reader)
+    table = parse_csv(text)
+    columns = {name.lower(): name for name in table.columns}
+    geometry = _first(columns, _GEOMETRY_COLUMNS)
+    if geometry is None:
+        raise InvalidInputError(
+            f"the table has columns {', '.join(columns)}; one of them must be "
+            f"{', '.join(_GEOMETRY_COLUMNS)}"
+        )
+    rows = table.rows
     names = [named(f"row {i}", row.get(columns.get("id", ""))) for i, row in enumerate(rows, 1)]
-    texts = [row[geometry] or "" for row in rows]
+    texts = [row[geometry] for row in rows]
     geometries = _geometries(list(zip(names, texts, strict=True)), height)
     return [_annotation(row, columns, x) for row, x in zip(rows, geometries, strict=True)]
 
 
-def _annotation(row: Mapping[Any, Any], columns: Mapping[str, str], geometry: Any) -> Annotation:
+def _annotation(row: Mapping[str, str], columns: Mapping[str, str], geometry: Any) -> Annotation:
     term, identifier = _first(columns, _CLASS_COLUMNS), columns.get("id")
-    taken = {term, identifier, _first(columns, _GEOMETRY_COLUMNS), None}
+    taken = {term, identifier, _first(columns, _GEOMETRY_COLUMNS)}
     return Annotation(
         geometry,
-        classification=None if term is None else _term(row[term] or ""),
-        properties={key.strip(): value for key, value in row.items() if key not in taken},
+        classification=None if term is None else _term(row[term]),
+        properties={key: value for key, value in row.items() if key not in taken},
         id=None if identifier is None else row[identifier],
     )
 
@@ -98,13 +93,3 @@ def _parse(text: str, name: str) -> Any:
     except shapely.errors.GEOSException as error:
         reason = str(error).strip()
         raise InvalidInputError(f"{name} is not well-known text: {reason}") from None
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    """Lift the csv module's limit of 128 KiB, which a large polygon exceeds."""
-    before = csv.field_size_limit(sys.maxsize)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)

@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_mpp, is_count
 from membrane_xai._disk.atomic import atomic_path
+from membrane_xai._disk.names import files_below
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
-from membrane_xai.io._images import read_pixels
+from membrane_xai.io._images import IMAGE_SUFFIXES, read_pixels
 from membrane_xai.io._ome import write_single
 from membrane_xai.io._pixel_size import MICROMETRES, MPP_AT_1X, magnification_of
 from membrane_xai.io._slides import SlideReader, open_slide_file
 
 __all__ = [
     "CAM_SUFFIXES",
+    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "MAX_VALUES",
     "MPP_AT_1X",
     "Image",
     "SlideReader",
+    "files_below",
     "magnification_of",
     "open_slide",
     "read_cam",

@@ -17,7 +17,10 @@ from membrane_xai.io._tiff import TiffReader, over_white
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
+__all__ = ["IMAGE_SUFFIXES", "Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+"""What image files end in, in lower case."""
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA")

@@ -245,7 +245,7 @@ def test_a_csv_needs_path_and_score_alone(tmp_path):
         ("path,label\na.png,1\n", "has no column score but path, label"),
         ("path,score\n", "has no rows"),
         ("path,score\na.png,1\nb.png,7\n", r"line 3: score is '7'; it takes 0, 1\+, 2\+ or 3\+"),
-        ("path,score\na.png\n", "line 2: score is None"),
+        ("path,score\na.png\n", r"labels.csv: line 2 has 1 cells; it takes 2"),
         ("path,score\n,1\n", "line 2: path is empty"),
         ("path,score,mpp\na.png,1,wide\n", "line 2: mpp is 'wide'; it takes a positive number"),
         ("path,score,mpp\na.png,1,nan\n", "line 2: mpp of .*a.png is nan"),
@@ -261,7 +261,7 @@ def test_bad_tables_say_where(tmp_path, text, message):
 def test_a_table_that_is_no_text(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_bytes(b"path,score\n\xff\xfe\x00,1\n")
-    with pytest.raises(InvalidInputError, match="is no CSV in UTF-8"):
+    with pytest.raises(InvalidInputError, match=r"labels\.csv: is not UTF-8 text"):
         discover(path)
 
 

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane_xai._commands.audit.groups import GroupTable
-from membrane_xai._disk.names import by_name, files_below, plain, stem
+from membrane_xai._disk.names import named_files, plain
+from membrane_xai.annotations import find_outlines
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io import CAM_SUFFIXES
+from membrane_xai.io import CAM_SUFFIXES, IMAGE_SUFFIXES
 
 __all__ = ["Matched", "Matches", "Unmatched", "match"]
 
-_IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 _PICTURES = (".png", ".tif", ".tiff")
-_OUTLINES = (".geojson.gz", ".json.gz", ".geojson", ".json", ".wkt", ".csv")
 _SHOWN = 3
 
 
@@ -63,7 +62,9 @@ def match(
     Files in the folders `without` are not looked at, nor CAMs and outlines taken for images.
     """
     folders = [cams, *([annotations] if annotations else []), *without]
-    found = _named(images, _IMAGES, "images of the name", _others(images, folders))
+    found = named_files(
+        images, IMAGE_SUFFIXES, "images of the name", without=_others(images, folders)
+    )
     suffixes = CAM_SUFFIXES
     if cams.resolve() == images.resolve():  # where pictures are the images
         suffixes = tuple(one for one in suffixes if one not in _PICTURES)
@@ -92,28 +93,6 @@ def _others(folder: Path, folders: Collection[Path]) -> list[Path]:
     return [one for one in folders if one.resolve() != folder.resolve()]
 
 
-def _named(
-    folder: Path,
-    suffixes: Sequence[str],
-    what: str,
-    without: Collection[Path] = (),
-) -> dict[str, Path]:
-    """Return files by name."""
-    if not folder.is_dir():
-        raise InvalidInputError(f"{folder}: there is no such folder")
-    ends = {one[one.rindex(".") :] for one in suffixes}
-    files = {
-        path: _name(path.relative_to(folder), suffixes)
-        for path in files_below(folder, ends, without=without)
-        if path.name.lower().endswith(tuple(suffixes))
-    }
-    return by_name(files, what)
-
-
-def _name(place: Path, suffixes: Sequence[str]) -> str:
-    return plain(place.with_name(stem(place.name, suffixes)).as_posix())
-
-
 def _cams(
     folder: Path,
     suffixes: Sequence[str],
@@ -122,7 +101,7 @@ def _cams(
     without: Collection[Path],
 ) -> tuple[dict[str, dict[str, Path]], list[str]]:
     """Return CAMs by method and image, and the names of those that belong to none."""
-    files = _named(folder, suffixes, "CAMs of the name", without)
+    files = named_files(folder, suffixes, "CAMs of the name", without=without)
     whole = {name: path for name, path in files.items() if name in images}
     split = {name: path for name, path in files.items() if name.partition("/")[2] in images}
     _check_one_reading(whole, split)
@@ -170,7 +149,7 @@ def _outlines(
     """Return files of annotations by image, and the names of those that belong to none."""
     if folder is None:
         return {}, []
-    files = _named(folder, _OUTLINES, "annotations of the name", _others(folder, without))
+    files = find_outlines(folder, without=_others(folder, without))
     return (
         {name: path for name, path in files.items() if name in images},
         [name for name in files if name not in images],

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from membrane_xai._disk.names import files_below, stem
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.io._images import IMAGE_SUFFIXES
 from membrane_xai.io._slides import SLIDE_SUFFIXES
 
 __all__ = ["ENDINGS", "RECORD", "Job", "find_jobs"]
@@ -15,7 +16,7 @@ ENDINGS = {"png": ".mask.png", "ome-tiff": ".mask.ome.tif", "geojson": ".mask.ge
 """What the results of an image end in, by format."""
 RECORD = ".mask.json"
 
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", *SLIDE_SUFFIXES)
+_SUFFIXES = (*IMAGE_SUFFIXES, *SLIDE_SUFFIXES)
 
 
 class Job(NamedTuple):
