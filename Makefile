@@ -57,7 +57,7 @@ bench: .venv/installed-all
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.study.report
 
-# The core alone, on the lowest versions that pyproject.toml allows.
+# The core and xarray, on the lowest versions that pyproject.toml allows.
 minimum: .venv-minimum/installed
 	.venv-minimum/bin/python -m pytest -p no:cacheprovider $(MINIMUM_TESTS)
 
@@ -95,7 +95,7 @@ clean:
 	$(PYTHON) -m venv --clear .venv-minimum
 	.venv-minimum/bin/python -m pip install --quiet uv
 	.venv-minimum/bin/uv pip install --quiet --python .venv-minimum/bin/python \
-		--resolution lowest-direct --editable . 'pytest>=8.3' 'hypothesis>=6.112' 'pytest-cov>=5.0'
+		--resolution lowest-direct --editable '.[labelled]' 'pytest>=8.3' 'hypothesis>=6.112' 'pytest-cov>=5.0'
 	touch $@
 
 .venv-package/installed: Makefile

@@ -3,8 +3,14 @@
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
 
 import membrane_xai as mx
+from membrane_xai.cli import main
 
 HEAVY = {"torch", "pandas", "xarray", "matplotlib", "skimage", "scipy", "dask", "jinja2", "PIL"}
 FRAMEWORKS = {"torch", "timm", "jax", "cupy", "tensorflow", "pytorch_grad_cam", "her2_models"}
@@ -63,3 +69,94 @@ def test_no_function_is_called_like_a_module():
 
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(mx, "no_such_name")
+
+
+WITHOUT_XARRAY = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("pandas", "xarray"):
+            raise ModuleNotFoundError("No module named " + name, name=name)
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, {tests!r})
+from test_imports import numbers_of_the_core
+print(numbers_of_the_core({folder!r}))
+"""
+
+
+def numbers_of_the_core(folder):
+    """Go once through what needs no labels; return the numbers as JSON."""
+    folder = Path(folder)
+    rng = np.random.default_rng(0)
+    cams, masks = rng.random((8, 4, 4)), rng.random((8, 8, 8)) < 0.3
+    groups = list("AABBCCDD")
+    result = mx.alignment(cams, masks, on_undefined="raise")
+    interval = mx.summarize(result.map, groups, draws=200)
+    accumulator = mx.MapAccumulator().update(cams, masks)
+    fields = [mx.datasets.synthetic_her2("3+", 128, mpp=0.5, seed=seed).rgb for seed in range(2)]
+    mask = mx.extract_membrane_mask(fields[0], mpp=0.5)
+    nuclei = mx.segment_nuclei(fields[0], mpp=0.5)
+    study = mx.evaluate(
+        {"dark": lambda rgb: 1 - rgb.mean(axis=-1) / 255}, np.stack(fields), "extract", mpp=0.5,
+        perturbations=[mx.perturb.horizontal_flip()],
+    )  # fmt: skip
+    write_images(folder, fields)
+    options = ["--mpp", "0.5", "--no-report", "--draws", "200", "--out", str(folder / "out")]
+    given = ["audit", "--images", str(folder / "images"), "--cams", str(folder / "cams")]
+    assert main([*given, *options]) == 0
+    found = {
+        "alignment": result.to_dict(),
+        "map": mx.map_score(list(cams), list(masks)).tolist(),
+        "pointing": mx.pointing_game(cams, masks).tolist(),
+        "auc": mx.pixel_auc(cams, masks).tolist(),
+        "ec": mx.consistency(cams, groups=groups).ec.tolist(),
+        "mean": accumulator.compute().map,
+        "interval": [interval.mean, interval.low, interval.high],
+        "paired": mx.compare_paired(result.map, result.chance, groups=groups).p_value,
+        "null": mx.shift_null(cams[0], masks[0]).p_value,
+        "mask": int(mask.mask.sum()),
+        "nuclei": int(nuclei.max()),
+        "study": [[row["map"], row["ec"]] for row in study.rows],
+        "audit": [[row["map"], row["status"]] for row in mx.study.read_study(folder / "out").rows],
+    }
+    return json.dumps(found)
+
+
+def write_images(folder, fields):
+    from PIL import Image
+
+    for place in ("images", "cams"):
+        (folder / place).mkdir(parents=True)
+    for number, rgb in enumerate(fields):
+        Image.fromarray(rgb).save(folder / "images" / f"{number}.png")
+        np.save(folder / "cams" / f"{number}.npy", 1 - rgb[::16, ::16].mean(axis=-1) / 255)
+
+
+def test_without_xarray_and_pandas_only_labels_are_missing(tmp_path, capsys):
+    code = WITHOUT_XARRAY.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "blocked"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    blocked = done.stdout.strip().splitlines()[-1]
+    assert blocked == numbers_of_the_core(tmp_path / "free")
+    assert len(json.loads(blocked)["audit"]) == 2
+
+
+def test_without_xarray_a_dataset_and_a_store_say_what_they_need(tmp_path, monkeypatch):
+    from membrane_xai import labelled
+
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(mx.errors.MissingDependencyError, match=r"needs xarray.*xai\[dask\]"):
+        labelled.evaluate_store(tmp_path, out=tmp_path / "out")
+    with pytest.raises(mx.errors.MissingDependencyError, match=r"needs xarray.*xai\[labelled\]"):
+        labelled.score_dataset({"cam": np.ones((2, 2)), "mask": np.eye(2, dtype=bool)})
+
+
+def test_the_core_depends_on_neither_and_the_extras_bring_xarray():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    core, extras = project["dependencies"], project["optional-dependencies"]
+    assert not [one for one in core if one.startswith(("pandas", "xarray"))]
+    for name in ("labelled", "dask"):
+        assert [one for one in extras[name] if one.startswith("xarray")]
+    assert "labelled" in extras["all"][0].split("[")[1].rstrip("]").split(",")

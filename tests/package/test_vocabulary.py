@@ -62,6 +62,7 @@ def test_statuses_are_those_that_alignment_gives():
         mx.alignment(cam, mask, region=~region).status,
         mx.alignment(cam * np.nan, mask).status,
     ]
+    assert given == ["ok", "no_activation", "empty_mask", "empty_region", "non_finite"]
     assert tuple(given) == STATUSES
     assert (*STATUSES, "error") == ROW_STATUSES
 

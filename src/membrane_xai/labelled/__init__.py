@@ -20,7 +20,7 @@ from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai._disk.manifest import check_manifest
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.accumulate._ec import SIMILARITIES
-from membrane_xai.errors import InvalidInputError
+from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.labelled._layout import Layout, Part, parts_of, read_layout
 from membrane_xai.labelled._part import Measures, Sums, bad_samples, score_part, sums_of
 from membrane_xai.labelled._results import PartFiles
@@ -106,8 +106,10 @@ def _variable(data: Any, name: str) -> Any:
 
 
 def _dataset(variables: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
-    import xarray
-
+    try:
+        import xarray
+    except ImportError as error:
+        raise missing(error, "a Dataset of scores", extra="labelled") from error
     return xarray.Dataset(dict(variables), attrs=dict(attrs))
 
 
