@@ -30,6 +30,7 @@ extensions = [
     "sphinx_design",
     "benchmark_tables",
     "command_help",
+    "constants",
     "example_scripts",
     "public_names",
 ]
