@@ -1,6 +1,7 @@
 """The definitions written out pixel by pixel: slow, independent of the library, easy to read."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -60,6 +61,16 @@ def mean_over_pairs(similarity, maps, weights=None):
         total += weights[i] * weights[j] * similarity(maps[i], maps[j])
         norm += weights[i] * weights[j]
     return total / norm
+
+
+def sign_flip(sums):
+    """Share of all patterns of signs whose absolute sum is as large as the observed one."""
+    exact = [Fraction(x) for x in sums]
+    patterns = itertools.product((1, -1), repeat=len(sums))
+    sizes = [abs(sum(s * x for s, x in zip(signs, exact, strict=True))) for signs in patterns]
+    observed = abs(sum(exact))
+    rounding = Fraction(1, 10**12) * sum(map(abs, exact))
+    return sum(size >= observed - rounding for size in sizes) / len(sizes)
 
 
 def quantus_scores(metric, cam, mask, **options):

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -12,6 +13,7 @@ from scipy import stats
 from membrane_xai import compare_paired, summarize
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics import holm
+from membrane_xai.statistics._permutation import sign_flip
 
 NAN = float("nan")
 
@@ -47,6 +49,38 @@ def test_groups_flip_together(rng):
     flipped = [abs(np.dot(s, sums)) for s in itertools.product((-1, 1), repeat=6)]
     expected = np.mean(np.array(flipped) >= abs(sums.sum()) - 1e-12)
     assert compare_paired(a, b, codes).p_value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("repeat", range(20))
+def test_every_pattern_written_out_with_ties(repeat):
+    # tenths have no exact binary value: their sums tie in all but the last digit
+    rng = np.random.default_rng(repeat)
+    sums = rng.integers(-6, 7, rng.integers(2, 10)) / 10
+    found = sign_flip(sums, 10_000, seed=0)
+    assert (found.p_value, found.exact) == (reference.sign_flip(sums), True)
+
+
+def test_one_group_and_none():
+    assert sign_flip(np.array([0.4]), 100, 0) == (1.0, True)
+    nothing = sign_flip(np.empty(0), 100, 0)
+    assert np.isnan(nothing.p_value)
+    assert not nothing.exact
+
+
+def test_signs_come_in_blocks(monkeypatch):
+    sums = np.random.default_rng(1).normal(0.2, 1, 40)
+    sizes = []
+    real = stats.permutation_test
+    monkeypatch.setattr("membrane_xai.statistics._permutation._BLOCK", 40 * 7)
+    monkeypatch.setattr(
+        "scipy.stats.permutation_test",
+        lambda data, size, **options: real(
+            data, lambda x, axis: sizes.append(x.size) or size(x, axis), **options
+        ),
+    )
+    found = sign_flip(sums, 1000, 3)
+    assert max(sizes) == 40 * 7  # signs held at a time
+    assert found == sign_flip(sums, 1000, 3) != sign_flip(sums, 1000, 4)
 
 
 def test_random_signs_come_close_to_all_signs(rng):
