@@ -60,6 +60,13 @@ def test_every_pattern_written_out_with_ties(repeat):
     assert (found.p_value, found.exact) == (reference.sign_flip(sums), True)
 
 
+def test_rounding_of_the_observed_sum_breaks_no_tie():
+    # the sum is 0, in floats 5.6e-17: patterns whose floats sum to 0 are as extreme
+    sums = np.array([-0.2, -0.2, -0.3, 0.3, 0.4])
+    assert sums.sum() != 0
+    assert sign_flip(sums, 100, 0).p_value == reference.sign_flip(sums) == 1
+
+
 def test_one_group_and_none():
     assert sign_flip(np.array([0.4]), 100, 0) == (1.0, True)
     nothing = sign_flip(np.empty(0), 100, 0)
