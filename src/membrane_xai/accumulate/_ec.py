@@ -10,7 +10,7 @@ from membrane_xai._backend.arrays import is_dask_array, to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.vocabulary import EC_STATUSES
-from membrane_xai.accumulate._running_sums import RunningSums, check_state, total
+from membrane_xai.accumulate._running_sums import RunningSums, check_state
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import ConsistencyResult
 from membrane_xai.metrics._map_sets import as_set
@@ -31,7 +31,7 @@ class EcAccumulator:
     .. math:: \mathrm{EC} = \frac{\|\sum_i u_i\|^2 - n}{n (n - 1)}
 
     with unit vectors :math:`u_i`: pairs between batches count like all others. Accumulators of
-    parts of the data merge into one; the order changes nothing beyond the last digit.
+    parts of the data merge into one; the order changes nothing but rounding, less than 1e-12.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class EcAccumulator:
 
     Notes
     -----
-    A state of 2 h w float64 per group, whatever the number of CAMs. All CAMs have one size.
+    A state of h w float64 per group, whatever the number of CAMs. All CAMs have one size.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class EcAccumulator:
         ConsistencyResult
             As of :func:`membrane_xai.consistency` without groups.
         """
-        vector = total(self._state.sums)[None]
+        vector = self._state.sums.sum(axis=0, keepdims=True)
         ec, pairs, undefined, status = _mean(vector, self._state.counts.sum(axis=0, keepdims=True))
         return ConsistencyResult(
             float(ec[0]), int(pairs[0]), int(undefined[0]), str(status[0]), None, self.similarity
@@ -220,7 +220,7 @@ class EcAccumulator:
         check_state(state, {"kind": "EcAccumulator", "similarity": self.similarity})
         grid = state.get("grid")
         pixels = int(grid[0]) * int(grid[1]) if grid is not None else 0
-        if np.shape(state["high"])[1:] != (pixels,):
+        if np.shape(state["sums"])[1:] != (pixels,):
             raise InvalidInputError(
                 f"state has sums of shape {np.shape(state['high'])} and a grid of {grid}; "
                 f"it takes what state_dict returned"

@@ -11,7 +11,7 @@ from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
-from membrane_xai.accumulate._running_sums import RunningSums, check_state, exact_sums, total
+from membrane_xai.accumulate._running_sums import RunningSums, check_state, sums_by_group
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import AlignmentResult, alignment
 from membrane_xai.metrics._mass import check_negative
@@ -53,7 +53,7 @@ class MapAccumulator:
     """Score CAMs against masks batch by batch and keep only sums, by group if wanted.
 
     Accumulators of parts of the data, from other processes or machines, merge into one; the order
-    changes nothing beyond the last digit.
+    changes nothing but rounding, less than 1e-12 of a mean over a million samples.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class MapAccumulator:
 
     Notes
     -----
-    A state of 14 float64 and 12 int64 per group, whatever the number of samples.
+    A state of 7 float64 and 12 int64 per group, whatever the number of samples.
 
     Examples
     --------
@@ -141,7 +141,7 @@ class MapAccumulator:
         codes, rows = self._state.codes(groups, len(values))
         counts = np.zeros((rows.size, len(SCORES) + len(STATUSES)), np.int64)
         np.add.at(counts, codes, _counted(values, words))
-        self._state.add(rows, exact_sums(values, codes, rows.size), counts)
+        self._state.add(rows, sums_by_group(values, codes, rows.size), counts)
         return self
 
     def merge(self, other: "MapAccumulator") -> "MapAccumulator":
@@ -177,7 +177,7 @@ class MapAccumulator:
         MapMean
             NaN before the first update.
         """
-        return _mean(total(self._state.sums), self._state.counts.sum(axis=0))
+        return _mean(self._state.sums.sum(axis=0), self._state.counts.sum(axis=0))
 
     def compute_groups(self) -> dict[Any, MapMean]:
         """Return the means of each group, in order of first appearance.

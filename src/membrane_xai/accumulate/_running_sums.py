@@ -1,11 +1,11 @@
-"""Sums that grow batch by batch, and come out the same in whatever order batches are merged.
+"""Sums by group that grow batch by batch and merge in any order.
 
-Each sum is kept as two floats, the sum and what rounding took from it (Knuth's TwoSum): together
-about 32 digits, so that the order shows in none of the 16 that are reported.
+They are plain float64: the order of N additions shifts a sum by at most N times 1.1e-16 of the sum
+of the absolute values, in practice by the root of N times as much. That is below 1e-12 of a mean
+over a million samples, and no score is known to a thousandth of that. Counts are integers, exact.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._clusters import group_codes
 
-__all__ = ["RunningSums", "check_state", "exact_sums", "total"]
+__all__ = ["RunningSums", "check_state", "sums_by_group"]
 
 Floats = NDArray[np.float64]
 
@@ -25,15 +25,8 @@ class RunningSums:
     def __init__(self, n_sums: int, n_counts: int) -> None:
         self.rows: dict[Any, int] = {}
         """Label -> row, in order of first appearance."""
-        self.high: Floats = np.zeros((0, n_sums))
-        self.low: Floats = np.zeros((0, n_sums))
+        self.sums: Floats = np.zeros((0, n_sums))
         self.counts: NDArray[np.int64] = np.zeros((0, n_counts), dtype=np.int64)
-
-    @property
-    def sums(self) -> Floats:
-        """(G, S) sums."""
-        summed: Floats = self.high + self.low
-        return summed
 
     def codes(self, groups: Any, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return each sample's group within a batch, and the rows of these groups.
@@ -57,87 +50,61 @@ class RunningSums:
     def rows_of(self, labels: list[Any]) -> NDArray[np.intp]:
         """Return the rows of labels; new ones get rows of zeros."""
         rows = [self.rows.setdefault(label, len(self.rows)) for label in labels]
-        new = len(self.rows) - len(self.high)
+        new = len(self.rows) - len(self.sums)
         if new:
             grow = ((0, new), (0, 0))
-            self.high, self.low = np.pad(self.high, grow), np.pad(self.low, grow)
-            self.counts = np.pad(self.counts, grow)
+            self.sums, self.counts = np.pad(self.sums, grow), np.pad(self.counts, grow)
         return np.array(rows, dtype=np.intp)
 
     def add(self, rows: NDArray[np.intp], sums: Floats, counts: Any) -> None:
         """Add to some rows, each named once."""
-        old = self.high[rows]
-        new = old + sums
-        part = new - old
-        self.low[rows] += (old - (new - part)) + (sums - part)
-        self.high[rows] = new
+        self.sums[rows] += sums
         self.counts[rows] += np.asarray(counts, dtype=np.int64)
 
     def merge(self, other: "RunningSums") -> None:
         """Add all of another's sums."""
         if other.rows:
             self._check_labelled(labelled=None not in other.rows)
-            rows = self.rows_of(list(other.rows))
-            self.add(rows, other.high, other.counts)
-            self.add(rows, other.low, np.zeros_like(other.counts))
+            self.add(self.rows_of(list(other.rows)), other.sums, other.counts)
 
     def resized(self, n_sums: int) -> None:
         """Set the number of sums while there are none."""
-        self.high, self.low = np.zeros((2, len(self.high), n_sums))
+        self.sums = np.zeros((len(self.sums), n_sums))
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of everything."""
         return {
             "labels": list(self.rows),
-            "high": self.high.copy(),
-            "low": self.low.copy(),
+            "sums": self.sums.copy(),
             "counts": self.counts.copy(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state, or raise and change nothing."""
         labels = list(state["labels"])
-        high, low = (np.array(state[name], dtype=np.float64) for name in ("high", "low"))
+        sums = np.array(state["sums"], dtype=np.float64)
         counts = np.array(state["counts"], dtype=np.int64)
         n = len(labels)
-        fits = high.shape == low.shape and high.ndim == 2 and len(high) == n
-        if not fits or counts.shape != (n, self.counts.shape[1]):
+        if sums.ndim != 2 or len(sums) != n or counts.shape != (n, self.counts.shape[1]):
             raise InvalidInputError(
-                f"state has {n} labels, sums of shape {high.shape} and {low.shape} and counts of "
-                f"shape {counts.shape}; it takes what state_dict returned"
+                f"state has {n} labels, sums of shape {sums.shape} and counts of shape "
+                f"{counts.shape}; it takes what state_dict returned"
             )
         self.rows = {label: row for row, label in enumerate(labels)}
-        self.high, self.low, self.counts = high, low, counts
+        self.sums, self.counts = sums, counts
 
 
-def exact_sums(values: Floats, codes: NDArray[np.intp], n_groups: int) -> Floats:
-    """Sum (N, S) values by group without rounding but the last; NaN does not count."""
-    out = np.zeros((n_groups, values.shape[1]))
-    order = np.argsort(codes, kind="stable")
-    bounds = np.searchsorted(codes[order], np.arange(n_groups + 1))
-    kept = np.where(np.isnan(values), 0, values)[order]
-    for column, sums in zip(kept.T, out.T, strict=True):
-        for group, part in enumerate(_parts(column.tolist(), bounds)):
-            sums[group] = math.fsum(part)
-    return out
-
-
-def _parts(values: list[float], bounds: NDArray[np.intp]) -> Iterator[list[float]]:
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        yield values[start:stop]
+def sums_by_group(values: Floats, codes: NDArray[np.intp], n_groups: int) -> Floats:
+    """Sum (N, S) values by group, to (G, S); NaN does not count."""
+    known = np.where(np.isnan(values), 0, values)
+    return np.stack([np.bincount(codes, column, n_groups) for column in known.T], axis=1)
 
 
 def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise unless a state is of the same kind and options."""
-    missing = {"labels", "high", "low", "counts"} - set(state)
+    missing = {"labels", "sums", "counts"} - set(state)
     got = {name: state.get(name) for name in expected}
     if got != dict(expected) or missing:
         raise InvalidInputError(
             f"state is of {got} and lacks {sorted(missing)}; it takes one of {dict(expected)}"
         )
-
-
-def total(rows: Floats) -> Floats:
-    """Sum rows without rounding but the last."""
-    summed: Floats = exact_sums(rows, np.zeros(len(rows), np.intp), 1)[0]
-    return summed

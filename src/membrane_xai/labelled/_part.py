@@ -20,7 +20,7 @@ __all__ = ["Measures", "Sums", "bad_samples", "score_part", "sums_of"]
 
 Arrays = dict[str, NDArray[Any]]
 
-_STATE = ("high", "low", "counts")
+_STATE = ("sums", "counts")
 
 
 class Measures(NamedTuple):
