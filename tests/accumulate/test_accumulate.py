@@ -140,8 +140,8 @@ def test_parts_merge_in_any_order_and_bracketing(data):
 
 @pytest.mark.parametrize("parts", [1, 7, 1000])
 def test_sums_are_exact_to_twelve_digits_in_any_order(parts, rng):
-    # 1e-12 of the sum of absolute values: 1e5 roundings of 1.1e-16 reach some 3e-14, at worst 1e-11,
-    # and nobody reads a score to more than six digits
+    # 1e-12 of the sum of absolute values: 1e5 roundings of 1.1e-16 reach some 3e-14, at worst
+    # 1e-11, and nobody reads a score to more than six digits
     values = rng.normal(size=100_000) * 10.0 ** rng.integers(-6, 6, 100_000)
     exact, room = float(sum(map(Fraction, values))), 1e-12 * np.abs(values).sum()
     split = [RunningSums(1, 1) for _ in range(parts)]
@@ -234,7 +234,7 @@ def test_the_state_does_not_grow(rng):
 def test_blocks(rng, monkeypatch):
     cams, groups = rng.random((50, 4, 4)), rng.integers(0, 7, 50)
     whole = EcAccumulator().update(cams, groups=groups).compute_groups()
-    monkeypatch.setattr("membrane_xai.statistics._group_sums._BLOCK_BYTES", 8 * 16 * 7)
+    monkeypatch.setattr("membrane_xai.metrics._unit_sums._BLOCK_BYTES", 8 * 16 * 7)
     blocks = EcAccumulator().update(cams, groups=groups).compute_groups()
     np.testing.assert_allclose(blocks.ec, whole.ec, atol=1e-14)
     np.testing.assert_array_equal(blocks.n_pairs, whole.n_pairs)

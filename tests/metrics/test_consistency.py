@@ -11,10 +11,15 @@ from scipy.spatial.distance import cosine
 from skimage.metrics import structural_similarity
 
 from membrane_xai import consistency, ec_score, pairwise_similarity
+from membrane_xai.metrics import UnitSums
 
 
 def ssim(a, b):
     return structural_similarity(a, b, data_range=max(a.max(), b.max()) - min(a.min(), b.min()))
+
+
+def pearson(a, b):
+    return np.corrcoef(a.ravel(), b.ravel())[0, 1]
 
 
 def soft_iou(a, b):
@@ -200,5 +205,35 @@ def test_a_list_of_unequal_sizes_is_upsampled_to_the_largest(rng):
 def test_large_sets_go_block_by_block(rng, monkeypatch):
     maps = rng.random((50, 4, 4))
     whole = ec_score(maps)
-    monkeypatch.setattr("membrane_xai.metrics._mean_similarity._BLOCK_BYTES", 8 * 16 * 7)
+    monkeypatch.setattr("membrane_xai.metrics._unit_sums._BLOCK_BYTES", 8 * 16 * 7)
     assert ec_score(maps) == pytest.approx(whole, abs=1e-14)
+
+
+def test_sums_of_groups_give_the_weighted_mean_over_pairs(backend):
+    if backend.name == "dask":
+        pytest.skip("its sets go through apply_gufunc")
+    rng = np.random.default_rng(5)
+    maps, weights, codes = rng.random((12, 3, 4)), rng.random(12), rng.integers(0, 3, 12)
+    maps[2], maps[5, 0, 0], weights[7] = 1, np.nan, 0
+    sums = [
+        UnitSums.of(
+            backend.asarray(maps[part]),
+            "pearson",
+            codes=codes[part],
+            n_groups=4,
+            weights=weights[part],
+        )
+        for part in (slice(0, 7), slice(7, 12))
+    ]
+    merged = sums[0].merge(sums[1])
+    kept = np.array([i not in (2, 5, 7) for i in range(12)])
+    means = backend.to_numpy(merged.mean())
+    for group in range(3):
+        own = kept & (codes == group)
+        by_hand = mean_over_pairs(pearson, maps[own], weights[own])
+        assert means[group] == pytest.approx(by_hand, abs=1e-12)
+    assert np.isnan(means[3])
+    kinds = np.array([[(kept & (codes == g)).sum() for g in range(4)], *np.zeros((2, 4))]).T
+    kinds[codes[2], 1] += 1
+    kinds[codes[5], 2] += 1
+    np.testing.assert_array_equal(backend.to_numpy(merged.counts), kinds)

@@ -11,8 +11,9 @@ from scipy import stats
 from membrane_xai import EcAccumulator, ec_score, pairwise_similarity, summarize
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.metrics._unit_sums import unit_sums_on_host
 from membrane_xai.statistics import patients_needed, summarize_consistency
-from membrane_xai.statistics._group_sums import pair_sums, quadratic, unit_sums
+from membrane_xai.statistics._consistency import pair_sums, quadratic
 
 NAN = float("nan")
 
@@ -47,7 +48,7 @@ def test_resamples_equal_those_written_out(similarity, pairs, patterns, rng):
     cams, codes = np.delete(cams, [3, 9], axis=0), np.delete(codes, [3, 9])
     compared = named_similarity(similarity, 0.1)
     if similarity == "pearson":
-        sums, numbers = unit_sums(cams, codes, 7, compared).similarities()
+        sums, numbers = unit_sums_on_host(cams, compared, codes, 7).similarities()
     else:
         sums, numbers, _ = pair_sums(cams, codes, 7, compared)
     statistic = quadratic(sums, numbers, pairs)

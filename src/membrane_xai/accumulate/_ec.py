@@ -6,18 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import is_dask_array, to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.accumulate._running_sums import RunningSums, check_state
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import ConsistencyResult
-from membrane_xai.metrics._map_sets import as_set
-from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.metrics._map_sets import plain_set
+from membrane_xai.metrics._unit_sums import UnitSums, unit_sums_on_host
 from membrane_xai.statistics._bootstrap import Resampling
-from membrane_xai.statistics._consistency import summary_of_pairs
-from membrane_xai.statistics._group_sums import PAIRS, GroupSums, unit_sums
+from membrane_xai.statistics._consistency import PAIRS, summary_of_pairs
 from membrane_xai.statistics._summary import Summary
 
 __all__ = ["SIMILARITIES", "EcAccumulator"]
@@ -89,11 +87,12 @@ class EcAccumulator:
             As in :func:`membrane_xai.ec_score`; CAMs of another size than before, groups that do
             not fit. Nothing is added then.
         """
-        maps = _maps(cams)
+        single = getattr(cams, "ndim", None) == 2
+        maps = plain_set((cams.data if is_dataarray(cams) else cams)[None, ...] if single else cams)
         grid = (int(maps.shape[-2]), int(maps.shape[-1]))
         self._check_grid(grid)
         codes, rows = self._state.codes(groups, int(maps.shape[0]))
-        found = unit_sums(maps, codes, rows.size, named_similarity(self.similarity, 0.1))
+        found = unit_sums_on_host(maps, self.similarity, codes, rows.size)
         self._set_grid(grid)
         self._state.add(rows, found.vectors, found.counts)
         return self
@@ -134,10 +133,11 @@ class EcAccumulator:
         ConsistencyResult
             As of :func:`membrane_xai.consistency` without groups.
         """
-        vector = self._state.sums.sum(axis=0, keepdims=True)
-        ec, pairs, undefined, status = _mean(vector, self._state.counts.sum(axis=0, keepdims=True))
+        state = self._state
+        together = _sums(state.sums.sum(axis=0)[None], state.counts.sum(axis=0)[None])
+        ec, pairs, undefined, status = (column[0] for column in _result_columns(together))
         return ConsistencyResult(
-            float(ec[0]), int(pairs[0]), int(undefined[0]), str(status[0]), None, self.similarity
+            float(ec), int(pairs), int(undefined), str(status), None, self.similarity
         )
 
     def compute_groups(self) -> ConsistencyResult:
@@ -148,10 +148,8 @@ class EcAccumulator:
         ConsistencyResult
             As of :func:`membrane_xai.consistency` with groups.
         """
-        labels = tuple(self._state.rows)
-        return ConsistencyResult(
-            *_mean(self._state.sums, self._state.counts), labels, self.similarity
-        )
+        columns = _result_columns(_sums(self._state.sums, self._state.counts))
+        return ConsistencyResult(*columns, tuple(self._state.rows), self.similarity)
 
     def summarize(
         self,
@@ -183,10 +181,11 @@ class EcAccumulator:
         """
         check_choice(pairs, "pairs", PAIRS)
         options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
-        counts = self._state.counts.astype(np.float64)
-        sums, numbers = GroupSums(self._state.sums, counts).similarities()
+        by_group = _sums(self._state.sums, self._state.counts)
         labelled = None not in self._state.rows
-        return summary_of_pairs(sums, numbers, counts, pairs, options, clustered=labelled)
+        return summary_of_pairs(
+            *by_group.similarities(), by_group.counts, pairs, options, clustered=labelled
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything to go on from, as a dict of lists and NumPy arrays.
@@ -239,23 +238,15 @@ class EcAccumulator:
             self._state.resized(grid[0] * grid[1])
 
 
-def _maps(cams: Any) -> Any:
-    """Return CAMs as (N, h, w) of a library that computes at once."""
-    if is_dataarray(cams):
-        cams = cams.data
-    if getattr(cams, "ndim", None) == 2:
-        cams = cams[None, ...]
-    maps = as_set(cams, "cams")
-    return to_numpy(maps) if is_dask_array(maps) else maps
+def _sums(vectors: NDArray[np.float64], counts: NDArray[np.int64]) -> UnitSums:
+    """Return sums over maps that all weigh 1."""
+    defined = counts[:, 0].astype(np.float64)
+    return UnitSums(vectors, defined, defined, counts)
 
 
-def _mean(
-    vectors: NDArray[np.float64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """Return EC, pairs, undefined pairs and status of each row."""
-    n, total = counts[:, 0], counts.sum(axis=1)
+def _result_columns(sums: UnitSums) -> tuple[Any, ...]:
+    """Return EC, pairs, undefined pairs and status of each group."""
+    n, total = sums.counts[:, 0], sums.counts.sum(axis=1)
     pairs, possible = n * (n - 1) // 2, total * (total - 1) // 2
-    similar = (np.vecdot(vectors, vectors) - n) / 2
-    ec = np.where(pairs > 0, np.clip(similar / np.maximum(pairs, 1), -1, 1), np.nan)
     status = np.array(EC_STATUSES)[np.where(pairs > 0, 0, np.where(possible > 0, 2, 1))]
-    return ec, pairs, possible - pairs, status
+    return sums.mean(), pairs, possible - pairs, status

@@ -11,6 +11,7 @@ from ._alignment import map_curve as map_curve
 from ._alignment import map_score as map_score
 from ._alignment import pool_mask as pool_mask
 from ._consistency import ConsistencyResult as ConsistencyResult
+from ._consistency import UnitSums as UnitSums
 from ._consistency import consistency as consistency
 from ._consistency import ec_score as ec_score
 from ._consistency import pairwise_similarity as pairwise_similarity

@@ -27,9 +27,10 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._map_sets import as_set
 from membrane_xai.metrics._mean_similarity import PairSet, mean_similarity, similarity_matrix
 from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.metrics._unit_sums import UnitSums
 from membrane_xai.statistics._clusters import read_labels
 
-__all__ = ["ConsistencyResult", "consistency", "ec_score", "pairwise_similarity"]
+__all__ = ["ConsistencyResult", "UnitSums", "consistency", "ec_score", "pairwise_similarity"]
 
 
 @dataclass(frozen=True, slots=True)

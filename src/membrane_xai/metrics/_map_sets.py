@@ -8,16 +8,18 @@ from membrane_xai._backend.arrays import (
     as_array,
     check_maps,
     follow,
+    is_dask_array,
     is_map_list,
     namespace,
     squeeze_channel,
+    to_numpy,
     wide_dtype,
 )
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["as_set"]
+__all__ = ["as_set", "plain_set"]
 
 
 def as_set(cams: Any, name: str) -> Any:
@@ -38,6 +40,17 @@ def as_set(cams: Any, name: str) -> Any:
             f"{name} has shape {tuple(maps.shape)}; it takes (N, h, w), (N, 1, h, w) or a list"
         )
     return maps
+
+
+def plain_set(cams: Any) -> Array:
+    """Return CAMs as (N, h, w) of a library that computes at once, without names."""
+    maps = as_set(cams, "cams")
+    if is_dataarray(maps):
+        if maps.ndim != 3:
+            raise InvalidInputError(f"cams has dims {maps.dims}; it takes (map, row, column)")
+        maps = maps.data
+        check_maps(maps, "cams")
+    return to_numpy(maps) if is_dask_array(maps) else maps
 
 
 def _stack(cams: Sequence[Array], name: str) -> Array:

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from membrane_xai._backend.arrays import Array, follow, from_numpy, namespace, wide_dtype
-from membrane_xai.metrics._similarity import Features, Similarity
+from membrane_xai.metrics._similarity import Similarity, features_of
+from membrane_xai.metrics._unit_sums import UnitSums, maps_per_block, mean_of_pairs
 
-__all__ = ["PairSet", "features_of", "mean_similarity", "similarity_matrix"]
-
-_BLOCK_BYTES = 1 << 22
+__all__ = ["PairSet", "mean_similarity", "similarity_matrix"]
 
 
 class PairSet(NamedTuple):
@@ -76,20 +75,9 @@ class _Sums(NamedTuple):
 def _row(sums: _Sums, possible: int) -> Array:
     xp = namespace(sums.weight)
     some = (sums.count > 0) & (sums.weight > 0)
-    mean = sums.similarity / xp.where(some, sums.weight, xp.ones_like(sums.weight))
-    mean = xp.where(some, xp.clip(mean, min=-1.0, max=1.0), xp.full_like(mean, xp.nan))
+    mean = mean_of_pairs(sums.similarity, sums.weight, some)
     code = xp.where(some, xp.zeros_like(mean), xp.full_like(mean, 2.0 if possible else 1.0))
     return xp.stack([mean, sums.count, possible - sums.count, code], axis=0)
-
-
-def features_of(maps: Array, similarity: Similarity) -> Features:
-    """Widen a block of maps, blank those that are not finite, and compute features."""
-    xp = namespace(maps)
-    maps = xp.astype(maps, wide_dtype(maps))
-    finite = xp.all(xp.isfinite(maps), axis=(-2, -1))
-    maps = xp.where(finite[:, None, None], maps, xp.zeros_like(maps))
-    found = similarity.prepare(maps)
-    return Features(found.parts, found.defined & finite)
 
 
 def _take(maps: Array, indices: np.ndarray[Any, Any]) -> Array:
@@ -102,23 +90,15 @@ def _take(maps: Array, indices: np.ndarray[Any, Any]) -> Array:
 def _closed_form(
     maps: Array, indices: np.ndarray[Any, Any], weights: Any, similarity: Similarity
 ) -> _Sums:
-    """Sum over pairs from ||sum w u||^2 - sum w^2, one block of maps in memory at a time."""
-    xp = namespace(maps)
-    wide = wide_dtype(maps)
-    pixels = maps.shape[-2] * maps.shape[-1]
-    zero = from_numpy(maps, np.zeros(1), wide)[0]
-    vector, first, second, count = from_numpy(maps, np.zeros(pixels), wide), zero, zero, zero
-    step = max(1, _BLOCK_BYTES // (8 * pixels))
+    """Sum over pairs from sums of unit vectors, one block of maps in memory at a time."""
+    sums = UnitSums.empty(1, maps.shape[-2] * maps.shape[-1], maps)
+    step = maps_per_block(maps)
     for start in range(0, indices.size, step):
         part = indices[start : start + step]
-        found = features_of(_take(maps, part), similarity)
-        defined = xp.astype(found.defined, wide)
-        w = from_numpy(maps, weights[part], wide) * defined
-        vector = vector + xp.matmul(w, found.parts[0])
-        first, second = first + xp.sum(w), second + xp.sum(w * w)
-        count = count + xp.sum(defined)
-    total = xp.vecdot(vector, vector) - second
-    return _Sums(total, first * first - second, count * (count - 1) / 2)
+        sums = sums.merge(UnitSums.of(_take(maps, part), similarity, weights=weights[part]))
+    total, norm = sums.totals()
+    count = sums.counts[0, 0]
+    return _Sums(total[0], norm[0], count * (count - 1) / 2)
 
 
 def _pair_by_pair(

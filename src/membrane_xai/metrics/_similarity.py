@@ -10,12 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from membrane_xai._backend.arrays import Array, from_numpy, namespace
+from membrane_xai._backend.arrays import Array, from_numpy, namespace, wide_dtype
 from membrane_xai._backend.checks import check_choice, check_k, is_count
 from membrane_xai._backend.ties import average_ranks, top_set
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Features", "Similarity", "named_similarity"]
+__all__ = [
+    "Features",
+    "Similarity",
+    "blank_non_finite",
+    "features_of",
+    "named_similarity",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,21 @@ class Similarity(NamedTuple):
     unit_vectors: bool = False
     """Whether features are unit vectors and the similarity their product, so that means over pairs
     have a closed form."""
+
+
+def blank_non_finite(maps: Array) -> tuple[Array, Array]:
+    """Widen maps (n, h, w), put 0 for those that are not finite, and tell which are."""
+    xp = namespace(maps)
+    maps = xp.astype(maps, wide_dtype(maps))
+    finite = xp.all(xp.isfinite(maps), axis=(-2, -1))
+    return xp.where(finite[:, None, None], maps, xp.zeros_like(maps)), finite
+
+
+def features_of(maps: Array, similarity: Similarity) -> Features:
+    """Widen a block of maps, blank those that are not finite, and compute features."""
+    maps, finite = blank_non_finite(maps)
+    found = similarity.prepare(maps)
+    return Features(found.parts, found.defined & finite)
 
 
 def _flat(maps: Array) -> Array:

@@ -5,20 +5,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import is_dask_array, to_numpy
+from membrane_xai._backend.arrays import Array, to_numpy
 from membrane_xai._backend.checks import check_choice
-from membrane_xai._backend.containers import is_dataarray
-from membrane_xai.errors import InvalidInputError
-from membrane_xai.metrics._map_sets import as_set
-from membrane_xai.metrics._similarity import named_similarity
-from membrane_xai.statistics._bootstrap import Resampling
+from membrane_xai.metrics._map_sets import plain_set
+from membrane_xai.metrics._similarity import Similarity, blank_non_finite, named_similarity
+from membrane_xai.metrics._unit_sums import unit_sums_on_host
+from membrane_xai.statistics._bootstrap import Quadratic, Resampling
 from membrane_xai.statistics._clusters import group_codes
-from membrane_xai.statistics._group_sums import PAIRS, pair_sums, quadratic, unit_sums
 from membrane_xai.statistics._summary import Summary, summary_of
 
-__all__ = ["summarize_consistency", "summary_of_pairs"]
+__all__ = ["PAIRS", "pair_sums", "quadratic", "summarize_consistency", "summary_of_pairs"]
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+PAIRS = ("all", "between", "within")
+"""Which pairs of CAMs may count: by whether they are of one group."""
 
 
 def summarize_consistency(
@@ -91,11 +93,11 @@ def summarize_consistency(
     compared = named_similarity(similarity, k)
     check_choice(pairs, "pairs", PAIRS)
     options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
-    maps = _plain_set(cams)
+    maps = plain_set(cams)
     count = int(maps.shape[0])
     codes, labels = group_codes(range(count) if groups is None else groups, count)
     if compared.unit_vectors:
-        found = unit_sums(maps, codes, len(labels), compared)
+        found = unit_sums_on_host(maps, compared, codes, len(labels))
         sums, numbers, counts = *found.similarities(), found.counts
     else:
         sums, numbers, counts = pair_sums(maps, codes, len(labels), compared)
@@ -126,10 +128,33 @@ def summary_of_pairs(
     )
 
 
-def _plain_set(cams: Any) -> Any:
-    maps = as_set(cams, "cams")
-    if is_dataarray(maps):
-        if maps.ndim != 3:
-            raise InvalidInputError(f"cams has dims {maps.dims}; it takes (map, row, column)")
-        maps = maps.data
-    return to_numpy(maps) if is_dask_array(maps) else maps
+def pair_sums(maps: Array, codes: Codes, n_groups: int, similarity: Similarity) -> Any:
+    """Compare every pair of maps; return similarities, numbers of pairs, and counts by kind."""
+    maps, finite = blank_non_finite(maps)
+    found = similarity.prepare(maps)
+    known = to_numpy(finite)
+    defined = to_numpy(found.defined) & known
+    counts = np.zeros((n_groups, 3))
+    np.add.at(counts, (codes, np.where(defined, 0, np.where(known, 1, 2))), 1)
+    sums = np.zeros((n_groups, n_groups))
+    for i in np.flatnonzero(defined):
+        scores = to_numpy(similarity.compare(found.part(int(i), int(i) + 1), found))
+        others = defined.copy()
+        others[i] = False
+        sums[codes[i]] += np.bincount(codes[others], scores[others], n_groups)
+    n = counts[:, 0]
+    return sums, np.outer(n, n) - np.diag(n), counts
+
+
+def quadratic(sums: Floats, numbers: Floats, pairs: str) -> Quadratic:
+    """Arrange sums over pairs for the bootstrap, in an order that labels have no part in."""
+    check_choice(pairs, "pairs", PAIRS)
+    order = np.lexsort((sums.sum(axis=1), np.diag(numbers), numbers.sum(axis=1)))
+    both = np.stack([sums, numbers])[:, order[:, None], order]
+    within = np.stack([np.diag(both[0]), np.diag(both[1])], axis=1) / 2
+    between = both * (1 - np.eye(len(sums)))
+    if pairs == "between":
+        within = np.zeros_like(within)
+    if pairs == "within":
+        between = np.zeros_like(between)
+    return Quadratic(within, between)

@@ -5,17 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from membrane_xai._backend.arrays import (
-    check_maps,
-    is_pandas,
-    squeeze_channel,
-    to_numpy,
-    wide_dtype,
-)
+from membrane_xai._backend.arrays import check_maps, is_pandas, squeeze_channel, to_numpy
 from membrane_xai._backend.checks import check_choice, check_grid, is_count
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
-from membrane_xai.metrics._similarity import named_similarity
+from membrane_xai.metrics import UnitSums
 
 __all__ = ["ExplanationConsistency"]
 
@@ -50,8 +44,8 @@ class ExplanationConsistency(SummedMetric):
     Notes
     -----
     States, all summed, for each group: the `vector` of the sum above (float64, one number a pixel),
-    sums of weights and of their squares, maps that are `defined`, and `maps` in all. Flat maps and
-    maps that are not finite have no direction: they are counted and left out. A device without
+    sums of weights and of their squares, and `counts` of maps that are defined, flat and not
+    finite. The latter two have no direction: they are counted and left out. A device without
     float64, such as MPS, cannot hold the states. In a ``MetricCollection`` pass arguments by name.
 
     Examples
@@ -80,8 +74,7 @@ class ExplanationConsistency(SummedMetric):
     vector: torch.Tensor
     weight: torch.Tensor
     square: torch.Tensor
-    defined: torch.Tensor
-    maps: torch.Tensor
+    counts: torch.Tensor
 
     def __init__(
         self,
@@ -102,8 +95,7 @@ class ExplanationConsistency(SummedMetric):
         self.add_sum("vector", (n, math.prod(self.grid)), torch.float64)
         self.add_sum("weight", (n,), torch.float64)
         self.add_sum("square", (n,), torch.float64)
-        self.add_sum("defined", (n,), torch.int64)
-        self.add_sum("maps", (n,), torch.int64)
+        self.add_sum("counts", (n, 3), torch.int64)
         self.tell_apart(similarity=similarity)
 
     def update(self, cams: Any, groups: Any = None, weights: Any = None) -> None:
@@ -123,25 +115,21 @@ class ExplanationConsistency(SummedMetric):
         InvalidInputError
             Maps of another grid, labels or weights that do not fit.
         """
-        maps = self._as_maps(cams)
-        labels = self._as_labels(groups, len(maps))
-        given = self._as_weights(weights, len(maps))
-        units, defined = self._unit_vectors(maps)
-        counted = (given > 0).to(self.maps)
-        defined = defined.to(self.maps) * counted
-        w = given * defined
-        self.vector = self.vector.index_add(0, labels, w[:, None] * units)
-        self.weight = self.weight.index_add(0, labels, w)
-        self.square = self.square.index_add(0, labels, w * w)
-        self.defined = self.defined.index_add(0, labels, defined)
-        self.maps = self.maps.index_add(0, labels, counted)
+        maps = self._as_maps(cams).to(self.vector.device)
+        batch = UnitSums.of(
+            maps,
+            self.similarity,
+            codes=to_numpy(self._as_labels(groups, len(maps))),
+            n_groups=len(self.vector),
+            weights=to_numpy(self._as_weights(weights, len(maps))),
+        )
+        merged = self._sums().merge(batch)
+        self.vector, self.weight, self.square = merged.vectors, merged.weights, merged.squares
+        self.counts = merged.counts.to(self.counts)
 
     def compute(self) -> torch.Tensor:
         """Return EC as a float64 scalar, or (num_groups,); NaN where no pair is defined."""
-        total = (self.vector * self.vector).sum(1) - self.square
-        norm = self.weight * self.weight - self.square
-        some = self.defined > 1
-        ec = torch.where(some, total / torch.where(some, norm, 1.0), torch.nan).clamp(-1.0, 1.0)
+        ec: torch.Tensor = self._sums().mean()
         return ec[0] if self.num_groups is None else ec
 
     def undefined_maps(self) -> torch.Tensor:
@@ -153,7 +141,10 @@ class ExplanationConsistency(SummedMetric):
             Flat maps and maps that are not finite. Under distributed use every process must call
             it.
         """
-        return self.summed("maps") - self.summed("defined")
+        return self.summed("counts")[:, 1:].sum(1)
+
+    def _sums(self) -> UnitSums:
+        return UnitSums(self.vector, self.weight, self.square, self.counts)
 
     def _as_maps(self, cams: Any) -> torch.Tensor:
         array = torch.as_tensor(cams)
@@ -194,15 +185,6 @@ class ExplanationConsistency(SummedMetric):
                 f"weights is {weights!r}; it takes {count} finite numbers, none negative"
             )
         return values
-
-    def _unit_vectors(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (N, h * w) unit vectors, zero where a map has no direction, and where it has."""
-        maps = maps.to(wide_dtype(maps))
-        finite = maps.isfinite().all(dim=(1, 2))
-        maps = torch.where(finite[:, None, None], maps, 0.0)  # all zero: no direction
-        found = named_similarity(self.similarity, 0.1).prepare(maps)
-        units: torch.Tensor = found.parts[0]
-        return units.to(self.vector), found.defined.to(self.vector.device)
 
 
 def _plain(values: Any) -> Any:
