@@ -30,7 +30,7 @@ def cells_of_real_images(cases: list[Case]) -> list[Row]:
             of_images(
                 f"  share of cells {criterion.replace('_', ' ')}, real images",
                 "%",
-                {name: 100 * result.shares[criterion].share for name, result in results.items()},
+                {name: 100 * result.shares[criterion].value for name, result in results.items()},
             )
             for criterion in CRITERIA
         ),

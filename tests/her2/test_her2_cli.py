@@ -34,13 +34,13 @@ TINY = [
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "tiny"
     sets = [part for value in TINY for part in ("--set", value)]
-    assert main(["train", "--config", "demo", *sets, "--out", str(out), "--draws", "20"]) == 0
+    assert main(["train", "--config", "demo", *sets, "--out", str(out), "--draws", "100"]) == 0
     return out
 
 
 def test_train_writes_a_run_and_says_what_learned(run, capsys):
     sets = [part for value in TINY for part in ("--set", value)]
-    assert main(["train", "--config", "demo", *sets, "--out", str(run), "--draws", "20"]) == 0
+    assert main(["train", "--config", "demo", *sets, "--out", str(run), "--draws", "100"]) == 0
     said = capsys.readouterr().out
     assert "plan hybrid" in said
     assert "test: 8 images; intervals over 4 slides" in said
@@ -48,7 +48,7 @@ def test_train_writes_a_run_and_says_what_learned(run, capsys):
 
 
 def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
-    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "20"]
+    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "100"]
     assert main(["evaluate", str(run), *options]) == 0
     with (run / "cross" / "cross.csv").open(encoding="utf-8") as file:
         assert [row["test"] for row in csv.DictReader(file)] == ["10x", "20x"]
@@ -56,7 +56,7 @@ def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
 
 
 def test_evaluate_json_is_one_document(run, capsys):
-    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "20"]
+    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "100"]
     assert main(["evaluate", str(run), *options, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [one["magnification"] for one in document["evaluations"]] == [10, 20]
@@ -73,7 +73,7 @@ def test_evaluate_json_is_one_document(run, capsys):
 def test_sigint_while_training_is_130_and_training_goes_on(tmp_path):
     sets = [part for value in [*TINY[:-2], "train.epochs=3", TINY[-1]] for part in ("--set", value)]
     command = [sys.executable, "-m", "her2_models.cli", "train", "--config", "demo", *sets,
-               "--out", str(tmp_path / "run"), "--draws", "20"]  # fmt: skip
+               "--out", str(tmp_path / "run"), "--draws", "100"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     while not last.exists() and process.poll() is None:

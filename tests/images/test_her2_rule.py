@@ -94,7 +94,7 @@ def test_intervals_are_wilsons(level):
     p, n, z = 0.12, 100, norm.ppf((1 + level) / 2)
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert (share.count, share.cells, share.share) == (12, 100, 0.12)
+    assert (share.count, share.total, share.value) == (12, 100, 0.12)
     assert (share.low, share.high) == pytest.approx((centre - half, centre + half))
     assert result.level == level
 
@@ -167,7 +167,7 @@ def test_no_cell_has_no_score():
     result = her2_rule_score(table((3, INTENSE), border=3))
     assert (result.score, result.category, result.n_cells) == (None, None, 0)
     assert np.isnan(result.h_score)
-    assert np.isnan(result.shares["stained"].share)
+    assert np.isnan(result.shares["stained"].value)
     assert result.borderline == ()
     assert "no score" in str(result)
 
@@ -202,7 +202,7 @@ def test_order_does_not_matter_and_more_stain_never_lowers_the_score(kinds, rand
     assert scores.index(after.score) >= scores.index(before.score) or shuffled[0] == INTENSE
     assert set(before.shares) == set(CRITERIA)
     assert 0 <= before.h_score <= 300
-    assert all(share.low <= share.share <= share.high for share in before.shares.values())
+    assert all(share.low <= share.value <= share.high for share in before.shares.values())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from her2_models.config import Config, bundled_configs, load_config
+from her2_models.metrics._predictions import check_draws
 from membrane_xai.tables import interval_text
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         0.
     """
     config = load_config(args.config, args.overrides)
+    check_draws(args.draws)  # before training, not after
     from her2_models.evaluate import evaluate
     from her2_models.train import is_first, train
 
@@ -79,7 +81,9 @@ def print_evaluation(done: "Evaluation", config: Config) -> None:
     """Print the test metrics with their intervals."""
     metrics = done.metrics
     unit = f"{metrics.n_groups} slides" if metrics.clustered else "images taken for independent"
-    print(f"test: {len(done.predictions.records)} images; intervals over {unit}")
+    note = metrics.row("accuracy")["note"]
+    mark = f" ({note})" if note else ""
+    print(f"test: {len(done.predictions.records)} images; intervals over {unit}{mark}")
     if config.published_protocol:
         print("  the model was selected on these images, as in the published protocol")
     for name in _SHOWN:

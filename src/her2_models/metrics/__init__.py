@@ -16,19 +16,20 @@ from her2_models.metrics._figures import (
     roc_figure,
     write_figures,
 )
-from her2_models.metrics._predictions import Predictions, check_count, check_level, check_names
-from her2_models.metrics._proportion import Proportion
-from her2_models.metrics._referral import ReferralSummary, refer_to_ish
-from her2_models.metrics._resampling import Weighing, bootstrap, percentiles
-from her2_models.metrics._results import (
-    PER_CLASS,
-    SINGLE,
-    ClassificationMetrics,
-    Interval,
+from her2_models.metrics._predictions import (
+    Predictions,
+    check_count,
+    check_draws,
+    check_level,
+    check_names,
 )
+from her2_models.metrics._referral import ReferralSummary, refer_to_ish
+from her2_models.metrics._resampling import Weighing, intervals
+from her2_models.metrics._results import PER_CLASS, SINGLE, ClassificationMetrics
 from her2_models.metrics._tables import confusion_rows, cross_table, write_tables
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.statistics import Interval, Proportion
 
 __all__ = [
     "PER_CLASS",
@@ -117,10 +118,11 @@ def classification_metrics(
 ) -> ClassificationMetrics:
     """Compute how well predicted probabilities agree with the labels, with intervals.
 
-    Intervals are percentile bootstrap intervals over groups: as many groups as there are, drawn
-    with replacement, each with all its cases. Cases of one slide or patient resemble each other, so
-    intervals over single cases are too narrow there; with fewer than some twenty groups these are,
-    too.
+    Intervals are those of MAP, too: BCa bootstrap over groups with the reach that few groups need,
+    see :func:`membrane_xai.statistics.bootstrap`. As many groups as there are, are drawn with
+    replacement, each with all its cases. Cases of one slide or patient resemble each other, so
+    intervals over single cases are too narrow there. With fewer than three groups there is no
+    interval, from three to nine it is marked "small_sample".
 
     Parameters
     ----------
@@ -136,9 +138,9 @@ def classification_metrics(
     ci : float
         Level of the intervals, in (0, 1).
     draws : int
-        Resamples; 0 for no intervals.
+        Resamples, from 100; 0 for no intervals.
     seed : int
-        The same seed gives the same intervals.
+        The same seed gives the same intervals, whatever the order of cases or names of groups.
 
     Returns
     -------
@@ -169,41 +171,26 @@ def classification_metrics(
     ([1.0, 1.0, 0.0, 1.0], [True, True, True, True])
     """
     check_level(ci)
-    check_count("draws", draws, 0)
+    check_draws(draws)
     check_count("seed", seed, 0)
     predictions = Predictions.of(labels, probabilities, groups=groups, names=names)
-    weighing = Weighing.of(predictions)
+    weighing = Weighing.summed(predictions)
     k, counts = len(predictions.names), weighing.confusion.sum(axis=0)
     matrix = counts.reshape(k, k).astype(np.int64)
     reasons = undefined_reasons(matrix, predictions.names)
-    intervals = _intervals(weighing, ci, draws, seed) if draws else {}
-    if draws and predictions.n_groups < 2:
-        reasons["intervals"] = "a single group has nothing to draw from"
+    found = intervals(weighing, ci, draws, seed) if draws else {}
+    if draws and (note := found["accuracy"].note) == "few_groups":
+        reasons["intervals"] = note
     sampling = {"n_groups": predictions.n_groups, "ci": ci, "draws": draws, "seed": seed}
     return _result(
         predictions.names,
         matrix,
         weighing.as_they_are(),
         reasons,
-        intervals=intervals,
+        intervals=found,
         clustered=predictions.clustered,
         **(sampling if draws else {}),
     )
-
-
-def _intervals(weighing: Weighing, ci: float, draws: int, seed: int) -> dict[str, Interval]:
-    found = {}
-    for name, values in bootstrap(weighing, draws, seed).items():
-        low, high, undefined = percentiles(values, ci)
-        if weighing.n_groups < 2:  # every draw is the same; its width of 0 would say "certain"
-            low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
-        is_single = name in SINGLE
-        found[name] = (
-            Interval(float(low), float(high), int(undefined))
-            if is_single
-            else Interval(low, high, undefined)
-        )
-    return found
 
 
 def _result(

@@ -9,10 +9,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from her2_models.metrics._predictions import Predictions, check_count, check_labels, check_level
-from her2_models.metrics._proportion import Proportion
 from her2_models.metrics._resampling import bin_index
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.statistics import Proportion
 
 __all__ = ["fit_temperature", "reliability"]
 

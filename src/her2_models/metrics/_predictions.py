@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 
-__all__ = ["Predictions", "check_count", "check_labels", "check_level", "check_names"]
+__all__ = [
+    "Predictions",
+    "check_count",
+    "check_draws",
+    "check_labels",
+    "check_level",
+    "check_names",
+]
 
+
+_FEWEST_DRAWS = 100  # as of the bootstrap
 _SUM_TOLERANCE = 1e-3  # what softmax in half precision leaves
 
 
@@ -81,6 +90,15 @@ def check_count(name: str, value: Any, least: int) -> None:
     """Refuse what is not an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InvalidInputError(f"{name} is {value!r}; it takes an integer of at least {least}")
+
+
+def check_draws(draws: Any) -> None:
+    """Refuse what is neither 0 nor enough draws for an interval."""
+    check_count("draws", draws, 0)
+    if 0 < draws < _FEWEST_DRAWS:
+        raise InvalidInputError(
+            f"draws is {draws}; it takes an integer from {_FEWEST_DRAWS}, or 0 for no intervals"
+        )
 
 
 def _check_probabilities(probabilities: Any, n: int, names: tuple[str, ...]) -> NDArray[np.float64]:

@@ -1,14 +1,14 @@
 """What a classifier's 2+ calls mean for the laboratory: who is sent to in situ hybridisation."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from her2_models.metrics._predictions import Predictions, check_level
-from her2_models.metrics._proportion import Proportion
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.statistics import Proportion
 
 __all__ = ["ReferralSummary", "refer_to_ish"]
 
@@ -60,7 +60,7 @@ class ReferralSummary:
             With keys quantity, count, total, value, low, high.
         """
         shares = {name: share for name, share in vars(self).items() if name != "ci"}
-        return [{"quantity": name, **vars(share)} for name, share in shares.items()]
+        return [{"quantity": name, **asdict(share)} for name, share in shares.items()]
 
 
 def refer_to_ish(

@@ -1,6 +1,5 @@
 """All quantities of one set of predictions under many weightings of its groups at once."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +7,11 @@ from numpy.typing import NDArray
 
 from her2_models.metrics._classification import from_matrices, strict_mean
 from her2_models.metrics._predictions import Predictions
+from her2_models.metrics._results import PER_CLASS, SINGLE
 from her2_models.metrics._roc import RankedClass
+from membrane_xai.statistics import Interval, bootstrap
 
-__all__ = ["Weighing", "bin_index", "bootstrap", "percentiles"]
+__all__ = ["Weighing", "bin_index", "intervals"]
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,12 @@ _BLOCK = 2_000_000  # weights of samples held at a time: 16 MB
 
 @dataclass(frozen=True, eq=False)
 class Weighing:
-    """What does not depend on the weights: sums per group, and the order of each class' scores."""
+    """What does not depend on the weights: sums per group, and the order of each class' scores.
+
+    Groups are in the order of their sums, so that neither their names nor the order of the samples
+    decide which of them is drawn. It is a statistic as the bootstrap takes it: all quantities, in
+    one row.
+    """
 
     n_groups: int
     confusion: Floats
@@ -31,7 +37,7 @@ class Weighing:
     ranked: tuple[RankedClass, ...]
 
     @classmethod
-    def of(cls, p: Predictions, bins: int = 15) -> "Weighing":
+    def summed(cls, p: Predictions, bins: int = 15) -> "Weighing":
         """Sum per group and sort per class."""
         k = len(p.names)
         top = p.probabilities.max(axis=1)
@@ -39,32 +45,38 @@ class Weighing:
         never = of_truth == 0
         log_loss = -np.log(np.where(never, 1.0, of_truth))
         brier = ((p.probabilities - np.eye(k)[p.labels]) ** 2).sum(axis=1)
-        losses = [_sums(p, values)[:, 0] for values in (brier, log_loss, never * 1.0)]
+        confusion = _sums(p, np.ones(len(top)), p.labels * k + p.called, k * k)
+        gaps = _sums(p, top - (p.called == p.labels), bin_index(top, bins), bins)
+        losses = np.hstack([_sums(p, values) for values in (brier, log_loss, never * 1.0)])
+        order = np.lexsort(np.hstack([gaps, losses, confusion]).T)
+        groups = np.argsort(order)[p.groups]
         return cls(
             n_groups=p.n_groups,
-            confusion=_sums(p, np.ones(len(top)), p.labels * k + p.called, k * k),
-            gaps=_sums(p, top - (p.called == p.labels), bin_index(top, bins), bins),
-            losses=np.stack(losses, axis=1),
+            confusion=confusion[order],
+            gaps=gaps[order],
+            losses=losses[order],
             ranked=tuple(
-                RankedClass.of(p.probabilities[:, c], p.labels == c, p.groups) for c in range(k)
+                RankedClass.of(p.probabilities[:, c], p.labels == c, groups) for c in range(k)
             ),
         )
 
+    def of(self, counts: Floats) -> Floats:
+        """Return for counts (B, G) a row each of all quantities, classes of one side by side."""
+        step = max(1, _BLOCK // len(self.ranked[0].groups))
+        parts = [counts[start : start + step] for start in range(0, len(counts), step)]
+        return np.concatenate([_row(self.quantities(part)) for part in parts])
+
+    def jackknife(self) -> Floats:
+        """Return the rows without each group in turn."""
+        sums = (self.confusion, self.gaps, self.losses)
+        areas = [ranked.auc_without_each(self.n_groups) for ranked in self.ranked]
+        return _row(_quantities(*(x.sum(axis=0) - x for x in sums), np.stack(areas, axis=1)))
+
     def quantities(self, weights: Floats) -> dict[str, Floats]:
         """Return for weights (d, G) numbers of shape (d,) and (d, K) by name."""
-        k = len(self.ranked)
-        matrices = (weights @ self.confusion).reshape(len(weights), k, k)
-        total = matrices.sum(axis=(1, 2))
-        brier, log_loss, never = (weights @ self.losses).T
-        auc = np.stack([ranked.auc(weights) for ranked in self.ranked], axis=1)
-        return {
-            **from_matrices(matrices),
-            "auc": auc,
-            "macro_auc": strict_mean(auc),
-            "ece": np.abs(weights @ self.gaps).sum(axis=1) / total,
-            "brier": brier / total,
-            "nll": np.where(never > 0, np.inf, log_loss / total),
-        }
+        sums = (self.confusion, self.gaps, self.losses)
+        areas = [ranked.auc(weights) for ranked in self.ranked]
+        return _quantities(*(weights @ x for x in sums), np.stack(areas, axis=1))
 
     def as_they_are(self) -> dict[str, Floats]:
         """Return the quantities with every group counted once, of shape () and (K,)."""
@@ -72,42 +84,44 @@ class Weighing:
         return {name: values[0] for name, values in once.items()}
 
 
-def bootstrap(weighing: Weighing, draws: int, seed: int) -> dict[str, Floats]:
-    """Return the quantities of `draws` resamples: as many groups, drawn with replacement."""
-    blocks = [weighing.quantities(weights) for weights in _draw(weighing, draws, seed)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+def intervals(weighing: Weighing, ci: float, draws: int, seed: int) -> dict[str, Interval]:
+    """Return the interval of each quantity by name."""
+    found = bootstrap(weighing, ci=ci, draws=draws, seed=seed)
+    columns = np.stack([found.low, found.high, found.undefined_draws])
+    by_name = {
+        name: Interval(float(low), float(high), int(undefined), found.note)
+        for name, (low, high, undefined) in zip(SINGLE, columns.T[: len(SINGLE)], strict=True)
+    }
+    by_class = np.split(columns[:, len(SINGLE) :], len(PER_CLASS), axis=1)
+    for name, (low, high, undefined) in zip(PER_CLASS, by_class, strict=True):
+        by_name[name] = Interval(low, high, undefined.astype(np.int64), found.note)
+    return by_name
 
 
-def percentiles(values: Floats, ci: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Return low and high end over the first axis, and the number of undefined draws left out.
+def _quantities(confusion: Floats, gaps: Floats, losses: Floats, auc: Floats) -> dict[str, Floats]:
+    """Return what follows from sums (d, K * K), (d, bins), (d, 3) and areas (d, K)."""
+    k = auc.shape[1]
+    matrices = confusion.reshape(-1, k, k)
+    total = matrices.sum(axis=(1, 2))
+    brier, log_loss, never = losses.T
+    return {
+        **from_matrices(matrices),
+        "auc": auc,
+        "macro_auc": strict_mean(auc),
+        "ece": np.abs(gaps).sum(axis=1) / total,
+        "brier": brier / total,
+        "nll": np.where(never > 0, np.inf, log_loss / total),
+    }
 
-    Ends are draws themselves, not interpolated, so an infinite log loss stays infinite.
-    """
-    ordered = np.sort(values, axis=0)  # NaN comes last
-    undefined = np.isnan(values).sum(axis=0)
-    defined = len(values) - undefined
-    ends = []
-    for level in ((1 - ci) / 2, (1 + ci) / 2):
-        place = np.ceil(np.round(level * defined, 6)).astype(int) - 1  # 25.000000000000004 is 25
-        place = np.clip(place, 0, len(values) - 1)
-        ends.append(np.take_along_axis(ordered, place[None], axis=0)[0])
-    return ends[0], ends[1], undefined
+
+def _row(quantities: dict[str, Floats]) -> Floats:
+    return np.column_stack([quantities[name] for name in SINGLE + PER_CLASS])
 
 
 def bin_index(confidence: Floats, bins: int) -> NDArray[np.int64]:
     """Return which of `bins` equal bins (a, b] of [0, 1] holds each value; 0 is in the first."""
     inner = np.linspace(0, 1, bins + 1)[1:-1]
     return np.searchsorted(inner, confidence, side="left").astype(np.int64)
-
-
-def _draw(weighing: Weighing, draws: int, seed: int) -> Iterator[Floats]:
-    rng = np.random.default_rng(seed)
-    n_groups = weighing.n_groups
-    shares = np.full(n_groups, 1 / n_groups)
-    block = max(1, _BLOCK // len(weighing.ranked[0].groups))
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        yield rng.multinomial(n_groups, shares, size=size).astype(np.float64)
 
 
 def _sums(

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.statistics import Interval
 
-__all__ = ["PER_CLASS", "SINGLE", "ClassificationMetrics", "Interval"]
+__all__ = ["PER_CLASS", "SINGLE", "ClassificationMetrics"]
 
 Floats = NDArray[np.float64]
 
@@ -32,23 +33,6 @@ SINGLE = (
 
 PER_CLASS = ("precision", "recall", "f1", "specificity", "auc")
 """Quantities with a value for each class, in the order of the tables."""
-
-
-@dataclass(frozen=True, eq=False)
-class Interval:
-    """Percentile bootstrap interval of a quantity, or of each class.
-
-    Attributes
-    ----------
-    low, high : float or ndarray of shape (K,)
-        Its ends; NaN if no draw has a value, or if there is one group alone to draw from.
-    undefined_draws : int or ndarray of shape (K,)
-        Draws without a value, such as those without a case of the class; they are left out.
-    """
-
-    low: Any
-    high: Any
-    undefined_draws: Any
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,9 +76,11 @@ class ClassificationMetrics:
         Mean of -log p of the true class, in [0, inf], lower is better; infinite if a true class
         ever got probability 0.
     intervals : mapping of str to Interval
-        By the names of the quantities above; empty without draws.
+        By the names of the quantities above, BCa as of :func:`membrane_xai.statistics.bootstrap`;
+        empty without draws.
     undefined : mapping of str to str
-        Why a quantity is NaN (for a class at least), by its name, or "intervals".
+        Why a quantity is NaN (for a class at least), by its name; "intervals" is "few_groups" with
+        fewer than three groups.
     n_groups : int
         Clusters that were drawn; 0 without draws.
     clustered : bool
@@ -146,13 +132,14 @@ class ClassificationMetrics:
         return np.asarray(self.confusion.sum(axis=1), dtype=np.int64)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row per number: quantity, class, value, low, high, undefined_draws, reason.
+        """Return one row per number: numbers, and what is to be known of them.
 
         Returns
         -------
         list of dict
-            All with the same keys, as ``write_csv`` takes them; ``class`` is empty for quantities
-            of all classes, and ends are NaN where there is no interval.
+            With keys quantity, class, value, low, high, undefined_draws, note, reason, as
+            ``write_csv`` takes them; ``class`` is empty for quantities of all classes, ends are NaN
+            where there is no interval, ``note`` is that of the interval.
         """
         single = [self.row(name) for name in SINGLE]
         return single + [self.row(name, of) for name in PER_CLASS for of in self.names]
@@ -177,14 +164,10 @@ class ClassificationMetrics:
             No such quantity or class, or a class missing, or one too many.
         """
         place = self._place(quantity, of)
-        interval = self.intervals.get(quantity)
+        interval = self.intervals.get(quantity, Interval(np.nan, np.nan))
         low, high, undefined_draws = (
-            (np.nan, np.nan, 0)
-            if interval is None
-            else (
-                np.asarray(x)[place]
-                for x in (interval.low, interval.high, interval.undefined_draws)
-            )
+            x[place] if isinstance(x, np.ndarray) else x
+            for x in (interval.low, interval.high, interval.undefined_draws)
         )
         value = float(np.asarray(getattr(self, quantity))[place])
         return {
@@ -194,6 +177,7 @@ class ClassificationMetrics:
             "low": float(low),
             "high": float(high),
             "undefined_draws": int(undefined_draws),
+            "note": interval.note,
             "reason": self.undefined.get(quantity, "") if np.isnan(value) else "",
         }
 

@@ -110,8 +110,9 @@ def cross_table(
     -------
     list of dict
         A row per pair of a train and a test name, in the order in which names first appear, with
-        keys train, test, quantity, class, value, low, high, n, n_groups, clustered, reason. A pair
-        that is not in `results` has NaN and the reason "not evaluated", so the table is complete.
+        keys train, test, quantity, class, value, low, high, note, n, n_groups, clustered, reason. A
+        pair that is not in `results` has NaN and the reason "not evaluated", so the table is
+        complete.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def cross_table(
         raise InvalidInputError("results is empty; it takes at least one result")
     trained, tested = (list(dict.fromkeys(pair[i] for pair in results)) for i in (0, 1))
     empty = {"quantity": quantity, "class": of or "", "value": np.nan, "low": np.nan}
-    empty |= {"high": np.nan, "reason": "not evaluated"}
+    empty |= {"high": np.nan, "note": "", "reason": "not evaluated"}
     rows = []
     for train in trained:
         for test in tested:
@@ -151,7 +152,7 @@ def cross_table(
 def _cross_row(
     train: str, test: str, found: Mapping[str, Any], result: ClassificationMetrics | None
 ) -> Row:
-    numbers = {key: found[key] for key in ("quantity", "class", "value", "low", "high")}
+    numbers = {key: found[key] for key in ("quantity", "class", "value", "low", "high", "note")}
     return {
         "train": train,
         "test": test,
@@ -188,14 +189,16 @@ def _basis(result: ClassificationMetrics) -> str:
     cases = f"{result.confusion.sum()} cases"
     if not result.intervals:
         return cases
+    note = result.intervals["accuracy"].note
+    mark = f", {note}" if note else ""
     if result.clustered:
-        return f"{cases} in {result.n_groups} groups, {result.draws} draws of groups"
-    return f"{cases} taken as independent, {result.draws} draws"
+        return f"{cases} in {result.n_groups} groups, {result.draws} draws of groups{mark}"
+    return f"{cases} taken as independent, {result.draws} draws{mark}"
 
 
 def _cell(row: Row) -> str:
     if np.isnan(row["value"]):
         return f"undefined: {row['reason']}"
     if np.isnan(row["low"]):
-        return f"{row['value']:.4f}"
+        return f"{row['value']:.4f}" + (f" ({row['note']})" if row["note"] else "")
     return f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"

@@ -18,13 +18,16 @@ from membrane_xai.her2_rule._asco_cap import (
     CRITERIA,
     GAPS,
     Cells,
-    Share,
     apply_rule,
-    share_of,
+    is_borderline,
     tell_gaps,
 )
+from membrane_xai.statistics._proportion import Proportion
 
 __all__ = ["CATEGORIES", "CRITERIA", "GAPS", "GRADES", "HER2RuleScore", "Share", "her2_rule_score"]
+
+Share = Proportion
+"""The type of the values of :attr:`HER2RuleScore.shares`, under its former name."""
 
 DISCLAIMER = "Research use only; not for diagnosis or treatment."
 
@@ -43,7 +46,7 @@ class HER2RuleScore:
         Cells counted.
     n_excluded : int
         Cells not counted: cut by the image's border, or not of the tumour.
-    shares : dict of str to Share
+    shares : dict of str to Proportion
         For each of :data:`membrane_xai.her2_rule.CRITERIA` the number of cells, their share in
         [0, 1] and its Wilson interval.
     borderline : tuple of str
@@ -65,7 +68,7 @@ class HER2RuleScore:
     category: str | None
     n_cells: int
     n_excluded: int
-    shares: Mapping[str, Share]
+    shares: Mapping[str, Proportion]
     borderline: tuple[str, ...]
     too_few_cells: bool
     guideline_gaps: tuple[str, ...]
@@ -82,7 +85,7 @@ class HER2RuleScore:
             near = "  <- 10 % is within the interval" if name in self.borderline else ""
             label = name.replace("_", " ")
             interval = f"[{share.low:.1%}, {share.high:.1%}]"
-            lines.append(f"  {label}: {share.share:.1%} {interval}{near}")
+            lines.append(f"  {label}: {share.value:.1%} {interval}{near}")
         lines += ["  too few cells"] if self.too_few_cells else []
         lines += [f"  the guideline leaves open: {GAPS[name]}" for name in self.guideline_gaps]
         return "\n".join([*lines, DISCLAIMER])
@@ -184,8 +187,10 @@ def her2_rule_score(
         stained=cells.completeness[counted] >= max(stained, np.finfo(float).tiny),
         intensity=cells.intensity[counted],
     )
-    shares = {name: share_of(met, level) for name, met in chosen.criteria().items()}
     n = int(counted.sum())
+    shares = {
+        name: Proportion.of(int(met.sum()), n, level) for name, met in chosen.criteria().items()
+    }
     score = apply_rule(shares) if n else None
     weighted = (chosen.intensity * chosen.stained).sum()
     return HER2RuleScore(
@@ -194,7 +199,7 @@ def her2_rule_score(
         n_cells=n,
         n_excluded=len(cells) - n,
         shares=shares,
-        borderline=tuple(name for name, share in shares.items() if share.borderline),
+        borderline=tuple(name for name, share in shares.items() if is_borderline(share)),
         too_few_cells=n < min_cells,
         guideline_gaps=tell_gaps(shares),
         h_score=100 * float(weighted) / n if n else math.nan,

@@ -1,11 +1,11 @@
 """Counts of cells in, score out: the ASCO/CAP rule for breast cancer, with what is uncertain."""
 
-import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from membrane_xai.statistics._proportion import Proportion
 
 __all__ = [
     "CATEGORIES",
@@ -13,9 +13,9 @@ __all__ = [
     "GAPS",
     "LIMIT",
     "Cells",
-    "Share",
     "apply_rule",
-    "share_of",
+    "exceeds_limit",
+    "is_borderline",
     "tell_gaps",
 ]
 
@@ -46,35 +46,14 @@ GAPS = {
 _MODERATE, _INTENSE = 2, 3
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of the cells with its Wilson interval.
+def exceeds_limit(share: Proportion) -> bool:
+    """Tell whether a share is more than 10 %; in whole cells, as 0.1 has no exact binary value."""
+    return share.count * round(1 / LIMIT) > share.total
 
-    Attributes
-    ----------
-    count : int
-        Cells that meet the criterion.
-    cells : int
-        Cells in all.
-    share, low, high : float
-        Share in [0, 1] and the ends of its interval; NaN without cells.
-    """
 
-    count: int
-    cells: int
-    share: float
-    low: float
-    high: float
-
-    @property
-    def exceeds_limit(self) -> bool:
-        """Whether it is more than 10 %; in whole cells, as 0.1 has no exact binary value."""
-        return self.count * round(1 / LIMIT) > self.cells
-
-    @property
-    def borderline(self) -> bool:
-        """Whether the interval has 10 % in it."""
-        return self.low <= LIMIT <= self.high
+def is_borderline(share: Proportion) -> bool:
+    """Tell whether the interval of a share has 10 % in it."""
+    return share.low <= LIMIT <= share.high
 
 
 class Cells(NamedTuple):
@@ -96,34 +75,23 @@ class Cells(NamedTuple):
         return dict(zip(CRITERIA, meets, strict=True))
 
 
-def share_of(cells: NDArray[np.bool_], level: float) -> Share:
-    """Count cells; without any, the share is NaN."""
-    from scipy.stats import binomtest
-
-    count, n = int(cells.sum()), len(cells)
-    if not n:
-        return Share(0, 0, math.nan, math.nan, math.nan)
-    interval = binomtest(count, n).proportion_ci(confidence_level=level, method="wilson")
-    return Share(count, n, count / n, float(interval.low), float(interval.high))
-
-
-def apply_rule(shares: dict[str, Share]) -> str:
+def apply_rule(shares: dict[str, Proportion]) -> str:
     """Return the score: strictly more than 10 % each time."""
-    if shares["complete_intense"].exceeds_limit:
+    if exceeds_limit(shares["complete_intense"]):
         return "3+"
-    if shares["complete"].exceeds_limit or shares["complete_intense"].count:
+    if exceeds_limit(shares["complete"]) or shares["complete_intense"].count:
         return "2+"
-    return "1+" if shares["stained"].exceeds_limit else "0"
+    return "1+" if exceeds_limit(shares["stained"]) else "0"
 
 
-def tell_gaps(shares: dict[str, Share]) -> tuple[str, ...]:
+def tell_gaps(shares: dict[str, Proportion]) -> tuple[str, ...]:
     """Return which of :data:`GAPS` are there."""
     complete, intense = shares["complete"], shares["complete_intense"]
     partly = shares["incomplete_moderate_or_intense"]
-    few = not complete.exceeds_limit
+    few = not exceeds_limit(complete)
     there = {
-        "intense_complete_at_most_10": bool(intense.count) and not intense.exceeds_limit,
-        "incomplete_moderate_or_intense": few and partly.exceeds_limit,
+        "intense_complete_at_most_10": bool(intense.count) and not exceeds_limit(intense),
+        "incomplete_moderate_or_intense": few and exceeds_limit(partly),
         "complete_at_most_10": few and complete.count > 0 and not intense.count,
     }
     return tuple(name for name, found in there.items() if found)

@@ -4,20 +4,26 @@ Samples that belong together, such as patches of one patient, are kept together 
 Undefined scores are left out and counted.
 """
 
+from membrane_xai.statistics._bootstrap import Interval, Statistic, bootstrap
 from membrane_xai.statistics._combination import CombinedNull, combine_nulls
 from membrane_xai.statistics._comparison import Comparison, compare_paired
 from membrane_xai.statistics._consistency import summarize_consistency
 from membrane_xai.statistics._nulls import NullResult, random_cam_null, shift_null
 from membrane_xai.statistics._permutation import holm
+from membrane_xai.statistics._proportion import Proportion
 from membrane_xai.statistics._sample_size import SampleSize, patients_needed
 from membrane_xai.statistics._summary import Summary, summarize
 
 __all__ = [
     "CombinedNull",
     "Comparison",
+    "Interval",
     "NullResult",
+    "Proportion",
     "SampleSize",
+    "Statistic",
     "Summary",
+    "bootstrap",
     "combine_nulls",
     "compare_paired",
     "holm",

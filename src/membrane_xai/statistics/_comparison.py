@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import is_count
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.statistics._bootstrap import Ratio, Resampling, bootstrap
+from membrane_xai.statistics._bootstrap import Ratio, Resampling, interval_of
 from membrane_xai.statistics._clusters import as_clusters, group_codes, read_scores, read_weights
 from membrane_xai.statistics._permutation import sign_flip
 
@@ -25,7 +25,7 @@ class Comparison:
     difference : float
         Mean of ``a - b`` over the pairs where both are defined; positive if a is higher.
     low, high : float
-        Ends of its interval; NaN with fewer than two groups.
+        Ends of its interval; NaN with fewer than three groups.
     ci : float
         Nominal coverage of the interval.
     p_value : float
@@ -146,7 +146,7 @@ def compare_paired(
     both = ~(np.isnan(x) | np.isnan(y))
     found = as_clusters((x - y)[both], codes[both], w[both], average)
     statistic = Ratio(found.top, found.bottom)
-    interval = bootstrap(statistic, options)
+    interval = interval_of(statistic, options)
     test = sign_flip(found.top, int(permutations), options.seed)
     undefined = _undefined(np.isnan(x), np.isnan(y))
     return Comparison(

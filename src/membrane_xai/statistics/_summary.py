@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_xai.statistics._bootstrap import Interval, Quadratic, Ratio, Resampling, bootstrap
+from membrane_xai.statistics._bootstrap import Quadratic, Ratio, Resampling, interval_of
 from membrane_xai.statistics._clusters import (
     as_clusters,
     count_reasons,
@@ -182,7 +182,7 @@ def summary_of(
     average: str,
 ) -> Summary:
     """Put a statistic, its interval and its counts together."""
-    interval: Interval = bootstrap(statistic, options)
+    interval = interval_of(statistic, options)
     error = statistic.standard_error() if isinstance(statistic, Ratio) else float("nan")
     return Summary(
         mean=statistic.value(),

@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from her2_models import _resampling
-from her2_models.metrics import PER_CLASS, SINGLE, classification_metrics
+from her2_models.metrics import (
+    PER_CLASS,
+    SINGLE,
+    classification_metrics,
+    cross_table,
+    write_tables,
+)
 from her2_models.metrics._predictions import Predictions
-from her2_models.metrics._resampling import Weighing, bootstrap, percentiles
+from her2_models.metrics._resampling import Weighing
+from her2_models.metrics._roc import RankedClass
+from membrane_xai import summarize
+from membrane_xai.statistics import bootstrap
 
 
 def softmax(logits):
@@ -39,10 +48,10 @@ def test_weighted_area_is_the_area_of_copies(seed, digits):
     rng = np.random.default_rng(seed)
     labels, probabilities = sample(rng, 30, digits=digits)
     groups = rng.integers(0, 8, 30)
-    weighing = Weighing.of(Predictions.of(labels, probabilities, groups=groups))
-    weights = rng.integers(0, 4, (3, weighing.n_groups)).astype(float)
     index = np.unique(groups, return_inverse=True)[1]
-    areas = np.stack([ranked.auc(weights) for ranked in weighing.ranked], axis=1)
+    weights = rng.integers(0, 4, (3, index.max() + 1)).astype(float)
+    ranked = [RankedClass.of(probabilities[:, c], labels == c, index) for c in range(4)]
+    areas = np.stack([one.auc(weights) for one in ranked], axis=1)
     for row, counts in zip(areas, weights.astype(int), strict=True):
         copies = np.repeat(np.arange(30), counts[index])
         for c in range(4):
@@ -54,36 +63,101 @@ def test_weighted_area_is_the_area_of_copies(seed, digits):
             assert row[c] == pytest.approx(expected, abs=1e-12)
 
 
+def columns(row):
+    """Name the values of a row, as the metrics are named."""
+    single = dict(zip(SINGLE, row[: len(SINGLE)], strict=True))
+    by_class = row[len(SINGLE) :].reshape(len(PER_CLASS), -1)
+    return single | dict(zip(PER_CLASS, by_class, strict=True))
+
+
+def groups_in_order(p, weighing):
+    """Return for each group of the weighing which of the predictions it is, by its sums."""
+    sums = Weighing.summed(p)
+    own = [np.bincount(p.labels[p.groups == g] * 4 + p.called[p.groups == g], minlength=16)
+           for g in range(p.n_groups)]  # fmt: skip
+    brier = ((p.probabilities - np.eye(4)[p.labels]) ** 2).sum(axis=1)
+    return [
+        next(
+            g
+            for g in range(p.n_groups)
+            if (own[g] == sums.confusion[i]).all()
+            and np.isclose(brier[p.groups == g].sum(), weighing.losses[i, 0])
+        )
+        for i in range(p.n_groups)
+    ]
+
+
 @pytest.mark.parametrize("grouped", [True, False])
 def test_a_draw_is_the_metric_of_the_resampled_cases(rng, grouped, monkeypatch):
     monkeypatch.setattr(_resampling, "_BLOCK", 150)  # blocks of two draws
-    labels, probabilities = sample(rng, 60)
+    labels, probabilities = sample(rng, 60, digits=8)
     groups = rng.integers(0, 9, 60) if grouped else None
     p = Predictions.of(labels, probabilities, groups=groups)
-    draws = bootstrap(Weighing.of(p), 5, 7)
-    counts = np.random.default_rng(7).multinomial(
-        p.n_groups, np.full(p.n_groups, 1 / p.n_groups), size=5
-    )
-    for i, weights in enumerate(counts):
-        assert weights.sum() == p.n_groups
-        copies = np.repeat(np.arange(60), weights[p.groups])
+    weighing = Weighing.summed(p)
+    names = groups_in_order(p, weighing)
+    counts = rng.multinomial(p.n_groups, np.full(p.n_groups, 1 / p.n_groups), size=5)
+    for row, weights in zip(weighing.of(counts.astype(float)), counts, strict=True):
+        of_group = np.empty(p.n_groups, int)
+        of_group[names] = weights
+        copies = np.repeat(np.arange(60), of_group[p.groups])
         expected = classification_metrics(labels[copies], probabilities[copies], draws=0)
-        assert set(draws) == set(SINGLE + PER_CLASS)
-        for name, values in draws.items():
-            np.testing.assert_allclose(values[i], getattr(expected, name), atol=1e-12, err_msg=name)
+        for name, value in columns(row).items():
+            np.testing.assert_allclose(value, getattr(expected, name), atol=1e-12, err_msg=name)
 
 
-def test_percentiles_by_hand():
-    values = np.arange(1000.0)[::-1]
-    assert [float(x) for x in percentiles(values, 0.95)] == [24, 974, 0]
-    values[values < 500] = np.nan
-    low, high, undefined = percentiles(values, 0.9)
-    assert (low, high, undefined) == (524, 974, 500)
-    columns = np.array([[np.nan, 1.0], [np.nan, np.inf]])
-    low, high, undefined = percentiles(columns, 0.5)
-    np.testing.assert_array_equal(low, [np.nan, 1])
-    np.testing.assert_array_equal(high, [np.nan, np.inf])
-    assert undefined.tolist() == [2, 0]
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 8]))
+def test_the_jackknife_leaves_out_each_group(seed, digits):
+    rng = np.random.default_rng(seed)
+    labels, probabilities = sample(rng, 40, digits=digits)
+    weighing = Weighing.summed(Predictions.of(labels, probabilities, groups=rng.integers(0, 9, 40)))
+    expected = weighing.of(1 - np.eye(weighing.n_groups))
+    np.testing.assert_allclose(weighing.jackknife(), expected, atol=1e-12)
+
+
+def test_intervals_are_those_of_the_public_bootstrap(rng):
+    labels, probabilities, slide = clustered_sample(rng, 12, 6, 2)
+    result = classification_metrics(labels, probabilities, groups=slide, draws=8000, seed=3)
+    right = np.bincount(slide, probabilities.argmax(axis=1) == labels)
+    accuracy = summarize(right / 6, range(12), weights=np.full(12, 6), draws=8000)
+    interval = result.intervals["accuracy"]
+    assert (interval.low, interval.high) == pytest.approx((accuracy.low, accuracy.high), abs=0.02)
+    found = bootstrap(
+        Weighing.summed(Predictions.of(labels, probabilities, groups=slide)), draws=8000, seed=3
+    )
+    for name, low in columns(found.low).items():
+        np.testing.assert_array_equal(result.intervals[name].low, low)
+    for name, undefined in columns(found.undefined_draws).items():
+        np.testing.assert_array_equal(result.intervals[name].undefined_draws, undefined)
+
+
+def test_neither_order_nor_names_of_groups_matter(rng):
+    labels, probabilities, slide = clustered_sample(rng, 11, 5, 2)
+    order = rng.permutation(len(labels))
+    first = classification_metrics(labels, probabilities, groups=slide, draws=200)
+    mixed = classification_metrics(
+        labels[order], probabilities[order], groups=[f"s{-g}" for g in slide[order]], draws=200
+    )
+    for name in SINGLE + PER_CLASS:
+        np.testing.assert_allclose(
+            mixed.intervals[name].high, first.intervals[name].high, atol=1e-9, err_msg=name
+        )
+
+
+def test_few_groups_are_marked_and_fewer_have_no_interval(rng, tmp_path):
+    labels, probabilities = sample(rng, 60)
+    said = {}
+    for n in (1, 2, 3, 9, 10):
+        result = classification_metrics(labels, probabilities, groups=np.arange(60) % n, draws=100)
+        said[n] = {interval.note for interval in result.intervals.values()}
+        assert np.isnan(result.intervals["accuracy"].low) == (n < 3)
+        assert result.undefined.get("intervals") == ("few_groups" if n < 3 else None)
+        assert {row["note"] for row in result.rows()} == said[n]
+        text = write_tables(result, tmp_path)["metrics.md"].read_text()
+        assert (f"| accuracy | {result.accuracy:.4f} (few_groups) |" in text) == (n < 3)
+        assert ("draws of groups, small_sample" in text) == (3 <= n < 10)
+        assert cross_table({("a", "b"): result})[0]["note"] == said[n].copy().pop()
+    assert said == {1: {"few_groups"}, 2: {"few_groups"}, 3: {"small_sample"},
+                    9: {"small_sample"}, 10: {""}}  # fmt: skip
 
 
 def test_interval_of_accuracy_is_near_the_binomial_one(rng):
@@ -127,9 +201,9 @@ def test_clusters_widen_every_interval(rng):
 
 def test_groups_of_one_are_no_groups(rng):
     labels, probabilities = sample(rng, 50)
-    alone = classification_metrics(labels, probabilities, draws=50)
+    alone = classification_metrics(labels, probabilities, draws=100)
     named = classification_metrics(
-        labels, probabilities, draws=50, groups=[f"slide {i:02}" for i in range(50)]
+        labels, probabilities, draws=100, groups=[f"slide {i:02}" for i in range(50)]
     )
     for name in SINGLE + PER_CLASS:
         np.testing.assert_array_equal(alone.intervals[name].low, named.intervals[name].low)
@@ -139,7 +213,7 @@ def test_groups_of_one_are_no_groups(rng):
 def test_the_seed_fixes_the_intervals(rng):
     labels, probabilities = sample(rng, 50)
     first, same, other = (
-        classification_metrics(labels, probabilities, draws=50, seed=seed).intervals["brier"]
+        classification_metrics(labels, probabilities, draws=100, seed=seed).intervals["brier"]
         for seed in (1, 1, 2)
     )
     assert (first.low, first.high) == (same.low, same.high) != (other.low, other.high)
@@ -161,18 +235,18 @@ def test_draws_without_the_class_are_counted_and_left_out():
 
 def test_a_class_that_never_occurs_has_no_interval():
     labels = np.array([0, 1, 2] * 5)
-    result = classification_metrics(labels, 0.6 * np.eye(4)[labels] + 0.1, draws=30)
+    result = classification_metrics(labels, 0.6 * np.eye(4)[labels] + 0.1, draws=100)
     assert np.isnan(result.intervals["auc"].low[3])
-    assert result.intervals["auc"].undefined_draws[3] == 30
+    assert result.intervals["auc"].undefined_draws[3] == 100
     assert np.isnan(result.intervals["macro_auc"].high)
 
 
 def test_a_single_group_has_no_interval(rng):
     labels, probabilities = sample(rng, 50)
-    result = classification_metrics(labels, probabilities, groups=["slide"] * 50, draws=30)
+    result = classification_metrics(labels, probabilities, groups=["slide"] * 50, draws=100)
     for interval in result.intervals.values():
         assert np.isnan([interval.low, interval.high]).all()
-    assert result.undefined["intervals"] == "a single group has nothing to draw from"
+    assert result.undefined["intervals"] == "few_groups"
     assert 0 < result.accuracy < 1
 
 

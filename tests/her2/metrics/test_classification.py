@@ -127,7 +127,7 @@ def test_brier_and_log_loss_by_hand():
 
 
 def test_a_true_class_of_probability_0_costs_infinitely_much():
-    result = classification_metrics([0, 1], [[1, 0, 0, 0], [1, 0, 0, 0]], draws=400)
+    result = classification_metrics([0, 0, 1], [[1, 0, 0, 0]] * 3, draws=400)
     assert result.nll == np.inf
     assert (result.intervals["nll"].low, result.intervals["nll"].high) == (0, np.inf)
 
@@ -141,7 +141,7 @@ def test_auc_by_hand():
 
 def test_a_perfect_prediction(rng):
     labels = np.repeat([0, 1, 2, 3], [5, 1, 3, 2])
-    result = classification_metrics(labels, np.eye(4)[labels], draws=50)
+    result = classification_metrics(labels, np.eye(4)[labels], draws=100)
     for name in [*FROM_COUNTS, "auc", "macro_auc"]:
         np.testing.assert_array_equal(getattr(result, name), 1, err_msg=name)
     assert (result.ece, result.brier, result.nll) == (0, 0, 0)
@@ -307,6 +307,7 @@ EVEN = np.full((2, 4), 0.25)
         ({"ci": float("nan")}, "ci is nan"),
         ({"draws": -1}, "draws is -1; it takes an integer of at least 0"),
         ({"draws": 10.0}, "draws is 10.0"),
+        ({"draws": 99}, "draws is 99; it takes an integer from 100, or 0 for no intervals"),
         ({"seed": True}, "seed is True"),
     ],
 )
@@ -318,7 +319,7 @@ def test_bad_predictions(arguments, message):
 def test_the_caller_s_arrays_are_not_altered(rng):
     labels, probabilities = sample(rng, 20)
     kept = labels.copy(), probabilities.copy()
-    classification_metrics(labels, probabilities, draws=5)
+    classification_metrics(labels, probabilities, draws=100)
     np.testing.assert_array_equal(labels, kept[0])
     np.testing.assert_array_equal(probabilities, kept[1])
 

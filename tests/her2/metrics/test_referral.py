@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from her2_models.metrics import Proportion, metrics_from_confusion, refer_to_ish
+from membrane_xai import her2_rule, statistics
 from membrane_xai.errors import InvalidInputError
 
 PUBLISHED = np.array([[732, 26, 0, 0], [24, 502, 12, 0], [0, 21, 203, 2], [0, 0, 3, 675]])
@@ -51,6 +52,24 @@ def test_interval_as_in_the_literature():
     assert (round(share.low, 4), round(share.high, 4)) == (0.2553, 0.3662)
     share = Proportion.of(0, 20)
     assert (round(share.low, 4), round(share.high, 4)) == (0, 0.1611)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, 2), "count is 3 of total 2; it takes integers, 0 <= count <= total"),
+        ((-1, 2), "count is -1 of total 2"),
+        ((1.0, 2), "count is 1.0 of total 2"),
+        ((1, 2, 95), "ci is 95; it takes a number in (0, 1)"),
+    ],
+)
+def test_bad_proportions(arguments, message):
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        Proportion.of(*arguments)
+
+
+def test_one_proportion_under_all_its_names():
+    assert Proportion is statistics.Proportion is her2_rule.Share
 
 
 def test_nobody_of_nobody_is_undefined():

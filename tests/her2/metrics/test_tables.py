@@ -28,9 +28,9 @@ def data(rng):
 
 
 def test_rows_hold_every_number(data):
-    result = classification_metrics(*data, draws=50)
+    result = classification_metrics(*data, draws=100)
     rows = result.rows()
-    keys = ["quantity", "class", "value", "low", "high", "undefined_draws", "reason"]
+    keys = ["quantity", "class", "value", "low", "high", "undefined_draws", "note", "reason"]
     assert all(list(row) == keys for row in rows)
     assert [row["quantity"] for row in rows[: len(SINGLE)]] == list(SINGLE)
     assert len(rows) == len(SINGLE) + 4 * len(PER_CLASS)
@@ -68,7 +68,7 @@ def test_bad_row(arguments, message):
 
 def test_files_hold_the_numbers(tmp_path, data):
     labels = data[0]
-    result = classification_metrics(*data, groups=np.arange(80) % 3, draws=40, seed=5)
+    result = classification_metrics(*data, groups=np.arange(80) % 3, draws=100, seed=5)
     paths = write_tables(
         result,
         tmp_path / "new" / "folder",
@@ -85,7 +85,7 @@ def test_files_hold_the_numbers(tmp_path, data):
     record = document["provenance"]
     assert record["parameters"] == {
         "ci": 0.95,
-        "draws": 40,
+        "draws": 100,
         "seed": 5,
         "clustered": True,
         "n_groups": 3,
@@ -100,18 +100,18 @@ def test_files_hold_the_numbers(tmp_path, data):
 
 
 def test_markdown_is_for_reading(tmp_path, data):
-    result = classification_metrics(*data, draws=40)
+    result = classification_metrics(*data, draws=100)
     text = write_tables(result, tmp_path)["metrics.md"].read_text()
     interval = result.intervals["accuracy"]
-    assert "## All classes, 80 cases taken as independent, 40 draws\n" in text
+    assert "## All classes, 80 cases taken as independent, 100 draws\n" in text
     assert "| quantity | value (95 % interval) |\n" in text
     assert (
         f"| accuracy | {result.accuracy:.4f} ({interval.low:.4f} to {interval.high:.4f}) |" in text
     )
     assert f"| 2+ | {result.support[2]} | {result.precision[2]:.4f} (" in text
-    by_slide = classification_metrics(*data, groups=np.arange(80) % 9, draws=40)
+    by_slide = classification_metrics(*data, groups=np.arange(80) % 9, draws=100)
     text = write_tables(by_slide, tmp_path)["metrics.md"].read_text()
-    assert "## All classes, 80 cases in 9 groups, 40 draws of groups\n" in text
+    assert "## All classes, 80 cases in 9 groups, 100 draws of groups, small_sample\n" in text
     plain = write_tables(metrics_from_confusion(np.eye(4, dtype=int)), tmp_path)
     assert "## All classes, 4 cases\n" in plain["metrics.md"].read_text()
 
@@ -123,7 +123,7 @@ def test_rows_of_the_other_summaries_are_tables_too(tmp_path, data):
 
 
 def test_cross_table(data, tmp_path):
-    with_interval = classification_metrics(*data, groups=np.arange(80) % 7, draws=40)
+    with_interval = classification_metrics(*data, groups=np.arange(80) % 7, draws=100)
     plain = metrics_from_confusion(np.eye(4, dtype=int))
     results = {("10x", "10x"): plain, ("40x", "20x"): with_interval}
     rows = cross_table(results, quantity="recall", of="3+")

@@ -139,7 +139,7 @@ def command(images, out, *overrides):
     values = [*SMALL, f"data.path={images}", *overrides]
     sets = [part for value in values for part in ("--set", value)]
     return [sys.executable, "-m", "her2_models.cli", "train", "--config", "honest_40x",
-            *sets, "--out", str(out), "--draws", "20"]  # fmt: skip
+            *sets, "--out", str(out), "--draws", "100"]  # fmt: skip
 
 
 def test_a_killed_process_resumes_to_the_same_weights(trained, images, tmp_path):
@@ -186,7 +186,7 @@ def test_the_published_protocol_selects_on_test_and_says_so(images, tmp_path):
     told = config(images, "published_protocol=true", "unfreeze.plan=hybrid", "train.epochs=1")
     run = train(told, tmp_path / "run")
     assert not run.manifest.by_split()["val"]
-    done = evaluate(run, draws=10)
+    done = evaluate(run, draws=100)
     assert done.calibrated is None
     assert np.isnan(done.temperature)
     assert '"selected_on": "test"' in (run.folder / "test" / "metrics.json").read_text()
@@ -376,7 +376,7 @@ def test_training_starts_from_a_file_whose_head_has_other_classes(trained, image
 
 
 def test_evaluation_counts_what_the_network_says(trained):
-    done = evaluate(trained, draws=50)
+    done = evaluate(trained, draws=100)
     backbone = her2_backbone(trained.config.model, trained.weights)
     records = trained.manifest.by_split()["test"]
     right = []
@@ -421,12 +421,12 @@ def test_unknown_micrometres_are_named(trained):
 
 def test_a_matrix_of_runs_against_test_splits(trained, images, tmp_path):
     other = train(config(images, "train.seed=3", "train.epochs=1"), tmp_path / "other")
-    rows = cross_evaluate([trained.folder, other.folder], out=tmp_path / "cross", draws=10)
+    rows = cross_evaluate([trained.folder, other.folder], out=tmp_path / "cross", draws=100)
     pairs = {(row["train"], row["test"]) for row in rows}
     assert pairs == {(a, b) for a in ("whole", "other") for b in ("whole", "other")}
     assert (tmp_path / "cross" / "cross.md").exists()
     known = train(config(images, "data.mpp=0.5", "train.epochs=1"), tmp_path / "known")
-    at = cross_evaluate([known.folder], magnifications=[40, 20], out=tmp_path / "m", draws=10)
+    at = cross_evaluate([known.folder], magnifications=[40, 20], out=tmp_path / "m", draws=100)
     assert {row["test"] for row in at} == {"40x", "20x"}
 
 

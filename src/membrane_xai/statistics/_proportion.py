@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.stats import binomtest
+from membrane_xai._backend.checks import check_number, is_count
+from membrane_xai.errors import InvalidInputError
 
 __all__ = ["Proportion"]
 
+_NAN = float("nan")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Proportion:
     """How many of how many, with the Wilson score interval, which stays in [0, 1].
 
@@ -28,7 +30,7 @@ class Proportion:
 
     Examples
     --------
-    >>> from her2_models.metrics import Proportion
+    >>> from membrane_xai.statistics import Proportion
     >>> none_of_ten = Proportion.of(0, 10)
     >>> none_of_ten.value, none_of_ten.low, round(none_of_ten.high, 4)
     (0.0, 0.0, 0.2775)
@@ -44,8 +46,32 @@ class Proportion:
 
     @classmethod
     def of(cls, count: int, total: int, ci: float = 0.95) -> "Proportion":
-        """Compute the share and its interval at level `ci`."""
+        """Compute the share and its interval at level `ci`.
+
+        Parameters
+        ----------
+        count, total : int
+            Cases that meet a criterion, and cases in all.
+        ci : float in (0, 1)
+            Nominal coverage.
+
+        Returns
+        -------
+        Proportion
+
+        Raises
+        ------
+        InvalidInputError
+            More cases than there are, negative numbers, a level out of range.
+        """
+        from scipy.stats import binomtest
+
+        level = check_number(ci, "ci", "a number in (0, 1)", lambda x: 0 < x < 1)
+        if not (is_count(count) and is_count(total) and 0 <= count <= total):
+            raise InvalidInputError(
+                f"count is {count!r} of total {total!r}; it takes integers, 0 <= count <= total"
+            )
         if total == 0:
-            return cls(0, 0, np.nan, np.nan, np.nan)
-        interval = binomtest(count, total).proportion_ci(ci, method="wilson")
+            return cls(0, 0, _NAN, _NAN, _NAN)
+        interval = binomtest(count, total).proportion_ci(level, method="wilson")
         return cls(count, total, count / total, float(interval.low), float(interval.high))
