@@ -105,7 +105,7 @@ def roc_figure(
     ['0: 1.0000', '1+: 1.0000', '2+: undefined', '3+: 1.0000']
     """
     p = Predictions.of(labels, probabilities, names=names)
-    areas = Weighing.of(p).as_they_are()["auc"]
+    areas = Weighing.summed(p).as_they_are()["auc"]
     figure = _figure(5.4, 5.2)
     ax = figure.add_subplot()
     _diagonal(ax)

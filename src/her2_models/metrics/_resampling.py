@@ -68,15 +68,17 @@ class Weighing:
 
     def jackknife(self) -> Floats:
         """Return the rows without each group in turn."""
-        sums = (self.confusion, self.gaps, self.losses)
+        confusion, gaps, losses = (
+            x.sum(axis=0) - x for x in (self.confusion, self.gaps, self.losses)
+        )
         areas = [ranked.auc_without_each(self.n_groups) for ranked in self.ranked]
-        return _row(_quantities(*(x.sum(axis=0) - x for x in sums), np.stack(areas, axis=1)))
+        return _row(_quantities(confusion, gaps, losses, np.stack(areas, axis=1)))
 
     def quantities(self, weights: Floats) -> dict[str, Floats]:
         """Return for weights (d, G) numbers of shape (d,) and (d, K) by name."""
-        sums = (self.confusion, self.gaps, self.losses)
+        confusion, gaps, losses = (weights @ x for x in (self.confusion, self.gaps, self.losses))
         areas = [ranked.auc(weights) for ranked in self.ranked]
-        return _quantities(*(weights @ x for x in sums), np.stack(areas, axis=1))
+        return _quantities(confusion, gaps, losses, np.stack(areas, axis=1))
 
     def as_they_are(self) -> dict[str, Floats]:
         """Return the quantities with every group counted once, of shape () and (K,)."""

@@ -69,7 +69,8 @@ class ClassificationMetrics:
     ece : float
         Expected calibration error of the predicted class, lower is better:
         sum over 15 equal bins b of n_b / n * ``|accuracy_b - confidence_b|``. It is biased upwards
-        in small samples, and a resample's even more.
+        in small samples, and a resample's even more; its 95 % interval, which corrects for that,
+        holds the truth of 20 slides in some 83 % of studies only, of 40 in 89 %.
     brier : float
         Mean of the sum over classes of (p - y)^2, in [0, 2], lower is better.
     nll : float

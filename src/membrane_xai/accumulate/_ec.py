@@ -148,8 +148,10 @@ class EcAccumulator:
         ConsistencyResult
             As of :func:`membrane_xai.consistency` with groups.
         """
-        columns = _result_columns(_sums(self._state.sums, self._state.counts))
-        return ConsistencyResult(*columns, tuple(self._state.rows), self.similarity)
+        by_group = _sums(self._state.sums, self._state.counts)
+        ec, pairs, undefined, status = _result_columns(by_group)
+        labels = tuple(self._state.rows)
+        return ConsistencyResult(ec, pairs, undefined, status, labels, self.similarity)
 
     def summarize(
         self,
