@@ -59,6 +59,16 @@ def test_undefined_draws_are_counted_and_left_out():
     assert never.undefined_draws == 100
 
 
+def test_an_undefined_number_has_no_interval():
+    class Strict(Columns):
+        def of(self, counts):
+            return np.where(counts[:, 0] > 0, np.nan, super().of(counts))
+
+    found = bootstrap(Strict(np.arange(12), np.ones(12)), draws=200)
+    assert np.isnan([found.low, found.high]).all()
+    assert 0 < found.undefined_draws < 200  # draws without the first group have a number
+
+
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 def test_what_can_be_infinite_has_draws_for_ends(method):
     # the value is infinite; draws without the last group, 0.9^10 of them, are between 1 and 9

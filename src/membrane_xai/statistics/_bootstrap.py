@@ -65,7 +65,8 @@ class Interval:
     Attributes
     ----------
     low, high : float or ndarray of shape (Q,)
-        Its ends; NaN if no draw has a value, or where it is withheld, see `note`.
+        Its ends; NaN if the number or all its draws are undefined, or where it is withheld, see
+        `note`.
     undefined_draws : int or ndarray of shape (Q,)
         Draws without a value, such as those without a case of the class; they are left out.
     note : str
@@ -323,7 +324,7 @@ def _ends(
 ) -> tuple[float, float]:
     """Return the ends of the interval of one number; what is undefined is left out."""
     left_out, draws = left_out[~np.isnan(left_out)], draws[~np.isnan(draws)]
-    if not draws.size:
+    if np.isnan(value) or not draws.size:
         return np.nan, np.nan
     if not all(np.isfinite(x).all() for x in (value, left_out, draws)):
         z = _known_reach(left_out.size, options)
