@@ -290,8 +290,8 @@ def test_statuses_are_counted_in_order(study, tmp_path):
         (["a"] * 3, "over 1 group as the study gives them"),
         (["a"] * 3, "With one group there is no interval."),
         (["a", "b", None], "Intervals are over images, not patients:"),
-        (["a", "b", "b"], "over 2 groups as the study gives them"),
-        (["a", "b", "b"], "With fewer than 10 groups they are rough."),
+        (["a", "b", "c"], "over 3 groups as the study gives them"),
+        (["a", "b", "c"], "With fewer than 10 groups they are rough."),
     ],
 )
 def test_the_page_says_what_intervals_are_over(tmp_path, groups, says):

@@ -78,11 +78,16 @@ def test_ec_with_an_interval_is_ec(similarity, patterns):
 
 def test_identical_cams_agree_perfectly_and_a_copy_adds_nothing():
     cams = np.stack([np.arange(6.0).reshape(2, 3)] * 4)
-    result = summarize_consistency(cams, list("AABB"))
+    result = summarize_consistency(cams, list("AABC"))
     assert (result.mean, result.low, result.high) == pytest.approx((1, 1, 1))
-    # Opposite CAMs: no draw may pair a CAM with itself, or some would be above -1.
-    opposite = summarize_consistency(np.stack([cams[0], -cams[0]]), list("AB"))
-    assert (opposite.mean, opposite.low, opposite.high) == pytest.approx((-1, -1, -1))
+    # Three CAMs 120 degrees apart: no draw may pair a CAM with itself, or some would be above -0.5.
+    apart = np.zeros((3, 2, 3))
+    for cam, (up, down) in zip(apart, ((0, 1), (1, 2), (2, 0)), strict=True):
+        cam[0, up], cam[0, down] = 1, -1
+    found = summarize_consistency(apart, list("ABC"))
+    assert (found.mean, found.low, found.high) == pytest.approx((-0.5, -0.5, -0.5))
+    two = summarize_consistency(cams, list("AABB"))
+    assert (two.mean, np.isnan(two.low)) == (pytest.approx(1), True)
 
 
 @settings(max_examples=20)
@@ -95,7 +100,7 @@ def test_ec_intervals_do_not_depend_on_order_or_labels(data):
     expected = summarize_consistency(cams, codes, draws=200)
     result = summarize_consistency(3 * cams[order] + 1, names[codes[order]], draws=200)
     assert (result.mean, result.low, result.high) == pytest.approx(
-        (expected.mean, expected.low, expected.high), abs=1e-9
+        (expected.mean, expected.low, expected.high), abs=1e-9, nan_ok=True
     )
 
 
