@@ -27,7 +27,7 @@ from membrane_xai.statistics._proportion import Proportion
 __all__ = ["CATEGORIES", "CRITERIA", "GAPS", "GRADES", "HER2RuleScore", "Share", "her2_rule_score"]
 
 Share = Proportion
-"""The type of the values of :attr:`HER2RuleScore.shares`, under its former name."""
+"""What the shares of a score are, under its former name."""
 
 DISCLAIMER = "Research use only; not for diagnosis or treatment."
 
