@@ -61,10 +61,12 @@ bench: .venv/installed-all
 minimum: .venv-minimum/installed
 	.venv-minimum/bin/python -m pytest -p no:cacheprovider $(MINIMUM_TESTS)
 
-MINIMUM_TESTS := tests/metrics tests/backend/test_containers.py tests/backend/test_bad_input.py \
+MINIMUM_TESTS := tests/metrics/test_map_score.py tests/metrics/test_alignment.py tests/metrics/test_ranking.py \
+	tests/metrics/test_consistency.py tests/backend/test_containers.py tests/backend/test_bad_input.py \
 	tests/images/test_stain.py tests/images/test_masks.py tests/images/test_io.py tests/images/test_annotations.py \
 	tests/images/test_quality.py tests/images/test_cells.py tests/images/test_her2_rule.py \
-	tests/package/test_imports.py tests/commands/test_cli.py tests/commands/test_mask_command.py tests/report/test_report.py
+	tests/images/test_files_by_name.py tests/package/test_imports.py tests/package/test_errors.py tests/package/test_vocabulary.py \
+	tests/commands/test_cli.py tests/commands/test_mask_command.py tests/report/test_report.py
 
 # What people will install: both archives, and the wheel where nothing but the core is installed.
 # `-I` and no PYTHONPATH keep this checkout out of the way.

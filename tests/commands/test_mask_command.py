@@ -159,16 +159,16 @@ def test_json_is_for_programs(image, tmp_path, capsys):
 
 def test_an_interrupt_leaves_finished_work(image, tmp_path, monkeypatch, capsys):
     (image.parent / "second.png").write_bytes(image.read_bytes())
-    from membrane_xai import _mask_files
+    from membrane_xai._commands.mask import files
 
-    make = _mask_files.make_mask
+    make = files.make_mask
 
     def interrupted(job, *rest):
         if job.source.name == "second.png":
             raise KeyboardInterrupt
         return make(job, *rest)
 
-    monkeypatch.setattr(_mask_files, "make_mask", interrupted)
+    monkeypatch.setattr(files, "make_mask", interrupted)
     out = tmp_path / "out"
     assert run(image.parent, "--mpp", 0.5, out=out) == 130
     assert [row["status"] for row in table(out)] == ["ok"]

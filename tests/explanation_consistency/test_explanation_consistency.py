@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from reference import mean_over_pairs
-from test_consistency import INDEPENDENT
+from similarities import INDEPENDENT
 
 from membrane_xai import ec_score, magnification_consistency, perturbation_consistency
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError

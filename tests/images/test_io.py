@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from membrane_xai import _slides
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, MissingDependencyError
-from membrane_xai.io import MAX_PIXELS, open_slide, read_image, write_mask
+from membrane_xai.io import MAX_PIXELS, _slides, open_slide, read_image, write_mask
 from membrane_xai.io._pixel_size import PixelSize, from_density, from_ome, from_text
 from membrane_xai.io._tiff import over_white
 

@@ -1,7 +1,7 @@
 """Each integration loads its own library alone, and names the command when it is missing."""
 
 import pytest
-from test_imports import modules_after
+from interpreters import modules_after
 
 PACKAGES = {
     "captum": "captum",

@@ -29,7 +29,7 @@ def named_extras():
             for extra in said["extra"].split(",") if "extra" in said else ():
                 yield pytest.param(extra, id=f"{path.name}:{call.lineno}:{extra}")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *SOURCES):
-        for extras in set(re.findall(r"membrane-xai\[([\w,]+)\]", path.read_text())):
+        for extras in sorted(set(re.findall(r"membrane-xai\[([\w,]+)\]", path.read_text()))):
             for extra in extras.split(","):
                 yield pytest.param(extra, id=f"{path.name}:{extra}")
 

@@ -8,22 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from core_numbers import numbers_of_the_core
+from interpreters import FRAMEWORKS, HEAVY, modules_after
 
 import membrane_xai as mx
-from membrane_xai.cli import main
-
-HEAVY = {"torch", "pandas", "xarray", "matplotlib", "skimage", "scipy", "dask", "jinja2", "PIL"}
-FRAMEWORKS = {"torch", "timm", "jax", "cupy", "tensorflow", "pytorch_grad_cam", "her2_models"}
-
-
-def modules_after(code):
-    """Run code in a new interpreter and return the top-level packages it has loaded."""
-    report = "import json, sys; print(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
 
 
 def test_import_is_light():
@@ -71,6 +59,7 @@ def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(mx, "no_such_name")
 
 
+HELPERS = Path(__file__).parents[1] / "helpers"
 WITHOUT_XARRAY = """
 import sys
 class Absent:
@@ -79,61 +68,13 @@ class Absent:
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Absent())
 sys.path.insert(0, {tests!r})
-from test_imports import numbers_of_the_core
+from core_numbers import numbers_of_the_core
 print(numbers_of_the_core({folder!r}))
 """
 
 
-def numbers_of_the_core(folder):
-    """Go once through what needs no labels; return the numbers as JSON."""
-    folder = Path(folder)
-    rng = np.random.default_rng(0)
-    cams, masks = rng.random((8, 4, 4)), rng.random((8, 8, 8)) < 0.3
-    groups = list("AABBCCDD")
-    result = mx.alignment(cams, masks, on_undefined="raise")
-    interval = mx.summarize(result.map, groups, draws=200)
-    accumulator = mx.MapAccumulator().update(cams, masks)
-    fields = [mx.datasets.synthetic_her2("3+", 128, mpp=0.5, seed=seed).rgb for seed in range(2)]
-    mask = mx.extract_membrane_mask(fields[0], mpp=0.5)
-    nuclei = mx.segment_nuclei(fields[0], mpp=0.5)
-    study = mx.evaluate(
-        {"dark": lambda rgb: 1 - rgb.mean(axis=-1) / 255}, np.stack(fields), "extract", mpp=0.5,
-        perturbations=[mx.perturb.horizontal_flip()],
-    )  # fmt: skip
-    write_images(folder, fields)
-    options = ["--mpp", "0.5", "--no-report", "--draws", "200", "--out", str(folder / "out")]
-    given = ["audit", "--images", str(folder / "images"), "--cams", str(folder / "cams")]
-    assert main([*given, *options]) == 0
-    found = {
-        "alignment": result.to_dict(),
-        "map": mx.map_score(list(cams), list(masks)).tolist(),
-        "pointing": mx.pointing_game(cams, masks).tolist(),
-        "auc": mx.pixel_auc(cams, masks).tolist(),
-        "ec": mx.consistency(cams, groups=groups).ec.tolist(),
-        "mean": accumulator.compute().map,
-        "interval": [interval.mean, interval.low, interval.high],
-        "paired": mx.compare_paired(result.map, result.chance, groups=groups).p_value,
-        "null": mx.shift_null(cams[0], masks[0]).p_value,
-        "mask": int(mask.mask.sum()),
-        "nuclei": int(nuclei.max()),
-        "study": [[row["map"], row["ec"]] for row in study.rows],
-        "audit": [[row["map"], row["status"]] for row in mx.study.read_study(folder / "out").rows],
-    }
-    return json.dumps(found)
-
-
-def write_images(folder, fields):
-    from PIL import Image
-
-    for place in ("images", "cams"):
-        (folder / place).mkdir(parents=True)
-    for number, rgb in enumerate(fields):
-        Image.fromarray(rgb).save(folder / "images" / f"{number}.png")
-        np.save(folder / "cams" / f"{number}.npy", 1 - rgb[::16, ::16].mean(axis=-1) / 255)
-
-
 def test_without_xarray_and_pandas_only_labels_are_missing(tmp_path, capsys):
-    code = WITHOUT_XARRAY.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "blocked"))
+    code = WITHOUT_XARRAY.format(tests=str(HELPERS), folder=str(tmp_path / "blocked"))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )

@@ -53,7 +53,8 @@ def documented_modules():
 
 def test_every_public_module_is_checked_by_the_build():
     without_names = {"her2_models", "her2_models.configs", "membrane_xai.integrations"}
-    assert set(documented_modules()) == set(MODULES) - without_names
+    former_paths = {"membrane_xai.report"}  # of membrane_xai.tables, whose names it has
+    assert set(documented_modules()) == set(MODULES) - without_names - former_paths
 
 
 @pytest.mark.parametrize("name", documented_modules())

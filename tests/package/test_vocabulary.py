@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import membrane_xai as mx
-from membrane_xai import _vocabulary
+from membrane_xai._backend import vocabulary
 from membrane_xai.accumulate import MapMean
 from membrane_xai.her2_rule import CATEGORIES, GRADES
 from membrane_xai.io import MPP_AT_1X, magnification_of
@@ -19,9 +19,9 @@ SOURCES = sorted(
     path
     for folder in ("src", "benchmarks")
     for path in (Path(__file__).parents[2] / folder).rglob("*.py")
-    if path.name != "_vocabulary.py"
+    if path.name != "vocabulary.py"
 )
-CONSTANTS = {getattr(_vocabulary, name): name for name in _vocabulary.__all__}
+CONSTANTS = {getattr(vocabulary, name): name for name in vocabulary.__all__}
 
 
 def constants_spelt_in(path):
@@ -33,7 +33,7 @@ def constants_spelt_in(path):
 
 
 def test_each_is_spelt_once():
-    assert len(CONSTANTS) == len(_vocabulary.__all__)
+    assert len(CONSTANTS) == len(vocabulary.__all__)
     assert [found for path in SOURCES for found in constants_spelt_in(path)] == []
 
 

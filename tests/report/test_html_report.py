@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from report_studies import END, IMAGE, QUOTES, SCRIPT, SIZE
 
-from membrane_xai import _report_chart, evaluate, map_score, shift_null, summarize
+from membrane_xai import evaluate, map_score, shift_null, summarize
 from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
-from membrane_xai.html_report import write_html_report
+from membrane_xai.html_report import _chart, write_html_report
 from membrane_xai.html_report._chart import Axis, above
 from membrane_xai.html_report._encoding import encoded_map, encoded_weights, jpeg
 from membrane_xai.html_report._figures import context_chart, distribution_charts, ec_chart
@@ -587,17 +587,17 @@ def test_positions_by_hand():
 
 
 def test_numbers_as_text():
-    shown = [_report_chart.number(x) for x in (-0.0004, -0.0006, 1.0, math.nan)]
+    shown = [_chart.number(x) for x in (-0.0004, -0.0006, 1.0, math.nan)]
     assert shown == ["0.000", "−0.001", "1.000", "–"]
-    assert _report_chart.number(0.126, 2) == "0.13"
+    assert _chart.number(0.126, 2) == "0.13"
 
 
 def test_long_names_are_cut_and_kept():
-    cut = _report_chart.line("m" * 60, 0, 0, "")
+    cut = _chart.line("m" * 60, 0, 0, "")
     assert (cut.label, cut.full) == ("m" * 37 + "…", "m" * 60)
-    whole = _report_chart.line("m" * 38, 0, 0, "")
+    whole = _chart.line("m" * 38, 0, 0, "")
     assert (whole.label, whole.full) == ("m" * 38, "")
-    assert _report_chart.heading(3, "h" * 60).full == "h" * 60
+    assert _chart.heading(3, "h" * 60).full == "h" * 60
 
 
 def test_mean_between_chance_and_ceiling_by_hand():

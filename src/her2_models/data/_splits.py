@@ -245,10 +245,10 @@ def _origin(record: Record) -> _Origin:
         raise InvalidInputError(
             f"manifest has {record.path}, a name without a counter; blocks go by counters"
         )
-    known = name.score is not None
+    known = name.grade is not None
     return _Origin(
         record.source,
-        record.score if name.score is None else name.score,
+        record.score if name.grade is None else name.grade,
         name.prefix,
         name.counter,
         "" if known else record.path.as_posix(),

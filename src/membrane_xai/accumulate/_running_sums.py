@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.labels import group_codes
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.statistics._clusters import group_codes
 
 __all__ = ["RunningSums", "check_state", "sums_by_group"]
 

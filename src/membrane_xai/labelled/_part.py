@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.labels import group_codes
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai.accumulate._ec import EcAccumulator
 from membrane_xai.accumulate._map import MapAccumulator
 from membrane_xai.labelled._layout import Part, Samples, Source, read_part
 from membrane_xai.metrics import AlignmentResult, alignment
-from membrane_xai.statistics._clusters import group_codes
 
 __all__ = ["Measures", "Sums", "bad_samples", "score_part", "sums_of"]
 

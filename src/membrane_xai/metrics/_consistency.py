@@ -21,6 +21,7 @@ from membrane_xai._backend.arrays import (
     to_numpy,
 )
 from membrane_xai._backend.containers import is_dataarray
+from membrane_xai._backend.labels import read_labels
 from membrane_xai._backend.status import as_words
 from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.errors import InvalidInputError
@@ -28,7 +29,6 @@ from membrane_xai.metrics._map_sets import as_set
 from membrane_xai.metrics._mean_similarity import PairSet, mean_similarity, similarity_matrix
 from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.metrics._unit_sums import UnitSums
-from membrane_xai.statistics._clusters import read_labels
 
 __all__ = ["ConsistencyResult", "UnitSums", "consistency", "ec_score", "pairwise_similarity"]
 

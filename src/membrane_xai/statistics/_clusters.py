@@ -1,21 +1,19 @@
-"""Scores and group labels in; sums per group, all that a bootstrap of a mean needs, out."""
+"""Scores and weights, checked, and their sums per group: all that a bootstrap of a mean needs."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import column_values, to_numpy
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.labels import is_missing
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
     "Clusters",
     "as_clusters",
     "count_reasons",
-    "group_codes",
-    "is_null",
-    "read_labels",
     "read_scores",
     "read_weights",
 ]
@@ -74,47 +72,6 @@ def read_weights(weights: Any, count: int) -> Floats:
     return values
 
 
-def read_labels(labels: Any, name: str) -> list[Any]:
-    """Return labels as a list of Python objects, whatever sequence or column they come in."""
-    labels = column_values(labels)
-    if hasattr(labels, "shape"):
-        array = to_numpy(labels)
-        if array.ndim > 1:
-            raise InvalidInputError(
-                f"{name} has shape {array.shape}; it takes (N,), one per sample"
-            )
-        labels = array.tolist()
-    if isinstance(labels, str | bytes) or not np.iterable(labels):
-        return [labels]
-    return list(labels)
-
-
-def group_codes(groups: Any, count: int) -> tuple[Codes, list[Any]]:
-    """Return the number of each sample's group, and the labels in order of first appearance."""
-    labels = read_labels(groups, "groups")
-    if len(labels) != count:
-        raise InvalidInputError(f"groups has {len(labels)} labels for {count} samples")
-    found: dict[Any, int] = {}
-    codes = np.fromiter((found.setdefault(x, len(found)) for x in labels), np.intp, count)
-    for label, code in found.items():
-        if _is_missing(label):
-            at = int(np.flatnonzero(codes == code)[0])
-            raise InvalidInputError(
-                f"groups[{at}] is {label!r}; every sample needs a label, "
-                f"or the unknown ones would count as one patient"
-            )
-    return codes, list(found)
-
-
-def _is_missing(label: Any) -> bool:
-    return label is None or (isinstance(label, float) and np.isnan(label)) or is_null(label)
-
-
-def is_null(value: Any) -> bool:
-    """Tell what stands in a column of pandas where there is no value, but for NaN."""
-    return type(value).__name__ in ("NAType", "NaTType")
-
-
 def as_clusters(values: Floats, codes: Codes, weights: Floats, average: str) -> Clusters:
     """Sum finite `values` by group; groups without weight are left out."""
     check_choice(average, "average", ("samples", "groups"))
@@ -149,7 +106,7 @@ def count_reasons(undefined: NDArray[np.bool_], status: Any) -> dict[str, int]:
                 f"it takes ({count},) words, one per sample"
             )
         if words.dtype.kind == "O":
-            words = np.array(["undefined" if _is_missing(x) else str(x) for x in words.tolist()])
+            words = np.array(["undefined" if is_missing(x) else str(x) for x in words.tolist()])
         words = np.where(words == "ok", "undefined", words)
     reasons, counts = np.unique(words[undefined].astype(str), return_counts=True)
     return dict(zip(reasons.tolist(), counts.tolist(), strict=True))

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.labels import group_codes
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.statistics._clusters import count_reasons, group_codes
+from membrane_xai.statistics._clusters import count_reasons
 from membrane_xai.statistics._nulls import NullResult
 
 __all__ = ["CombinedNull", "combine_nulls"]

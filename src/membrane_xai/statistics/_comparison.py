@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import is_count
+from membrane_xai._backend.labels import group_codes
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._bootstrap import Ratio, Resampling, interval_of
-from membrane_xai.statistics._clusters import as_clusters, group_codes, read_scores, read_weights
+from membrane_xai.statistics._clusters import as_clusters, read_scores, read_weights
 from membrane_xai.statistics._permutation import sign_flip
 
 __all__ = ["Comparison", "compare_paired"]

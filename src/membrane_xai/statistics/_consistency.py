@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import Array, to_numpy
 from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.labels import group_codes
 from membrane_xai.metrics._map_sets import plain_set
 from membrane_xai.metrics._similarity import Similarity, blank_non_finite, named_similarity
 from membrane_xai.metrics._unit_sums import unit_sums_on_host
 from membrane_xai.statistics._bootstrap import Quadratic, Resampling
-from membrane_xai.statistics._clusters import group_codes
 from membrane_xai.statistics._summary import Summary, summary_of
 
 __all__ = ["PAIRS", "pair_sums", "quadratic", "summarize_consistency", "summary_of_pairs"]

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_number
+from membrane_xai._backend.labels import group_codes
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.statistics._clusters import group_codes, read_scores
+from membrane_xai.statistics._clusters import read_scores
 
 __all__ = ["SampleSize", "patients_needed"]
 

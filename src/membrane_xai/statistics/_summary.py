@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from membrane_xai._backend.labels import group_codes
 from membrane_xai.statistics._bootstrap import Quadratic, Ratio, Resampling, interval_of
-from membrane_xai.statistics._clusters import (
-    as_clusters,
-    count_reasons,
-    group_codes,
-    read_scores,
-    read_weights,
-)
+from membrane_xai.statistics._clusters import as_clusters, count_reasons, read_scores, read_weights
 
 __all__ = ["Summary", "summarize", "summary_of"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array, to_numpy
+from membrane_xai._backend.labels import is_null
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai.annotations import rasterize, read_annotations
 from membrane_xai.errors import InvalidInputError
@@ -19,7 +20,6 @@ from membrane_xai.explanation_consistency._explainers import as_map, check_image
 from membrane_xai.io import read_cam, read_image
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.perturb._perturbation import Rgb
-from membrane_xai.statistics._clusters import is_null
 from membrane_xai.tables import array_hash
 
 __all__ = ["DeferredMask", "Entry", "Subject", "entries"]

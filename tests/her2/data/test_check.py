@@ -6,8 +6,7 @@ import PIL.Image
 import pytest
 from data_sets import SCORE_FOLDERS, bci, image
 
-from her2_models import _data_check
-from her2_models.data import Manifest, Record, check, discover, split_manifest
+from her2_models.data import Manifest, Record, _check, check, discover, split_manifest
 
 
 @pytest.fixture
@@ -134,13 +133,13 @@ def published_bci(tmp_path, counts):
 
 def test_published_counts(tmp_path):
     # BCI: 3896 and 977 images; HER2-IHC-40x: 2200 test patches, the rows of the authors' matrix
-    assert {key: sum(row) for key, row in _data_check.PUBLISHED.items()} == {
+    assert {key: sum(row) for key, row in _check.PUBLISHED.items()} == {
         ("bci", "train"): 3896,
         ("bci", "test"): 977,
         ("her2-ihc-40x-patch", "test"): 2200,
     }
     matrix = [[732, 26, 0, 0], [24, 502, 12, 0], [0, 21, 203, 2], [0, 0, 3, 675]]
-    assert _data_check.PUBLISHED["her2-ihc-40x-patch", "test"] == tuple(map(sum, matrix))
+    assert _check.PUBLISHED["her2-ihc-40x-patch", "test"] == tuple(map(sum, matrix))
     right = {"train": (202, 919, 1697, 1078), "test": (38, 235, 446, 258)}
     manifest = published_bci(tmp_path, right)
     assert check(manifest, decode=False).unlike_published == ()

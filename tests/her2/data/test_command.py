@@ -6,14 +6,14 @@ import json
 import pytest
 from data_sets import SCORE_FOLDERS, her2_40x_zip, image
 
-from her2_models import _data_command
+from her2_models._commands import data as command
 from her2_models.data import discover
 
 
 def her2_data(*arguments):
     parser = argparse.ArgumentParser(prog="her2 data")
-    _data_command.add_arguments(parser)
-    return _data_command.run(parser.parse_args([str(argument) for argument in arguments]))
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_split(root, tmp_path, capsys):
 def test_get(tmp_path, monkeypatch, capsys):
     archive = her2_40x_zip(tmp_path)
     asked = []
-    monkeypatch.setattr(_data_command, "get", lambda *a, **k: asked.append((a, k)) or archive)
+    monkeypatch.setattr(command, "get", lambda *a, **k: asked.append((a, k)) or archive)
     assert her2_data("get", "her2-ihc-40x-patch", "--out", tmp_path, "--unpack") == 0
     assert asked == [(("her2-ihc-40x-patch", tmp_path), {"md5": None})]
     assert capsys.readouterr().out.split() == [str(archive), str(archive.with_suffix(""))]
@@ -108,6 +108,6 @@ def test_get(tmp_path, monkeypatch, capsys):
 def test_get_something_damaged_is_1(tmp_path, monkeypatch, capsys):
     broken = tmp_path / "a.zip"
     broken.write_bytes(b"no zip")
-    monkeypatch.setattr(_data_command, "get", lambda *a, **k: broken)
+    monkeypatch.setattr(command, "get", lambda *a, **k: broken)
     assert her2_data("get", "http://a/a.zip", "--out", tmp_path, "--unpack") == 1
     assert "her2 data: " in capsys.readouterr().err

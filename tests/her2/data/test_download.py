@@ -7,8 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from her2_models import _download
-from her2_models.data import get
+from her2_models.data import _download, get
 from membrane_xai.errors import InvalidInputError
 
 CONTENT = bytes(range(256)) * 4000

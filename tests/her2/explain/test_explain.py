@@ -183,6 +183,7 @@ def test_prediction_is_the_softmax_of_the_scores(small, inputs):
 
 def test_without_the_library_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
-    monkeypatch.delitem(sys.modules, "her2_models.explain")
+    for name in ("her2_models.explain", "her2_models.explain._cams"):
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingDependencyError, match=r"pip install \"membrane-xai\[her2\]\""):
         importlib.import_module("her2_models.explain")

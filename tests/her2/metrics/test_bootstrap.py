@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from her2_models import _resampling
 from her2_models.metrics import (
     PER_CLASS,
     SINGLE,
+    _resampling,
     classification_metrics,
     cross_table,
     write_tables,

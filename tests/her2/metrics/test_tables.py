@@ -160,7 +160,7 @@ def test_bad_cross_tables():
 
 
 def test_metrics_need_no_network_library():
-    from test_imports import FRAMEWORKS, modules_after
+    from interpreters import FRAMEWORKS, modules_after
 
     loaded = modules_after("import her2_models.metrics, her2_models.metrics")
     assert not loaded & (FRAMEWORKS - {"her2_models"} | {"sklearn", "matplotlib"})

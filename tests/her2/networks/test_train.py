@@ -20,12 +20,12 @@ pytest.importorskip("lightning")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from her2_models import checkpoints  # noqa: E402
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import bundled_configs, load_config  # noqa: E402
 from her2_models.evaluate import cross_evaluate, evaluate, predict_records  # noqa: E402
 from her2_models.models import create_network, her2_backbone  # noqa: E402
 from her2_models.train import HER2Module, Run, TrainingError, load_data, train  # noqa: E402  # noqa: E402
+from her2_models.train import _checkpoints as checkpoints  # noqa: E402
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",

@@ -30,7 +30,7 @@ from membrane_xai._commands.options import count_from, mpp_type
 from membrane_xai.tables import interval_text, json_text
 
 if TYPE_CHECKING:
-    from membrane_xai._commands.audit.run import Audit, Request
+    from membrane_xai._commands.audit.work import Audit, Request
 
 __all__ = ["add_arguments", "run"]
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         0; 1 if some images have no scores because of an error, or, if asked to be strict, no
         counterpart.
     """
-    from membrane_xai._commands.audit.run import audit
+    from membrane_xai._commands.audit.work import audit
 
     request = _request(args)
     done = audit(request)
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace) -> "Request":
-    from membrane_xai._commands.audit.run import Request
+    from membrane_xai._commands.audit.work import Request
 
     return Request(
         images=args.images,
