@@ -13,7 +13,7 @@ backbone = imagenet_efficientnet_lite0()
 images = torch.cat([backbone.to_input(field.rgb, 224) for field in fields])
 masks = np.stack([field.membrane for field in fields])
 masks[0] = False  # next to nothing on the field of score 0: taken for no membrane at all
-columns = ("map", "chance", "ceiling", "relative", "scored", "undefined")
+columns = ("map", "chance", "ceiling", "relative", "scored", "empty_mask")
 
 print(f"{'method':10}" + "".join(f"{name:>11}" for name in columns))
 for method in (GradCAM, LayerCAM):

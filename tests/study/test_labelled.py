@@ -20,6 +20,7 @@ from membrane_xai import (  # noqa: E402
     MapAccumulator,
     alignment,
     ec_score,
+    evaluate,
     map_score,
     pixel_auc,
     pointing_game,
@@ -160,13 +161,35 @@ def test_a_store_gives_what_numpy_gives(tmp_path, region):
     assert [row["class"] for row in rows] == ["all", "0", "1+", "3+"]
     for row in rows:
         mine = np.full(N, True) if row["class"] == "all" else data["class"].values == row["class"]
-        assert row["n"] == mine.sum()
-        for name in ("map", "chance", "relative"):
-            mean = summarize(getattr(expected, name)[mine], data["group"].values[mine], draws=500)
+        assert row["rows"] == mine.sum()
+        ok = expected.status == "ok"
+        assert row["scored"] == (mine & ok).sum()
+        for name in ("map", "chance", "ceiling", "relative", "coverage"):
+            values = np.where(ok, getattr(expected, name), np.nan)[mine]
+            mean = summarize(values, data["group"].values[mine], draws=500)
             np.testing.assert_allclose(row[name], mean.mean, **EXACT)
-            np.testing.assert_allclose(row[f"{name} low"], mean.low, **EXACT)
-            np.testing.assert_allclose(row[f"{name} high"], mean.high, **EXACT)
-        np.testing.assert_allclose(row["ec"], ec_score(data["cam"].values[mine]), **EXACT)
+            np.testing.assert_allclose(row[f"{name}_low"], mean.low, **EXACT)
+            np.testing.assert_allclose(row[f"{name}_high"], mean.high, **EXACT)
+            assert (row[f"{name}_n"], row[f"{name}_note"]) == (mean.n, mean.note)
+        np.testing.assert_allclose(row["ec_class"], ec_score(data["cam"].values[mine]), **EXACT)
+
+
+def test_a_store_has_the_summary_of_a_study_of_the_same_arrays(tmp_path):
+    """Name for name and number for number; only EC is of another kind."""
+    data = dataset()
+    images = np.zeros((N, *data["mask"].shape[1:], 3), np.uint8)
+    study = evaluate({"m": list(data["cam"].values)}, images, list(data["mask"].values),
+                     groups=data["group"].values, targets=data["class"].values)  # fmt: skip
+    rows = evaluate_store(stored(data, tmp_path), out=tmp_path / "out").summary(draws=300, seed=7)
+    scores = ["map", "chance", "ceiling", "relative", "coverage"]
+    options = {"scores": scores, "draws": 300, "seed": 7}
+    [whole] = study.summary(**options)
+    by_class = {row["class"]: row for row in study.summary(by="class", **options)}
+    assert any(row["status"] != "ok" and np.isfinite(row["chance"]) for row in study.rows)
+    for row in rows:
+        wanted = whole if row["class"] == "all" else by_class[row["class"]]
+        assert list(row)[1:-2] == list(wanted)[1:]
+        same_summary([{k: row[k] for k in list(wanted)[1:]}], [dict(list(wanted.items())[1:])])
 
 
 @settings(max_examples=8, deadline=None)
@@ -283,7 +306,8 @@ def test_a_store_without_labels_or_with_one_mask(tmp_path):
     (row,) = result.summary(draws=200)
     expected = alignment(data["cam"].values, data["mask"].values)
     np.testing.assert_allclose(row["map"], np.nanmean(expected.map), **EXACT)
-    assert np.isnan(row["map low"])
+    assert (np.isnan(row["map_low"]), row["map_note"]) == (True, "few_groups")
+    assert row["groups"] is None
     assert set(result.scores().coords) == {"sample"}
 
 
@@ -351,7 +375,7 @@ def test_a_store_of_another_mask_grid_is_another_one(tmp_path):
     path = stored(dataset(), tmp_path)
     evaluate_store(path, out=tmp_path / "out")
     stored(dataset().isel(x=slice(None, -1)), tmp_path)
-    with pytest.raises(InvalidInputError, match="there mask grid is \\[12, 9\\], now \\[12, 8\\]"):
+    with pytest.raises(InvalidInputError, match="there mask_grid is \\[12, 9\\], now \\[12, 8\\]"):
         evaluate_store(path, out=tmp_path / "out")
 
 
@@ -405,7 +429,10 @@ def test_score_command(tmp_path, capsys):
     said = capsys.readouterr().out.splitlines()
     result = evaluate_store(path, out=tmp_path / "out")
     rows = result.summary(draws=200)
-    assert said[0].startswith(f"all: n {N}, MAP {rows[0]['map']:.3f} [{rows[0]['map low']:.3f}, ")
+    assert said[0].startswith(
+        f"all: {rows[0]['scored']} of {N} samples scored, "
+        f"MAP {rows[0]['map']:.3f} [{rows[0]['map_low']:.3f}, "
+    )
     assert said[-1] == f"written to {tmp_path / 'out'}"
     kept = xr.open_zarr(tmp_path / "out" / "scores.zarr")
     np.testing.assert_array_equal(kept["map"].values, result.scores()["map"].values)

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,24 @@ from hypothesis import strategies as st
 
 from membrane_xai import (
     alignment,
+    ec_score,
     evaluate,
     extract_membrane_mask,
     perturbation_consistency,
+    shift_null,
+    summarize,
     vectorize,
     write_geojson,
 )
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.perturb import horizontal_flip, noise, rotation
-from membrane_xai.study import read_study, read_view
+from membrane_xai.perturb import Perturbation, horizontal_flip, noise, rotation
+from membrane_xai.statistics import combine_nulls
+from membrane_xai.study import StudyResult, class_consistency, read_study, read_view
+from membrane_xai.study._consistency import consistency_of
+from membrane_xai.study._rows import ec_name
+from membrane_xai.study._summary import parts_of_columns
+from membrane_xai.study._views import read_map
 
 KEYS = [
     "id",
@@ -44,6 +53,7 @@ KEYS = [
     "key",
 ]
 STEPS = [horizontal_flip(), noise(20, seed=1), rotation(30)]
+EC_COLUMNS = ["ec_horizontal_flip", "ec_noise_seed_1_std_20", "ec_rotation_30_degrees"]
 
 
 def darkness(rgb):
@@ -119,7 +129,7 @@ def test_rows_equal_single_calls(images, masks, rng):
             assert row[name] == getattr(single, name)
         ec = perturbation_consistency(explain, images[i : i + 1], STEPS, similarity="cosine")
         assert row["ec"] == ec.ec[0]
-        assert [row[f"ec {step.name}"] for step in STEPS] == ec.similarity[0].tolist()
+        assert [row[name] for name in EC_COLUMNS] == ec.similarity[0].tolist()
         assert row["mask_share"] == masks[i].mean()
 
 
@@ -421,13 +431,17 @@ def test_summary_counts_and_averages(images, masks):
     [first, second] = result.summary()
     rows = [row for row in result.rows if row["method"] == "coarse"]
     assert (first["method"], second["method"]) == ("darkness", "coarse")
-    assert (second["n"], second["ok"], second["empty_mask"], second["error"]) == (5, 3, 1, 1)
-    assert second["no_activation"] == second["non_finite"] == 0
-    defined = [row["relative"] for row in rows if row["status"] == "ok"]
-    assert second["relative"] == pytest.approx(np.mean(defined))
+    counts = [second[name] for name in ("rows", "groups", "scored", "empty_mask", "error")]
+    assert counts == [5, 2, 3, 1, 1]
+    assert second["no_activation"] == second["empty_region"] == second["non_finite"] == 0
+    scored = [row for row in rows if row["status"] == "ok"]
+    for name in ("map", "chance", "ceiling", "relative", "coverage"):
+        assert second[name] == pytest.approx(np.mean([row[name] for row in scored]))
+        assert second[f"{name}_n"] == 3
+    assert sum(math.isfinite(row["chance"]) for row in rows) == 4 - 1  # an empty mask has none
     assert math.isnan(second["ec"])
     by_group = result.summary(by=("method", "group"))
-    assert [(r["method"], r["group"], r["n"]) for r in by_group] == [
+    assert [(r["method"], r["group"], r["rows"]) for r in by_group] == [
         ("darkness", "a", 2),
         ("coarse", "a", 2),
         ("darkness", "b", 3),
@@ -436,6 +450,196 @@ def test_summary_counts_and_averages(images, masks):
     same(result.summary(by="method"), result.summary())
     with pytest.raises(InvalidInputError, match="by is 'slide'; it takes names among"):
         result.summary(by="slide")
+    with pytest.raises(InvalidInputError, match="scores is 'method'; it takes names among"):
+        result.summary(scores="method")
+    labelled = StudyResult([{**row, "rows": 1} for row in result.rows], {})
+    with pytest.raises(InvalidInputError, match="by has 'rows', which the summary has already"):
+        labelled.summary(by="rows")
+
+
+def made_up(n, groups=None, **columns):
+    """Return rows of one method; a column of fewer values is undefined in the rest."""
+    rows = []
+    for i in range(n):
+        row = {"id": i, "key": str(i), "group": None if groups is None else groups[i],
+               "method": "m", "class": None, "status": "ok", "mask_share": 0.1}  # fmt: skip
+        rows.append(row | {name: values[i] for name, values in columns.items()})
+    return rows
+
+
+def test_chance_of_images_without_map_does_not_count():
+    nan = math.nan
+    rows = made_up(3, map=[0.5, 0.25, nan], chance=[0.25, 0.125, 1.0], ceiling=[1.0, 0.5, 1.0],
+                   relative=[0.5, nan, nan], coverage=[1.0, 1.0, nan],
+                   ec=[0.0, 0.5, 1.0])  # fmt: skip
+    rows[2]["status"] = "no_activation"
+    [found] = StudyResult(rows, {}).summary()
+    means = [found[name] for name in ("map", "chance", "ceiling", "relative", "coverage", "ec")]
+    assert means == [0.375, 0.1875, 0.75, 0.5, 1.0, 0.5]
+    numbers = ("map", "chance", "ceiling", "relative", "coverage", "ec")
+    assert [found[f"{name}_n"] for name in numbers] == [2, 2, 2, 1, 2, 3]
+    assert (found["rows"], found["scored"], found["no_activation"]) == (3, 2, 1)
+
+
+def test_intervals_are_those_of_summarize_with_the_draws_and_seed_of_the_study(rng):
+    values, groups = rng.random(24), [f"g{i % 12}" for i in range(24)]
+    study = StudyResult(made_up(24, groups, map=values), {"draws": 300, "seed": 5})
+    for options, wanted in (
+        ({}, {"draws": 300, "seed": 5}),
+        ({"draws": 200, "seed": 1, "ci": 0.8}, {"draws": 200, "seed": 1, "ci": 0.8}),
+    ):
+        [found] = study.summary(scores=["map"], **options)
+        expected = summarize(values, groups, **wanted)
+        assert (found["map_low"], found["map_high"]) == (expected.low, expected.high)
+        assert (found["groups"], found["map_note"]) == (12, "")
+
+
+@pytest.mark.parametrize(
+    ("groups", "known", "note"),
+    [
+        (list("aabb"), 2, "few_groups"),
+        (list("aabc"), 3, "small_sample"),
+        (None, None, "small_sample"),
+        (["a", "b", "c", None], None, "small_sample"),
+    ],
+)
+def test_few_groups_withhold_intervals_and_some_mark_them(groups, known, note):
+    [found] = StudyResult(made_up(4, groups, map=[0.1, 0.2, 0.4, 0.3]), {}).summary()
+    assert (found["groups"], found["map_note"]) == (known, note)
+    assert math.isnan(found["map_low"]) == math.isnan(found["map_high"]) == (note == "few_groups")
+    assert found["map"] == pytest.approx(0.25)
+
+
+# Chance, class, columns that come later
+
+
+def test_the_chance_test_is_columns_of_the_study(images, masks, tmp_path):
+    masks[1] = False
+    maps = {"coarse": coarse, "large": lambda rgb: np.kron(darkness(rgb), np.ones((1, 9, 9)))}
+    plain = evaluate(maps, images, masks, groups=list("aabbc"))
+    assert "p_value" not in plain.rows[0]
+    assert "p_value" not in plain.summary()[0]
+    options = {"groups": list("aabbc"), "chance_test": True, "out": tmp_path}
+    tested = evaluate(maps, images, masks, **options)
+    mine, large = ([row for row in tested.rows if row["method"] == m] for m in maps)
+    found = shift_null(coarse(images), np.asarray(masks))
+    for name in ("p_value", "p_mid", "z"):
+        got = [row[name] for row in mine]
+        assert got == pytest.approx(getattr(found, name).tolist(), nan_ok=True, abs=1e-9)
+    assert np.isnan([row["p_value"] for row in large]).all()  # 72 x 72 pixels
+    assert [row["status"] for row in large] == [row["status"] for row in mine]
+    first, second = tested.summary()
+    combined = combine_nulls(found, list("aabbc"))
+    assert first["p_value"] == pytest.approx(combined.p_value)
+    assert first["p_value_n"] == combined.n == 4
+    assert (math.isnan(second["p_value"]), second["p_value_n"]) == (True, 0)
+    same(sorted(read_study(tmp_path).rows, key=str), sorted(tested.rows, key=str))
+    with pytest.raises(InvalidInputError, match="there chance_test is True, now False"):
+        evaluate(maps, images, masks, groups=list("aabbc"), out=tmp_path)
+
+
+def test_class_consistency_reads_each_map_once(images, masks, tmp_path, monkeypatch):
+    targets, groups = ["0", "3+", "0", "3+", "0"], list("aabbc")
+    methods = {name: (lambda rgb, _, f=f: f(rgb)) for name, f in METHODS.items()}
+    methods["fails"] = lambda rgb, _: rgb[:, :0]
+    study = evaluate(methods, images, masks, targets=targets, groups=groups, out=tmp_path,
+                     views=True)  # fmt: skip
+    read = Counter()
+
+    def counted(out, *place):
+        read[place] += 1
+        return read_map(out, *place)
+
+    monkeypatch.setattr("membrane_xai.study._consistency.read_map", counted)
+    parts = parts_of_columns(study.rows, ["class", "group"])
+    found = {
+        (row["method"], row["by"], row["value"]): row for row in consistency_of(parts, tmp_path)
+    }
+    assert set(read.values()) == {1}
+    assert len(read) == 10
+    for method, explain in METHODS.items():
+        cams = explain(np.asarray(images))
+        for by, value, chosen in (
+            ("all", "", [0, 1, 2, 3, 4]), ("class", "0", [0, 2, 4]), ("class", "3+", [1, 3]),
+            ("group", "a", [0, 1]), ("group", "c", [4]),
+        ):  # fmt: skip
+            row = found[method, by, value]
+            assert row["cams"] == len(chosen)
+            expected = ec_score(cams[chosen]) if len(chosen) > 1 else math.nan
+            assert row["ec"] == pytest.approx(expected, nan_ok=True)
+    assert found["coarse", "all", ""]["grid"] == "4x4"
+    order = [(row["by"], row["value"]) for row in consistency_of(parts, tmp_path)]
+    of_groups = [("group", name) for name in "abc"]
+    assert order[:6] == [("all", ""), ("class", "0"), ("class", "3+"), *of_groups]
+    by_class = class_consistency(study.rows, tmp_path)
+    assert [(row["method"], row["class"]) for row in by_class] == [
+        (method, label) for label in ("0", "3+") for method in METHODS
+    ]  # as the rows come, image by image
+    assert by_class[0]["ec"] == found["darkness", "class", "0"]["ec"]
+
+
+def test_class_consistency_without_views(images, masks, tmp_path):
+    rows = evaluate(METHODS, images, masks, out=tmp_path).rows
+    with pytest.raises(InvalidInputError, match="no map by 'darkness' was kept of such an image"):
+        class_consistency(rows, tmp_path)
+
+
+def test_columns_that_come_later_are_of_the_study(images, masks, tmp_path):
+    study = evaluate(METHODS, images, masks, out=tmp_path, batch_size=2)
+    place = {(row["key"], row["method"], row["class"]): row["map"] / 2 for row in study.rows[::2]}
+    more = study.with_columns({"ec_scale": place, "confidence": {}}, out=tmp_path)
+    names = list(more.rows[0])
+    assert names[names.index("mask_share") - 2 :][:2] == ["ec_scale", "confidence"]
+    assert [row["ec_scale"] for row in more.rows[::2]] == [
+        row["map"] / 2 for row in study.rows[::2]
+    ]
+    assert np.isnan([row["ec_scale"] for row in more.rows[1::2]]).all()
+    assert np.isnan([row["confidence"] for row in more.rows]).all()
+    [first, second] = more.summary()
+    assert (first["ec_scale_n"], second["ec_scale_n"]) == (5, 0)
+    again = read_study(tmp_path)
+    same(sorted(again.rows, key=str), sorted(more.rows, key=str))
+    assert again.settings["added"] == ["ec_scale", "confidence"]
+    assert "ec_scale" not in study.rows[0]
+    # What is computed stays apart from what was added: the study goes on, and may be added to anew.
+    same(evaluate(METHODS, images, masks, out=tmp_path, batch_size=2).rows, study.rows)
+    study.with_columns({"depth": {}}, out=tmp_path)
+    assert "ec_scale" not in read_study(tmp_path).rows[0]
+    with pytest.raises(InvalidInputError, match="columns has 'map', which the table has already"):
+        study.with_columns({"map": {}})
+
+
+def test_draws_and_seed_are_kept_and_may_change(images, masks, tmp_path):
+    first = evaluate(METHODS, images, masks, out=tmp_path, draws=150, seed=3)
+    assert {name: read_study(tmp_path).settings[name] for name in ("draws", "seed")} == {
+        "draws": 150, "seed": 3,
+    }  # fmt: skip
+    same(read_study(tmp_path).summary(), first.summary())
+    same(first.summary(), first.summary(draws=150, seed=3))
+    evaluate(METHODS, images, masks, out=tmp_path, draws=160)
+    assert read_study(tmp_path).settings["draws"] == 160
+    assert len(list(tmp_path.glob("part-*"))) == 1
+    with pytest.raises(InvalidInputError, match="draws is 10; it takes an integer from 100"):
+        evaluate(METHODS, images, masks, draws=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("horizontal flip", "ec_horizontal_flip"),
+        ("rotation (-5.5 degrees)", "ec_rotation_minus_5_5_degrees"),
+        ("stain jitter (seed 1: H x1.00, DAB x1.09)", "ec_stain_jitter_seed_1_h_x1_00_dab_x1_09"),
+        ("  JPEG--(quality 30)!", "ec_jpeg_quality_30"),
+    ],
+)
+def test_columns_of_perturbations(name, column):
+    assert ec_name(Perturbation(name, lambda x: x, lambda x: x)) == column
+
+
+def test_perturbations_of_one_column(images, masks):
+    steps = [Perturbation(name, lambda x: x, lambda x: x) for name in ("a b", "a-b")]
+    with pytest.raises(InvalidInputError, match="of different names in letters and digits"):
+        evaluate(METHODS, images, masks, perturbations=steps)
 
 
 def test_tables_on_disk(images, masks, tmp_path):
@@ -523,7 +727,8 @@ def test_views_keep_what_was_scored(tmp_path: Path) -> None:
         assert view.maps["by class"]["a"].dtype == np.float32
     assert {path.parent.parent for path in tmp_path.rglob("*.npz")} == {out / "views"}
     assert sorted(map(str, read_study(out).rows)) == sorted(map(str, result.rows))
-    assert read_study(out).settings == json.loads((out / "manifest.json").read_text())["settings"]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert read_study(out).settings == manifest["settings"] | {"draws": 10_000, "seed": 0}
 
 
 def test_views_without_a_folder() -> None:
@@ -562,7 +767,7 @@ def test_labels_are_columns() -> None:
     assert rows[0]["key"] != rows[1]["key"]
 
 
-@pytest.mark.parametrize("name", [*KEYS, "ec noise"])
+@pytest.mark.parametrize("name", [*KEYS, "ec_noise", "p_value"])
 def test_labels_of_names_that_are_taken(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"labels has '{name}', which the table has"):
         evaluate({"m": np.asarray}, [np.zeros((4, 4, 3))], "extract", labels={name: [1]})

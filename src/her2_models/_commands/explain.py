@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import magnification_of
-from membrane_xai.tables import interval_text, json_text
+from membrane_xai.tables import json_text, p_text, score_text
 
 if TYPE_CHECKING:
     from her2_models.data import Record
@@ -25,7 +25,7 @@ EXAMPLE = (
 )
 _OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
 _FINER = 1.1  # as magnification_consistency allows
-_SHOWN = ("map", "chance", "relative", "ec", "ec magnification")
+_SHOWN = ("map", "chance", "relative", "ec", "ec_magnification")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +71,8 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
     add("--max-channels", type=int, metavar="N",
         help="let Score-CAM score only N channels of each image: faster, approximate")  # fmt: skip
     add("--batch-size", type=int, default=8, metavar="N", help="images at once (%(default)s)")
+    add("--chance-test", action="store_true",
+        help="compare each CAM with its own moves: p-values in tables and report")  # fmt: skip
     add("--draws", type=int, default=1000, metavar="N",
         help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
@@ -115,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         randomise=args.randomise,
         options={"ScoreCAM": _score_cam_options(args)},
         batch_size=args.batch_size,
+        chance_test=args.chance_test,
         draws=args.draws,
         seed=args.seed,
         progress=True,
@@ -156,14 +159,10 @@ def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
         return
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     for row in done.classes:
-        print(
-            f"{row['method']}, {row['class']}: {row['images']} images, {row['with MAP']} with MAP"
-        )
+        print(f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored")
         for name in _SHOWN:
-            print(f"  {name:<17} {_interval(row, name)}")
-        print(f"  {'ec class':<17} {row['ec class']:.3f}")
+            print(f"  {name:<17} {score_text(row, name)}")
+        print(f"  {'ec_class':<17} {row['ec_class']:z.3f}")
+        if "p_value" in row:
+            print(f"  {'p_value':<17} {p_text(row['p_value'])} of {row['p_value_n']}")
     print(f"written to {out}")
-
-
-def _interval(row: dict[str, Any], name: str) -> str:
-    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

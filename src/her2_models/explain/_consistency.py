@@ -1,6 +1,6 @@
-"""Explanation Consistency between magnifications and within classes."""
+"""Explanation Consistency between magnifications, image by image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,10 @@ from her2_models._progress import progress_bar
 from her2_models.explain._explainers import CamExplainer
 from her2_models.explain._kept_rows import KeptRows
 from her2_models.explain._work import Image, Prediction, Work
-from membrane_xai import EcAccumulator, magnification_consistency
+from membrane_xai import magnification_consistency
 from membrane_xai.io import read_image
-from membrane_xai.study import read_view
 
-__all__ = ["class_ec", "magnification_ec"]
-
-Rows = Sequence[Mapping[str, Any]]
+__all__ = ["magnification_ec"]
 
 
 def magnification_ec(
@@ -74,12 +71,3 @@ def _measure(
         }
         for (path, prediction), ec, pairs in rows
     ]
-
-
-def class_ec(rows: Rows, out: Path) -> float:
-    """Return the mean similarity over all pairs of maps that rows of one method and class have."""
-    sums = EcAccumulator()
-    for row in rows:
-        view = read_view(out, row["key"])
-        sums.update(view.maps[row["method"]][row["class"]])
-    return float(sums.compute().ec)

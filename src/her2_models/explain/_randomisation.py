@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from her2_models.explain._work import Image, Prediction, Work
 from her2_models.models import MODES, Stage, layer_groups, randomised, stages
 from membrane_xai import ec_score
-from membrane_xai.study import evaluate, read_view
+from membrane_xai.study import StudyResult, evaluate, read_view
 
 __all__ = ["evenly", "randomisation_rows"]
 
 Rows = list[dict[str, Any]]
 
 _TRAINED = Stage("trained", "", ())
-_MEANS = ("map", "chance", "relative", "ec")
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -46,10 +45,11 @@ def randomisation_rows(
     trained: Rows = []
     rows: Rows = []
     for place, stage in enumerate(_all_stages(work)):
-        stage_rows = _explained(work, known, options, stage, place, seed)
-        trained = trained or stage_rows
-        for method in work.methods:
-            rows.append(_row(work, stage, place, method, stage_rows, trained))
+        study = _explained(work, known, options, stage, place, seed)
+        trained = trained or study.rows
+        for means in study.summary():
+            alike = _similarity(work, place, means["method"], study.rows, trained)
+            rows.append({"mode": stage.mode, "layers": stage.reached, **means, **alike})
     return rows
 
 
@@ -67,12 +67,12 @@ def _explained(
     stage: Stage,
     place: int,
     seed: int,
-) -> Rows:
+) -> StudyResult:
     network = work.backbone.network
     lost = randomised(network, stage.parameters, seed=seed) if stage.parameters else nullcontext()
     about = work.about() | {"lost": stage._asdict(), "seed": seed}
     with lost:
-        study = evaluate(
+        return evaluate(
             replace(work, every_class=False).explainers(),
             [image.path for image, _ in known],
             targets=[prediction.score for _, prediction in known],
@@ -80,16 +80,14 @@ def _explained(
             out=_folder(work, place),
             **options,
         )
-    return study.rows
 
 
 def _folder(work: Work, place: int) -> Path:
     return work.out / "randomisation" / f"{place:02d}"
 
 
-def _row(
-    work: Work, stage: Stage, place: int, method: str, rows: Rows, trained: Rows
-) -> dict[str, Any]:
+def _similarity(work: Work, place: int, method: str, rows: Rows, trained: Rows) -> dict[str, Any]:
+    """Compare CAMs with those of the trained network for the same images."""
     pairs = [
         (now, before)
         for now, before in zip(rows, trained, strict=True)
@@ -98,22 +96,10 @@ def _row(
     alike = [
         ec_score(np.stack([_map(work, place, now), _map(work, 0, before)])) for now, before in pairs
     ]
-    means = {name: _mean([now[name] for now, _ in pairs]) for name in _MEANS}
-    return {
-        "method": method,
-        "mode": stage.mode,
-        "layers": stage.reached,
-        "images": len(pairs),
-        "compared": int(np.isfinite(alike).sum()),
-        "similarity to trained": _mean(alike),
-        **means,
-    }
+    defined = [one for one in alike if np.isfinite(one)]
+    similarity = float(np.mean(defined)) if defined else float("nan")
+    return {"compared": len(defined), "similarity_to_trained": similarity}
 
 
 def _map(work: Work, place: int, row: Mapping[str, Any]) -> NDArray[Any]:
     return read_view(_folder(work, place), row["key"]).maps[row["method"]][row["class"]]
-
-
-def _mean(values: Sequence[float]) -> float:
-    defined = [value for value in values if np.isfinite(value)]
-    return float(np.mean(defined)) if defined else float("nan")

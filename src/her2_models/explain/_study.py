@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from her2_models.data import Record
 from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomisation import evenly, randomisation_rows
-from her2_models.explain._tables import class_rows, image_rows
+from her2_models.explain._tables import class_rows, measured_columns
 from her2_models.explain._work import Prediction, Work, masks_of, predict_images, settled_mpp
 from her2_models.models import Backbone
 from membrane_xai.errors import InvalidInputError
@@ -53,7 +53,7 @@ class ExplainedStudy:
     images : list of dict
         One row for each image, method and class: the columns of :func:`membrane_xai.evaluate`, with
         `score` and `magnification` of the image, the `predicted` score with its `confidence`, and
-        `ec magnification`.
+        `ec_magnification`.
     classes : list of dict
         One row for each method and explained class, see `Notes` there.
     randomisation : list of dict
@@ -125,6 +125,7 @@ def explain_images(
     randomise: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     batch_size: int = 8,
+    chance_test: bool = False,
     draws: int = 1000,
     seed: int = 0,
     progress: bool = False,
@@ -165,6 +166,8 @@ def explain_images(
         By method, what its constructor is told, such as ``{"ScoreCAM": {"precision": "bf16"}}``.
     batch_size : int
         Images explained at once, and after which results are kept.
+    chance_test : bool
+        Whether to compare each CAM with its moves, as in :func:`membrane_xai.evaluate`.
     draws : int
         Of the bootstrap behind intervals, from 100.
     seed : int
@@ -188,12 +191,12 @@ def explain_images(
     -----
     An image that cannot be read or explained is a row of status "error", and the rest goes on.
 
-    `classes` has, for each method and class, the number of images, and how many have a MAP; the
-    means of `map`, `chance`, `relative`, `ec` (perturbations) and `ec magnification` with intervals
-    that draw groups where all are known; and `ec class`, the mean similarity over all pairs of the
-    class's CAMs.
+    `classes` is :meth:`membrane_xai.StudyResult.summary` by method and class, with `ec_class`, the
+    mean similarity over all pairs of the class's CAMs, from
+    :func:`membrane_xai.study.class_consistency`.
 
-    `out` is the folder of a :func:`membrane_xai.evaluate` with views: CAMs and masks are read by
+    `out` is the folder of a :func:`membrane_xai.evaluate` with views: rows, those of
+    :func:`membrane_xai.study.read_study`, have all columns, and CAMs and masks are read by
     :func:`membrane_xai.study.read_view`.
     """
     chosen = {name: dict((options or {}).get(name, {})) for name in methods}
@@ -206,23 +209,27 @@ def explain_images(
         "batch_size": batch_size,
         "progress": progress,
         "views": True,
+        "draws": draws,
+        "seed": seed,
     }
     study = evaluate(
         work.explainers(),
         [image.path for image in images],
         masks_of(images, annotations),
         groups=[image.group for image in images],
-        labels=_labels(images, size),
+        labels=_labels(images, predictions, size),
         targets=[None if one is None else one.score for one in predictions],
         about=work.about(),
+        chance_test=chance_test,
         out=work.out,
         **common,
     )
     magnified = magnification_ec(work, images, predictions, magnifications)
-    rows = image_rows(study.rows, images, predictions, magnified)
+    columns = measured_columns(study.rows, images, predictions, magnified)
+    study = study.with_columns(columns, out=work.out)
     done = ExplainedStudy(
-        rows,
-        class_rows(rows, work.out, draws=draws, seed=seed),
+        study.rows,
+        class_rows(study, work.out),
         _randomisation(work, images, predictions, annotations, common, randomise, seed),
         study.settings | {"magnifications": list(magnifications), "randomise": randomise},
     )
@@ -248,9 +255,14 @@ def _randomisation(
     return randomisation_rows(work, subset, said, told, seed)
 
 
-def _labels(images: Sequence[ExplainedImage], mpp: float) -> dict[str, list[Any]]:
-    objective = f"{magnification_of(mpp):g}x"
-    return {"score": [one.score for one in images], "magnification": [objective] * len(images)}
+def _labels(
+    images: Sequence[ExplainedImage], predictions: Sequence[Prediction | None], mpp: float
+) -> dict[str, list[Any]]:
+    return {
+        "score": [one.score for one in images],
+        "magnification": [f"{magnification_of(mpp):g}x"] * len(images),
+        "predicted": ["" if one is None else one.score for one in predictions],
+    }
 
 
 def _write(done: ExplainedStudy, out: Path) -> None:

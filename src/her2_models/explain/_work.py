@@ -67,10 +67,10 @@ class Work:
         return {
             "network": self.backbone.name,
             "weights": _hash_of(self.backbone),
-            "target layer": self.backbone.target_layer_name,
-            "input size": self.input_size,
+            "target_layer": self.backbone.target_layer_name,
+            "input_size": self.input_size,
             "classes": "all" if self.every_class else "predicted",
-            "cam normalisation": NORMALISATION,
+            "cam_normalisation": NORMALISATION,
             "options": {name: dict(options) for name, options in self.methods.items() if options},
         }
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from membrane_xai._commands.options import count_from
 from membrane_xai.errors import MembraneXAIError, missing
-from membrane_xai.tables import interval_text, json_text
+from membrane_xai.tables import json_text, score_text
 
 if TYPE_CHECKING:
     from membrane_xai.labelled import StoreResult
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="samples in a part (default: a chunk of the CAMs)")  # fmt: skip
     add("--draws", type=count_from(1), default=10_000, metavar="N",
         help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
     add("--json", action="store_true", help="write the summary as JSON on stdout, for programs")
 
 
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             chunk=args.chunk,
             progress=True,
         )
-    rows = result.summary(draws=args.draws)
+    rows = result.summary(draws=args.draws, seed=args.seed)
     write_csv(args.out / "summary.csv", rows)
     if result.missing < result.settings["samples"]:
         result.scores().to_zarr(
@@ -141,12 +142,9 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
         return
     for row in rows:
         print(
-            f"{row['class']}: n {row['n']}, MAP {_interval(row, 'map')}, "
-            f"chance {row['chance']:.3f}, relative {_interval(row, 'relative')}, "
-            f"EC {row['ec']:.3f} over {row['pairs']} pairs"
+            f"{row['class']}: {row['scored']} of {row['rows']} samples scored, "
+            f"MAP {score_text(row, 'map')}, chance {row['chance']:z.3f}, "
+            f"ceiling {row['ceiling']:z.3f}, relative {score_text(row, 'relative')}, "
+            f"EC {row['ec_class']:z.3f} over {row['pairs']} pairs"
         )
     print(f"written to {args.out}")
-
-
-def _interval(row: dict[str, Any], name: str) -> str:
-    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])

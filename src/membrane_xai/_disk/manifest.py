@@ -16,13 +16,14 @@ MANIFEST = "manifest.json"
 def check_manifest(
     out: Path, settings: Mapping[str, Any], *, what: str, **more: Any
 ) -> dict[str, Any]:
-    """Write settings to a new folder, or raise unless those that are there are the same."""
+    """Write settings to a new folder, or raise unless those that are there are the same.
+
+    `more` may differ from run to run; that of the last one is kept.
+    """
     plain = json.loads(json.dumps(settings))
     path = out / MANIFEST
     if not path.exists():
-        manifest = {"settings": plain, **more}
-        write_text(path, json.dumps(manifest, indent=2) + "\n")
-        return manifest
+        return _write(path, {"settings": plain, **more})
     there = read_manifest(out, what=what)
     before = there["settings"]
     for name in {**before, **plain}:
@@ -31,7 +32,7 @@ def check_manifest(
                 f"out has {what} of other settings: there {name} is {before.get(name)!r}, now "
                 f"{plain.get(name)!r}; take another folder, or the settings in {MANIFEST}"
             )
-    return there
+    return there if {**there, **more} == there else _write(path, {**there, **more})
 
 
 def read_manifest(out: Path, *, what: str) -> dict[str, Any]:
@@ -46,4 +47,9 @@ def read_manifest(out: Path, *, what: str) -> dict[str, Any]:
         raise InvalidInputError(
             f"out is {str(out)!r}; its {MANIFEST} is damaged: {error}"
         ) from error
+    return manifest
+
+
+def _write(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    write_text(path, json.dumps(manifest, indent=2) + "\n")
     return manifest

@@ -13,40 +13,43 @@ from typing import Any
 
 from membrane_xai import __version__
 from membrane_xai._backend.checks import is_count
-from membrane_xai._backend.vocabulary import ROW_STATUSES
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.progress import progress as progress_bar
+from membrane_xai.accumulate._columns import COUNTS
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.html_report._chart import Chart, number
 from membrane_xai.html_report._encoding import LEVELS
 from membrane_xai.html_report._figures import context_chart, distribution_charts, ec_chart
-from membrane_xai.html_report._gallery import (
-    DAB_LIMIT,
-    chosen,
-    payload,
-    plain_row,
-    view_of,
-    views_of,
-)
+from membrane_xai.html_report._gallery import DAB_LIMIT, chosen, payload, plain_row, view_of
 from membrane_xai.html_report._series import (
     Patch,
     by_image,
     cases_of,
-    groups_of,
     label_columns,
     patches_of,
     series_of,
     shown_columns,
+    summaries_of,
     values_of,
 )
-from membrane_xai.html_report._summary import SCORES, Nulls, part_of
 from membrane_xai.study import StudyResult, read_study
-from membrane_xai.tables import provenance
+from membrane_xai.study._rows import LARGEST_TESTED
+from membrane_xai.study._summary import ec_columns, groups_of, intervals_of
+from membrane_xai.study._views import has_view
+from membrane_xai.tables import p_text, provenance
 
 __all__ = ["write_html_report"]
 
 _CASES = 6
 """The worst and the best of each method that are shown."""
+_SCORES = {
+    "map": "MAP",
+    "chance": "Chance",
+    "ceiling": "Ceiling",
+    "relative": "Relative MAP",
+    "ec": "EC",
+}
+_STATUSES = ("scored", *COUNTS[COUNTS.index("scored") + 1 :])
 _ELSEWHERE = ("about", "membrane-xai")
 """Settings that the page shows by themselves."""
 _PACKAGES = ("jinja2", "pillow", "scikit-image")
@@ -99,9 +102,11 @@ def write_html_report(
 
     Notes
     -----
-    Means have 95 % intervals by :func:`membrane_xai.summarize`, over groups where every row has
-    one. Where a method has several rows for an image, one for each class, its classes are kept
-    apart. MAP stands beside chance and ceiling throughout.
+    The page shows what the study has, and measures nothing: its means and intervals are those of
+    :meth:`membrane_xai.StudyResult.summary`, with the draws and the seed that the study keeps, and
+    p-values those of ``evaluate(..., chance_test=True)``. Where a method has several rows for an
+    image, one for each class, its classes are kept apart. MAP stands beside chance and ceiling
+    throughout.
 
     The page computes MAP at a threshold itself: of a map it has, for each pixel of the mask, the
     last of the thresholds 0, 0.01, ... 1 that it reaches, as :func:`membrane_xai.map_score` finds.
@@ -136,7 +141,7 @@ def write_html_report(
     when = datetime.now(UTC) if date is None else date
     name = f"Membrane audit: {folder.resolve().name}" if title is None else title
     made = _Page(folder, found, most)
-    with progress_bar(2 * len(made.shown), shown=progress) as show:
+    with progress_bar(len(made.shown), shown=progress) as show:
         context = made.context(show) | {
             "title": name,
             "date": when.strftime("%Y-%m-%d %H:%M %Z").strip(),
@@ -153,54 +158,63 @@ class _Page:
 
     def __init__(self, folder: Path, study: StudyResult, most: int) -> None:
         self._folder = folder
+        self._settings = study.settings
         self._rows = by_image(study.rows)
-        self._negative = study.settings.get("negative", "clip")
+        self._added = study.settings.get("added", [])
         self._series = series_of(self._rows)
         self._cases = [(one, *cases_of(one, _CASES)) for one in self._series]
         self.patches = patches_of(self._rows)
         self._kept_views = bool(study.settings.get("views"))
         first = [row["key"] for _, low, high in self._cases for row in (*low, *high)]
-        self.shown = chosen(self.patches, first, most) if self._kept_views else []
+        wanted = chosen(self.patches, first, most) if self._kept_views else []
+        self.shown = [patch for patch in wanted if has_view(folder, patch.key)]
+        self._n_unreadable = len(wanted) - len(self.shown)
 
     def context(self, show: Any) -> dict[str, Any]:
         """Return all that the template needs but heading and provenance."""
-        nulls, seen = Nulls(), set()
-        for patch, view in views_of(self._folder, self.shown):
-            nulls.add(view, [self._rows[i] for i in patch.rows], self._negative)
-            seen.add(patch.number)
-            show(len(seen), "testing against moved maps")
-        shown = [patch for patch in self.shown if patch.number in seen]
-        parts = [part_of(one) for one in self._series]
+        parts = summaries_of(self._series, **intervals_of(self._settings))
         groups = groups_of(self._rows)
         return {
             "parts": parts,
-            "scores": SCORES,
-            "nulls": {one.name: nulls.combined(one) for one in self._series},
-            "too_large": sorted(nulls.too_large),
+            "scores": _SCORES,
+            "tested": "p_value" in self._rows[0],
+            "too_large": self._too_large(),
+            "largest_tested": LARGEST_TESTED,
             "n_groups": None if groups is None else len(dict.fromkeys(groups)),
-            "statuses": [
-                name for name in ROW_STATUSES if name in {row["status"] for row in self._rows}
-            ],
+            "notes": {
+                part[f"{name}_note"]
+                for part in parts
+                for name in _SCORES
+                if part[name] == part[name]  # beside a dash there is none
+            },
+            "statuses": [name for name in _STATUSES if any(part[name] for part in parts)],
             "n_images": len(self.patches),
             "n_rows": len(self._rows),
             "context_chart": context_chart(parts),
             "distributions": self._distributions(),
-            "ec_chart": ec_chart(self._series),
+            "ec_chart": ec_chart(parts, ec_columns(self._rows)),
             "missing_labels": [
                 name for name in ("score", "magnification") if name not in self._rows[0]
             ],
             "cases": self._cases,
             "kept_views": self._kept_views,
-            "n_shown": len(shown),
+            "n_shown": len(self.shown),
             "dab_limit": DAB_LIMIT,
-            "n_unreadable": len(self.shown) - len(shown),
-            "table": self._table(shown),
-            "payloads": self._payloads(shown, show),
-            "numbers": {patch.key: patch.number for patch in shown},
+            "n_unreadable": self._n_unreadable,
+            "table": self._table(),
+            "payloads": self._payloads(show),
+            "numbers": {patch.key: patch.number for patch in self.shown},
         }
 
+    def _too_large(self) -> list[str]:
+        """Return the methods with maps that were too large for the test against chance."""
+        untested = [row for row in self._rows if row["status"] == "ok" and "p_value" in row]
+        return sorted({row["method"] for row in untested if row["p_value"] != row["p_value"]})
+
     def _distributions(self) -> list[tuple[str, list[Chart]]]:
-        labels = [name for name in label_columns(self._rows) if values_of(self._rows, name)]
+        labels = [
+            name for name in label_columns(self._rows, self._added) if values_of(self._rows, name)
+        ]
         return [
             (
                 "By method" if label is None else f"By {label}",
@@ -209,23 +223,23 @@ class _Page:
             for label in (None, *labels)
         ]
 
-    def _table(self, shown: Sequence[Patch]) -> dict[str, Any]:
+    def _table(self) -> dict[str, Any]:
         return {
             "columns": list(self._rows[0]),
             "rows": [plain_row(row) for row in self._rows],
-            "shown": shown_columns(self._rows),
-            "labels": label_columns(self._rows),
-            "patches": [{"number": patch.number, "rows": patch.rows} for patch in shown],
+            "shown": shown_columns(self._rows, self._added),
+            "labels": label_columns(self._rows, self._added),
+            "patches": [{"number": patch.number, "rows": patch.rows} for patch in self.shown],
             "levels": LEVELS,
         }
 
-    def _payloads(self, shown: Sequence[Patch], show: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _payloads(self, show: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield images one by one: the page is written as they come, and never held in memory."""
-        for i, patch in enumerate(shown):
+        negative = self._settings.get("negative", "clip")
+        for i, patch in enumerate(self.shown):
             view = view_of(self._folder, patch.key)
-            if view is not None:
-                yield patch.number, payload(patch, view, self._rows, self._negative)
-            show(len(self.shown) + i + 1, "drawing")
+            yield patch.number, payload(patch, view, self._rows, negative)
+            show(i + 1, "drawing")
 
 
 def _read(folder: Path) -> StudyResult:
@@ -288,13 +302,15 @@ def _provenance(
     }
 
 
-def _interval(summary: Any) -> str:
-    if summary.low != summary.low:
+def _interval(part: Mapping[str, Any], name: str) -> str:
+    """Return the interval below a mean with the note on it; nothing where there is no mean."""
+    low, note = part[f"{name}_low"], part[f"{name}_note"]
+    if part[name] != part[name]:
         return ""
-    return f"{number(summary.low)} to {number(summary.high)}"
+    if low != low:
+        return str(note)
+    return f"{number(low)} to {number(part[f'{name}_high'])} {note}".rstrip()
 
 
 def _p(value: float) -> str:
-    if value != value:
-        return "–"
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return number(value) if value != value else p_text(value)

@@ -1,8 +1,9 @@
 """The figures of a report: means between chance and ceiling, distributions, consistency."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,7 @@ from membrane_xai.html_report._chart import (
     line,
     number,
 )
-from membrane_xai.html_report._series import Series, ec_columns, values_of
-from membrane_xai.html_report._summary import Part, mean_with_interval
-from membrane_xai.statistics._summary import Summary
+from membrane_xai.html_report._series import Series, ec_name, values_of
 
 __all__ = ["context_chart", "distribution_charts", "ec_chart"]
 
@@ -32,19 +31,21 @@ _FEW = 30
 _NAMES = {"map": "MAP", "relative": "relative MAP"}
 
 
-def context_chart(parts: Sequence[Part]) -> Chart:
+Row = Mapping[str, Any]
+
+
+def context_chart(parts: Sequence[Row]) -> Chart:
     """Draw mean MAP with its interval between chance and ceiling, a row a series."""
-    seen = [getattr(part.scores[name], end) for part in parts
-            for name, end in (("map", "mean"), ("map", "high"), ("ceiling", "mean"))]  # fmt: skip
+    seen = [part[name] for part in parts for name in ("map", "map_high", "ceiling")]
     axis = Axis(0, above(seen))
     lines, words = [], []
     for i, part in enumerate(parts):
         lines.append(_context(part, axis, i * ROOM))
         numbers = ", ".join(
-            f"{word} {number(part.scores[name].mean)}"
+            f"{word} {number(part[name])}"
             for name, word in (("map", "MAP"), ("chance", "chance"), ("ceiling", "ceiling"))
         )
-        words.append(f"{part.name}: {numbers}")
+        words.append(f"{part['name']}: {numbers}")
     title, height = "Mean MAP between chance and ceiling", len(parts) * ROOM
     return chart(title, words, "MAP", axis, lines, height, ("dot", "band"))
 
@@ -64,11 +65,9 @@ def distribution_charts(series: Sequence[Series], label: str | None) -> list[Cha
     ]
 
 
-def ec_chart(series: Sequence[Series]) -> Chart | None:
-    """Draw mean EC with its interval by perturbation and method; None without perturbations."""
-    names = ec_columns(series[0].rows)
-    found = {name: [(one, mean_with_interval(one.rows, name)) for one in series] for name in names}
-    ends = [end for pairs in found.values() for _, s in pairs for end in (s.mean, s.low)]
+def ec_chart(parts: Sequence[Row], columns: Sequence[str]) -> Chart | None:
+    """Draw mean EC with its interval by axis and series; None where there is no EC."""
+    ends = [part[end] for name in columns for part in parts for end in (name, f"{name}_low")]
     known = [end for end in ends if math.isfinite(end)]
     if not known:
         return None
@@ -76,36 +75,35 @@ def ec_chart(series: Sequence[Series]) -> Chart | None:
     lines: list[Line] = []
     words: list[str] = []
     y = 0.0
-    for name, pairs in found.items():
-        lines.append(heading(y, name.removeprefix("ec ")))
+    for name in columns:
+        lines.append(heading(y, ec_name(name)))
         y += HEADING
-        for one, summary in pairs:
-            lines.append(_mean(one, summary, axis, y))
-            words.append(f"{name.removeprefix('ec ')}, {one.name}: {number(summary.mean)}")
+        for part in parts:
+            lines.append(_mean(part, name, axis, y))
+            words.append(f"{ec_name(name)}, {part['name']}: {number(part[name])}")
             y += ROOM
     return chart("EC by perturbation", words, "EC", axis, lines, y, ("dot",))
 
 
-def _context(part: Part, axis: Axis, y: float) -> Line:
-    score, chance, ceiling = (part.scores[name] for name in ("map", "chance", "ceiling"))
-    if not math.isfinite(score.mean):
-        return line(part.name, part.number, y, "undefined")
+def _context(part: Row, axis: Axis, y: float) -> Line:
+    if not math.isfinite(part["map"]):
+        return line(part["name"], part["number"], y, "undefined")
     return replace(
-        line(part.name, part.number, y, number(score.mean)),
-        band=(axis.at(chance.mean), axis.at(ceiling.mean)),
-        whisker=_ends(score, axis),
-        dot=axis.at(score.mean),
+        line(part["name"], part["number"], y, number(part["map"])),
+        band=(axis.at(part["chance"]), axis.at(part["ceiling"])),
+        whisker=_ends(part, "map", axis),
+        dot=axis.at(part["map"]),
     )
 
 
-def _mean(series: Series, summary: Summary, axis: Axis, y: float) -> Line:
-    if not math.isfinite(summary.mean):
-        return line(series.name, series.number, y, "undefined")
-    note = f"{number(summary.mean)}, n {summary.n}"
+def _mean(part: Row, name: str, axis: Axis, y: float) -> Line:
+    if not math.isfinite(part[name]):
+        return line(part["name"], part["number"], y, "undefined")
+    note = f"{number(part[name])}, n {part[f'{name}_n']}"
     return replace(
-        line(series.name, series.number, y, note),
-        whisker=_ends(summary, axis),
-        dot=axis.at(summary.mean),
+        line(part["name"], part["number"], y, note),
+        whisker=_ends(part, name, axis),
+        dot=axis.at(part[name]),
     )
 
 
@@ -181,7 +179,6 @@ def _having(series: Sequence[Series], label: str | None, value: object) -> list[
     return [part for part in parts if part.rows]
 
 
-def _ends(summary: Summary, axis: Axis) -> tuple[float, float] | None:
-    if not math.isfinite(summary.low):
-        return None
-    return axis.at(summary.low), axis.at(summary.high)
+def _ends(part: Row, name: str, axis: Axis) -> tuple[float, float] | None:
+    low, high = part[f"{name}_low"], part[f"{name}_high"]
+    return (axis.at(low), axis.at(high)) if math.isfinite(low) else None

@@ -4,7 +4,8 @@ import json
 import math
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from membrane_xai.stain import separate_stains
 from membrane_xai.study._parts import Rows
 from membrane_xai.study._views import KeptView, read_view
 
-__all__ = ["DAB_LIMIT", "chosen", "payload", "plain_row", "view_of", "views_of"]
+__all__ = ["DAB_LIMIT", "chosen", "payload", "plain_row", "view_of"]
 
 _SIDE, _QUALITY = 512, 85
 _DAB_SIDE, _DAB_QUALITY = 256, 70
@@ -33,20 +34,12 @@ def chosen(patches: Sequence[Patch], first: Sequence[str], most: int) -> list[Pa
     return [patch for patch in patches if patch.key in kept]
 
 
-def views_of(study: Path, patches: Sequence[Patch]) -> Iterator[tuple[Patch, KeptView]]:
-    """Yield the images whose files can be read."""
-    for patch in patches:
-        view = view_of(study, patch.key)
-        if view is not None:
-            yield patch, view
-
-
-def view_of(study: Path, key: str) -> KeptView | None:
-    """Return what was kept of an image, or None if nothing readable was."""
+def view_of(study: Path, key: str) -> KeptView:
+    """Return what was kept of an image, or a blank one without maps if its files are damaged."""
     try:
         return read_view(study, key)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        return None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        return KeptView(np.full((1, 1, 3), 255, np.uint8), np.zeros((1, 1), bool), None, {})
 
 
 def payload(patch: Patch, view: KeptView, rows: Rows, negative: str) -> dict[str, Any]:

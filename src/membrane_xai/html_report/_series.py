@@ -3,27 +3,29 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from membrane_xai.study._parts import Rows
-from membrane_xai.study._rows import COLUMNS
+from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
+from membrane_xai.study._summary import Part, is_missing, summary_of
 
 __all__ = [
     "Patch",
     "Series",
     "by_image",
     "cases_of",
-    "ec_columns",
-    "groups_of",
+    "ec_name",
     "label_columns",
     "patches_of",
     "series_of",
     "shown_columns",
+    "summaries_of",
     "values_of",
 ]
 
-_EC = "ec "
+_EC = "ec_"
 _FIRST = ("status", "map", "chance", "ceiling", "relative", "ec")
 _MOST_VALUES = 12
 
@@ -77,32 +79,36 @@ def patches_of(rows: Rows) -> list[Patch]:
     return [Patch(i, key, tuple(numbers)) for i, (key, numbers) in enumerate(found.items())]
 
 
-def label_columns(rows: Rows) -> list[str]:
-    """Return the names of the columns that the user has added, such as score."""
-    return [name for name in rows[0] if name not in COLUMNS and not name.startswith(_EC)]
+def summaries_of(series: Sequence[Series], *, draws: int, seed: int) -> Rows:
+    """Return the summary of each series with its `name` and `number`."""
+    parts = [Part({"name": one.name, "number": one.number}, one.rows) for one in series]
+    return summary_of(parts, draws=draws, seed=seed)
 
 
-def shown_columns(rows: Rows) -> list[str]:
+def label_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
+    """Return the names of the columns by which the user tells images apart, such as score.
+
+    Columns that were `added` later are numbers that were measured.
+    """
+    others = {*COLUMNS, *CHANCE_TEST, *added}
+    return [name for name in rows[0] if name not in others and not name.startswith(_EC)]
+
+
+def ec_name(column: str) -> str:
+    """Return what a column of EC is of: "horizontal flip" for ec_horizontal_flip."""
+    return column.removeprefix(_EC).replace("_", " ")
+
+
+def shown_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
     """Return the columns that say anything, what is read first before the rest."""
-    first = ["id", "group", "method", "class", *label_columns(rows), *_FIRST]
+    first = ["id", "group", "method", "class", *label_columns(rows, added), *_FIRST]
     names = dict.fromkeys([*first, *rows[0]])
     return [name for name in names if any(row[name] not in (None, "") for row in rows)]
 
 
-def ec_columns(rows: Rows) -> list[str]:
-    """Return the names of the columns of single perturbations."""
-    return [name for name in rows[0] if name.startswith(_EC)]
-
-
-def groups_of(rows: Rows) -> list[Any] | None:
-    """Return the group of each row, or None unless all are known."""
-    groups = [row["group"] for row in rows]
-    return None if any(_missing(group) for group in groups) else groups
-
-
 def values_of(rows: Rows, column: str) -> list[Any]:
     """Return the different values of a label, in natural order; none if they are too many."""
-    values = {row[column] for row in rows if not _missing(row[column])}
+    values = {row[column] for row in rows if not is_missing(row[column])}
     return sorted(values, key=_natural) if len(values) <= _MOST_VALUES else []
 
 
@@ -113,10 +119,6 @@ def cases_of(series: Series, count: int) -> tuple[Rows, Rows]:
     low = ranked[: min(count, (len(ranked) + 1) // 2)]
     high = ranked[max(len(low), len(ranked) - count) :]
     return low, high[::-1]
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _natural(value: Any) -> list[tuple[int, float, str]]:

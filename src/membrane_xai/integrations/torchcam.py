@@ -1,16 +1,14 @@
 """TorchCAM: an extractor's output as maps, and MAP summed up over batches like its metrics."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from membrane_xai._backend.checks import is_count
-from membrane_xai._backend.vocabulary import SUMMARY_SCORES
+from membrane_xai.accumulate import MapAccumulator
+from membrane_xai.accumulate._columns import columns_of_sums, scored_alike
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError, missing
-from membrane_xai.metrics import AlignmentResult, alignment
+from membrane_xai.metrics import alignment
 from membrane_xai.metrics._mass import check_negative
 
 try:
@@ -86,11 +84,6 @@ class MembraneActivationPrecision:
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`.
 
-    Attributes
-    ----------
-    statuses : collections.Counter
-        Samples so far by status; see :class:`membrane_xai.AlignmentResult`.
-
     Raises
     ------
     InvalidInputError
@@ -113,8 +106,8 @@ class MembraneActivationPrecision:
     The second image has no membrane: it is counted and left out of the means.
 
     >>> summary = metric.summary()
-    >>> summary["scored"], summary["undefined"], summary["chance"]
-    (1, 1, 0.125)
+    >>> summary["rows"], summary["scored"], summary["empty_mask"], summary["chance"]
+    (2, 1, 1, 0.125)
     """
 
     def __init__(
@@ -144,6 +137,7 @@ class MembraneActivationPrecision:
         class_idx: int | list[int] | None = None,
         *,
         region: Any = None,
+        groups: Sequence[Any] | None = None,
     ) -> None:
         """Explain a batch and add its scores.
 
@@ -157,6 +151,8 @@ class MembraneActivationPrecision:
             Which class to explain; by default the predicted one of each sample.
         region : array, optional
             What counts, such as tissue; shaped like `masks`.
+        groups : sequence of N labels, optional
+            The patient of each sample, for intervals; in every update, or in none.
 
         Raises
         ------
@@ -169,48 +165,39 @@ class MembraneActivationPrecision:
             chosen = scores.argmax(dim=-1).tolist() if class_idx is None else class_idx
             cams = self.cam_extractor(chosen, scores, normalized=False)
         maps = to_maps(cams, layer=self.layer)
-        self._add(alignment(maps, masks, region=region, negative=self.negative))
+        result = alignment(maps, masks, region=region, negative=self.negative)
+        self._sums.update_scores(scored_alike(result), groups=groups)
 
-    def _add(self, result: AlignmentResult) -> None:
-        status = np.atleast_1d(result.status)
-        self.statuses.update(status.tolist())
-        for name in SUMMARY_SCORES:
-            values = torch.as_tensor(getattr(result, name)).double().cpu().numpy()
-            values = np.atleast_1d(values)[status == "ok"]
-            defined = values[~np.isnan(values)]
-            self._totals[name] += float(defined.sum())
-            self._counts[name] += defined.size
+    def summary(self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0) -> dict[str, Any]:
+        """Count and average the samples so far.
 
-    def summary(self) -> dict[str, float]:
-        """Return means over the samples that have a score.
+        Parameters
+        ----------
+        ci : float in (0, 1)
+            Nominal coverage of the intervals.
+        draws, seed : int
+            Of the bootstrap.
 
         Returns
         -------
-        dict of str to float
-            "map", "chance", "ceiling", "relative" and "coverage", as in
-            :class:`membrane_xai.AlignmentResult`; NaN if no sample has a score, and "relative" is
-            over those that have room between chance and ceiling. "scored" and "undefined" count
-            samples.
+        dict
+            Counts, means, ends of intervals and notes, named as in
+            :meth:`membrane_xai.StudyResult.summary`; `rows` are samples. Without groups all
+            intervals are withheld, with the note "few_groups".
 
         Raises
         ------
         UndefinedScoreError
             No batch so far.
         """
-        seen, scored = self.statuses.total(), self.statuses["ok"]
-        if not seen:
+        found = columns_of_sums(self._sums, ci=ci, draws=draws, seed=seed)
+        if not found["rows"]:
             raise UndefinedScoreError("no sample so far: call update before summary")
-        means = {
-            name: self._totals[name] / self._counts[name] if self._counts[name] else float("nan")
-            for name in SUMMARY_SCORES
-        }
-        return {**means, "scored": scored, "undefined": seen - scored}
+        return found
 
     def reset(self) -> None:
         """Forget all samples."""
-        self.statuses: Counter[str] = Counter()
-        self._totals = dict.fromkeys(SUMMARY_SCORES, 0.0)
-        self._counts = dict.fromkeys(SUMMARY_SCORES, 0)
+        self._sums = MapAccumulator(negative=self.negative)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai._disk.manifest import check_manifest
 from membrane_xai._disk.progress import progress as progress_bar
+from membrane_xai.accumulate._columns import columns_of_sums
 from membrane_xai.accumulate._ec import SIMILARITIES
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.labelled._layout import Layout, Part, parts_of, read_layout
@@ -155,10 +156,10 @@ class StoreResult:
         Returns
         -------
         list of dict
-            One row for all samples, class "all", then one for each class: `n`, samples by status,
-            the means of `map`, `chance` and `relative`, `map low` and `map high` (and the same of
-            `relative`; NaN without groups), and `ec`, the mean similarity over all pairs of CAMs
-            of the class, with its `pairs`.
+            One row for all samples, class "all", then one for each class. Counts, means, ends of
+            intervals and notes are named as in :meth:`membrane_xai.StudyResult.summary`; `rows` are
+            samples. Without groups all intervals are withheld, with the note "few_groups". Also
+            `ec_class`, the mean similarity over all `pairs` of CAMs of the class.
         """
         sums = self._sums()
         every = self._measures.accumulators().map_of(None)
@@ -297,7 +298,7 @@ def evaluate_store(
     >>> result.non_finite, result.failed
     ([5], {})
     >>> for row in result.summary():
-    ...     print(row["class"], row["n"], row["ok"], round(row["map"], 3), row["pairs"])
+    ...     print(row["class"], row["rows"], row["scored"], round(row["map"], 3), row["pairs"])
     all 6 5 0.257 10
     0 2 2 0.27 1
     1 2 2 0.289 1
@@ -322,7 +323,7 @@ def _settings(layout: Layout, parts: list[Part], measures: Measures) -> dict[str
         **layout.source._asdict(),
         "samples": layout.samples,
         "grid": list(layout.grid),
-        "mask grid": list(layout.mask),
+        "mask_grid": list(layout.mask),
         "chunk": parts[0].stop if parts else 0,
         **measures._asdict(),
     }
@@ -365,11 +366,6 @@ def _undone(parts: list[Part], files: PartFiles) -> tuple[list[int], int]:
 
 
 def _row(label: Any, accumulator: Any, ec: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    mean = accumulator.compute()
     value, pairs = ec if isinstance(ec, tuple) else (ec.ec, ec.n_pairs)
-    row: dict[str, Any] = {"class": label, "n": mean.n}
-    row |= {status: mean.status.get(status, 0) for status in STATUSES}
-    for name in ("map", "chance", "relative"):
-        found = accumulator.summarize(name, **options)
-        row |= {name: found.mean, f"{name} low": found.low, f"{name} high": found.high}
-    return row | {"groups": found.n_groups, "ec": float(value), "pairs": int(pairs)}
+    means = columns_of_sums(accumulator, **options)
+    return {"class": label, **means, "ec_class": float(value), "pairs": int(pairs)}

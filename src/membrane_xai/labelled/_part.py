@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.labels import group_codes
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
+from membrane_xai.accumulate._columns import scored_alike
 from membrane_xai.accumulate._ec import EcAccumulator
 from membrane_xai.accumulate._map import MapAccumulator
 from membrane_xai.labelled._layout import Part, Samples, Source, read_part
@@ -65,7 +66,7 @@ def score_part(source: Source, part: Part, measures: Measures) -> Arrays:
     for code, label in enumerate(labels):
         rows = np.flatnonzero(codes == code)
         groups = None if data.group is None else data.group[rows]
-        sums.map_of(label).update_scores(_rows(result, rows), groups=groups)
+        sums.map_of(label).update_scores(scored_alike(_rows(result, rows)), groups=groups)
     return _samples(result, data) | _packed(sums, labels)
 
 

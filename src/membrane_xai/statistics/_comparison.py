@@ -26,7 +26,7 @@ class Comparison:
     difference : float
         Mean of ``a - b`` over the pairs where both are defined; positive if a is higher.
     low, high : float
-        Ends of its interval; NaN with fewer than three groups.
+        Ends of its interval; NaN with fewer than three groups, see `note`.
     ci : float
         Nominal coverage of the interval.
     p_value : float
@@ -47,6 +47,9 @@ class Comparison:
         Whether groups were given; False means that pairs were taken for independent.
     average, method, small_sample, draws, permutations, seed
         How the numbers were made.
+    note : str
+        What to know of the interval, as in :class:`membrane_xai.statistics.Summary`: "few_groups",
+        "small_sample" or "".
     """
 
     difference: float
@@ -67,6 +70,7 @@ class Comparison:
     draws: int
     permutations: int
     seed: int
+    note: str
 
 
 def compare_paired(
@@ -169,6 +173,7 @@ def compare_paired(
         draws=options.draws,
         permutations=int(permutations),
         seed=options.seed,
+        note=interval.note,
     )
 
 

@@ -22,7 +22,7 @@ class Summary:
     mean : float
         Mean of the defined scores; NaN if there is none.
     low, high : float
-        Ends of the interval; NaN with fewer than two groups: one patient tells nothing of the next.
+        Ends of the interval; NaN with fewer than three groups, see `note`.
     ci : float
         Nominal coverage of the interval, in (0, 1).
     standard_error : float
@@ -42,6 +42,10 @@ class Summary:
         What the mean runs over: "samples" or "groups"; for EC "all", "between" or "within" pairs.
     method, small_sample, draws, seed
         How the interval was made.
+    note : str
+        What to know of the interval: "few_groups" where it is withheld, as one or two groups tell
+        next to nothing of others; "small_sample" with three to nine groups, when no bootstrap holds
+        what it promises, widened by the option `small_sample` or not; else "".
     """
 
     mean: float
@@ -59,6 +63,7 @@ class Summary:
     small_sample: bool
     draws: int
     seed: int
+    note: str
 
 
 def summarize(
@@ -125,8 +130,9 @@ def summarize(
     Notes
     -----
     Only sums per group are kept, so a million scores of a thousand patients take about a second.
-    The interval is about patients: with fewer than 10 or so no bootstrap holds what it promises.
-    Resampling whole clusters is consistent for clustered data [3]_.
+    The interval is about patients. With fewer than 3 it is withheld, with fewer than 10 it is
+    marked; see :class:`membrane_xai.statistics.Summary`. Resampling whole clusters is consistent
+    for clustered data [3]_.
 
     References
     ----------
@@ -147,10 +153,13 @@ def summarize(
     >>> result.low < result.mean < result.high
     True
 
-    One patient says nothing of the next:
+    Three patients are few, and two are too few for an interval:
 
-    >>> summarize([0.5, 0.7], ["A", "A"]).low
-    nan
+    >>> result.note
+    'small_sample'
+    >>> fewer = summarize([0.5, 0.7, 0.2], ["A", "A", "B"])
+    >>> fewer.low, fewer.note
+    (nan, 'few_groups')
     """
     options = Resampling(ci, draws, method, small_sample, seed).checked()
     values = read_scores(scores, "scores")
@@ -195,4 +204,5 @@ def summary_of(
         small_sample=options.small_sample,
         draws=options.draws,
         seed=options.seed,
+        note=interval.note,
     )

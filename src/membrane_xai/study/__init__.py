@@ -7,35 +7,45 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from membrane_xai import __version__
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.checks import check_mpp
 from membrane_xai._backend.vocabulary import ROW_STATUSES
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.explanation_consistency._agreement import Measure, mean_of
+from membrane_xai.explanation_consistency._agreement import Measure
 from membrane_xai.explanation_consistency._explainers import batches
 from membrane_xai.metrics._mass import check_negative
 from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.perturb._perturbation import Perturbation
+from membrane_xai.statistics._bootstrap import Resampling
+from membrane_xai.study._columns import read_columns, with_columns, write_columns
+from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._parts import Parts, Rows, read_parts
 from membrane_xai.study._rows import (
+    CHANCE_TEST,
     COLUMNS,
     Plan,
+    ec_name,
     numbers_of,
     rows_of_errors,
     score_batch,
     score_given,
 )
 from membrane_xai.study._subjects import Entry, Subject, entries
+from membrane_xai.study._summary import intervals_of, parts_by, summary_of
 from membrane_xai.study._views import KeptView, Views, read_view
 from membrane_xai.tables import provenance, write_csv, write_json
 
-__all__ = ["KeptView", "StudyResult", "evaluate", "read_study", "read_view"]
-
-_MEANS = ("map", "chance", "relative", "ec")
+__all__ = [
+    "ROW_STATUSES",
+    "KeptView",
+    "StudyResult",
+    "class_consistency",
+    "evaluate",
+    "read_study",
+    "read_view",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +58,100 @@ class StudyResult:
         One for each image, method and class, in plain values; all with the same keys, see
         :func:`evaluate`.
     settings : dict
-        What was chosen.
+        What was chosen, with `draws` and `seed` of the bootstrap.
     """
 
     rows: Rows
     settings: dict[str, Any] = field(repr=False)
 
-    def summary(self, by: Sequence[str] = ("method",)) -> Rows:
-        """Count and average rows that share the values of some columns.
+    def summary(
+        self,
+        by: Sequence[str] = ("method",),
+        *,
+        scores: Sequence[str] | None = None,
+        ci: float = 0.95,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> Rows:
+        """Count and average rows that share the values of some columns, with intervals.
+
+        The commands, their tables and the page of a study all have these numbers.
 
         Parameters
         ----------
         by : sequence of str
-            Columns, such as ``("method", "group")``.
+            Columns, such as ``("method", "score")``.
+        scores : sequence of str, optional
+            Columns of numbers; by default MAP, chance, ceiling, relative MAP, coverage, and EC with
+            all of its columns.
+        ci : float in (0, 1)
+            Nominal coverage of the intervals.
+        draws, seed : int, optional
+            Of the bootstrap; by default those of the study.
 
         Returns
         -------
         list of dict
-            For each combination, in order of appearance: `n` rows, how many have each status, and
-            the means of MAP, chance, relative MAP and EC over the rows where they are defined, NaN
-            if they are nowhere. For intervals see :func:`membrane_xai.summarize`.
+            For each combination, in order of appearance: how many `rows` and `groups` (None unless
+            each row has one), how many rows are `scored`, how many not, by status; for each score
+            its mean over the rows where it is defined, ``<score>_low`` and ``<score>_high`` of the
+            interval by :func:`membrane_xai.summarize`, the number of rows ``<score>_n``, and
+            ``<score>_note``: "few_groups" where the interval is withheld, "small_sample" with fewer
+            than ten groups, else "". Chance and ceiling run over the rows that have a MAP. After a
+            chance test, also `p_value` of all rows together by
+            :func:`membrane_xai.statistics.combine_nulls`, and `p_value_n`.
 
         Raises
         ------
         InvalidInputError
-            A column that the table has not.
+            A column that the table has not, or has no numbers; unknown options.
         """
-        columns = [by] if isinstance(by, str) else list(by)
-        parts: dict[tuple[Any, ...], Rows] = {}
-        for row in self.rows:
-            for name in columns:
-                if name not in row:
-                    raise InvalidInputError(f"by is {by!r}; it takes names among {list(row)}")
-            parts.setdefault(tuple(row[name] for name in columns), []).append(row)
-        return [
-            dict(zip(columns, key, strict=True)) | _summary_of(rows) for key, rows in parts.items()
-        ]
+        chosen = {"draws": draws, "seed": seed}
+        options = intervals_of(self.settings)
+        options |= {name: value for name, value in chosen.items() if value is not None}
+        return summary_of(parts_by(self.rows, by), scores, ci=ci, **options)
+
+    def with_columns(
+        self,
+        columns: Mapping[str, Mapping[tuple[str, str, Any], float]],
+        *,
+        out: str | Path | None = None,
+    ) -> "StudyResult":
+        """Add columns of numbers that were measured by other means.
+
+        Parameters
+        ----------
+        columns : mapping of str to mapping
+            By name, numbers by a row's `key`, `method` and `class`; rows without one get NaN. A
+            name that starts with ``ec_`` is shown and averaged as EC along one more axis.
+        out : path, optional
+            The folder of the study, which then keeps the columns, instead of others that were added
+            before: :func:`membrane_xai.study.read_study` and the page have them.
+
+        Returns
+        -------
+        StudyResult
+            With these columns, those before ``mask_share`` staying as they are.
+
+        Raises
+        ------
+        InvalidInputError
+            A name that the table has already.
+
+        Examples
+        --------
+        >>> from membrane_xai.study import StudyResult
+        >>> row = {"key": "9a", "method": "brown", "class": None, "map": 0.5, "mask_share": 0.1}
+        >>> study = StudyResult([row, {**row, "key": "b7"}], {})
+        >>> more = study.with_columns({"ec_magnification": {("9a", "brown", None): 0.75}})
+        >>> [one["ec_magnification"] for one in more.rows]
+        [0.75, nan]
+        """
+        rows = with_columns(self.rows, columns)
+        if out is not None:
+            write_columns(Path(out), columns)
+        added = [*self.settings.get("added", ()), *columns]
+        return replace(self, rows=rows, settings=self.settings | {"added": added})
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the rows as CSV, as :func:`membrane_xai.tables.write_csv` does.
@@ -136,6 +204,9 @@ def evaluate(
     out: str | Path | None = None,
     views: bool = False,
     about: Mapping[str, Any] | None = None,
+    chance_test: bool = False,
+    draws: int = 10_000,
+    seed: int = 0,
 ) -> StudyResult:
     """Score explainers on a set of images: MAP against masks, EC under perturbations.
 
@@ -185,15 +256,23 @@ def evaluate(
     about : mapping, optional
         What else the scores depend on, such as a hash of the network's weights, in values that JSON
         has; kept in the settings, so that rows of other weights are not mixed.
+    chance_test : bool
+        Whether to compare each map with its moves by :func:`membrane_xai.shift_null`. Off by
+        default: a p-value is for those who ask, and takes about as long as the scores.
+    draws, seed : int
+        Of the bootstrap behind the intervals of :meth:`membrane_xai.StudyResult.summary` and of the
+        page. A folder keeps them, but may be gone on with by others: no row depends on them.
 
     Returns
     -------
     StudyResult
         Rows with the keys ``id, group, method, class``, those of `labels`; ``map, chance, ceiling,
         relative, enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and,
-        for every perturbation, ``ec <name>``; ``mask_share``, in [0, 1], ``flags`` and ``error``;
-        ``key``, a hash that tells the image with its mask and labels from others. Undefined
-        numbers are NaN.
+        for every perturbation, ``ec_<name>``, with underscores for other signs than letters and
+        digits; ``mask_share``, in [0, 1], ``flags`` and ``error``; ``key``, a hash that tells the
+        image with its mask and labels from others. With `chance_test` also ``p_value``, ``p_mid``
+        and ``z`` of :class:`membrane_xai.statistics.NullResult`, of maps of up to 64 x 64 pixels.
+        Undefined numbers are NaN.
 
     Raises
     ------
@@ -225,21 +304,24 @@ def evaluate(
     ...     print(row["id"], row["status"], row["map"], round(row["ec"], 6), row["error"][:40])
     0 ok 1.0 1.0
     1 error nan nan InvalidInputError: image has shape (8, 8
-    >>> result.summary()[0]["error"], result.summary()[0]["map"]
-    (1, 1.0)
+    >>> [row] = result.summary()
+    >>> row["rows"], row["scored"], row["error"], row["map"], row["map_note"]
+    (2, 1, 1, 1.0, 'few_groups')
     """
     folder = None if out is None else Path(out)
     if views and folder is None:
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
     images, labels = column_values(images), {} if labels is None else dict(labels)
     plan = _plan(explainers, perturbations, Measure(similarity, k), negative)
-    plan = replace(plan, views=Views(folder if views else None))
+    plan = replace(plan, views=Views(folder if views else None), chance_test=chance_test)
+    intervals = {"draws": draws, "seed": seed}
+    Resampling(0.95, **intervals, method="bca", small_sample=True).checked()
     maps = {name: given for name, given in explainers.items() if not callable(given)}
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
     settings = _settings(plan, masks, regions, None if mpp is None else check_mpp(mpp))
     settings |= {"views": views, "about": dict(about or {})}
-    parts = Parts(folder, settings, numbers_of(plan))
+    parts = Parts(folder, settings, numbers_of(plan), intervals)
     given = entries(
         images,
         masks,
@@ -261,7 +343,7 @@ def evaluate(
             show(done, "explaining")
     if not rows:
         raise InvalidInputError("images is empty; it takes at least one image")
-    return StudyResult(rows, settings | {"methods": list(explainers)})
+    return StudyResult(rows, settings | intervals | {"methods": list(explainers)})
 
 
 def read_study(out: str | Path) -> StudyResult:
@@ -275,7 +357,8 @@ def read_study(out: str | Path) -> StudyResult:
     Returns
     -------
     StudyResult
-        In the order in which images were finished.
+        In the order in which images were finished, with the columns that
+        :meth:`membrane_xai.StudyResult.with_columns` kept.
 
     Raises
     ------
@@ -297,7 +380,67 @@ def read_study(out: str | Path) -> StudyResult:
     membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
     settings, rows = read_parts(Path(out))
-    return StudyResult(rows, settings)
+    study, columns = StudyResult(rows, settings), read_columns(Path(out))
+    return study.with_columns(columns) if columns else study
+
+
+def class_consistency(
+    rows: Sequence[Mapping[str, Any]],
+    out: str | Path,
+    by: Sequence[str] = ("method", "class"),
+    *,
+    similarity: str = "pearson",
+) -> Rows:
+    """Measure EC among the maps of rows that share the values of some columns.
+
+    Whether explanations of different images of one class look alike depends on where the cells lie:
+    compare it only between methods on the same images.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of the study.
+    out : path
+        The folder where :func:`membrane_xai.evaluate` kept them with ``views=True``.
+    by : sequence of str
+        Columns.
+    similarity : {"pearson", "spearman", "cosine"}
+        As in :func:`membrane_xai.ec_score`.
+
+    Returns
+    -------
+    list of dict
+        For each combination, in order of appearance, and each `grid` of maps: how many `cams`;
+        `ec`, `pairs`, `undefined_pairs` and `status` of :func:`membrane_xai.consistency`. Rows of
+        status "error" are left out.
+
+    Raises
+    ------
+    InvalidInputError
+        A column that the table has not, an unknown similarity, or no kept maps.
+
+    Notes
+    -----
+    Each map is read once. Of each combination that is not finished a sum of the size of a map is
+    in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from membrane_xai.study import class_consistency, evaluate
+    >>> out, ramp = getfixture("tmp_path") / "study", np.arange(64.0).reshape(8, 8)
+    >>> image, mask = np.full((8, 8, 3), 90, np.uint8), np.eye(8, dtype=bool)
+    >>> cams = {"turned": [ramp, ramp.T, ramp]}
+    >>> study = evaluate(
+    ...     cams, [image] * 3, [mask] * 3, targets=["2+", "3+", "2+"], out=out, views=True
+    ... )
+    >>> for row in class_consistency(study.rows, out):
+    ...     print(row["method"], row["class"], row["cams"], round(row["ec"], 3), row["status"])
+    turned 2+ 2 1.0 ok
+    turned 3+ 1 nan too_few_maps
+    """
+    parts = parts_by([dict(row) for row in rows], by)
+    return consistency_of(parts, Path(out), similarity=similarity)
 
 
 def _of_batch(
@@ -356,14 +499,15 @@ def _plan(explainers: Any, perturbations: Any, measure: Measure, negative: str) 
                 f"perturbations are given, but explainers[{name!r}] is maps; EC under "
                 f"perturbations takes an explainer to call"
             )
-    names = [step.name if isinstance(step, Perturbation) else None for step in steps]
+    names = [ec_name(step) if isinstance(step, Perturbation) else None for step in steps]
     if None in names or len(set(names)) < len(names):
         raise InvalidInputError(
-            f"perturbations is {perturbations!r}; it takes Perturbation objects of different names"
+            f"perturbations is {perturbations!r}; it takes Perturbation objects of different names "
+            f"in letters and digits"
         )
     named_similarity(measure.name, measure.k)
     check_negative(negative)
-    return Plan(steps, measure, negative, Views(None))
+    return Plan(steps, measure, negative, chance_test=False, views=Views(None))
 
 
 def _is_iterable(value: Any) -> bool:
@@ -391,7 +535,7 @@ def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
 
 def _check_labels(labels: Mapping[str, Any]) -> None:
     for name in labels:
-        if name in COLUMNS or name.startswith("ec "):
+        if name in (*COLUMNS, *CHANCE_TEST) or name.startswith("ec_"):
             raise InvalidInputError(f"labels has {name!r}, which the table has already")
 
 
@@ -405,10 +549,5 @@ def _settings(plan: Plan, masks: Any, regions: Any, mpp: float | None) -> dict[s
         "masks": masks if isinstance(masks, str) else "given",
         "regions": regions if regions is None or isinstance(regions, str) else "given",
         "mpp": mpp,
+        "chance_test": plan.chance_test,
     }
-
-
-def _summary_of(rows: Rows) -> dict[str, Any]:
-    statuses = Counter(row["status"] for row in rows)
-    means = {name: mean_of(np.array([row[name] for row in rows], float)) for name in _MEANS}
-    return {"n": len(rows), **{name: statuses[name] for name in ROW_STATUSES}, **means}

@@ -21,19 +21,26 @@ _PARTS = "part-*.jsonl"
 class Parts:
     """Rows by image and method, in memory, and in a folder if there is one.
 
-    The folder has a manifest with the settings, and a file of JSON lines for every batch. Each line
-    has the rows of one image by one method, and the hash of what they were made from.
+    The folder has a manifest with the settings and how intervals are made, and a file of JSON lines
+    for every batch. Each line has the rows of one image by one method, and the hash of what they
+    were made from.
     """
 
     def __init__(
-        self, out: Path | None, settings: Mapping[str, Any], numbers: Sequence[str]
+        self,
+        out: Path | None,
+        settings: Mapping[str, Any],
+        numbers: Sequence[str],
+        intervals: Mapping[str, Any],
     ) -> None:
         self._out = out
         self._numbers = frozenset(numbers)
         self._found: dict[tuple[str, str], Rows] = {}
         self._count = 0
         if out is not None:
-            check_manifest(out, settings, what=_WHAT, numbers=sorted(self._numbers))
+            check_manifest(
+                out, settings, what=_WHAT, numbers=sorted(self._numbers), intervals=intervals
+            )
             self._found, self._count = _read(out, self._numbers)
 
     def get(self, key: str, method: str) -> Rows | None:
@@ -53,7 +60,8 @@ def read_parts(out: Path) -> tuple[dict[str, Any], Rows]:
     """Return the settings and all rows of a folder."""
     manifest = read_manifest(out, what=_WHAT)
     found, _ = _read(out, frozenset(manifest["numbers"]))
-    return manifest["settings"], [row for rows in found.values() for row in rows]
+    settings = manifest["settings"] | manifest.get("intervals", {})
+    return settings, [row for rows in found.values() for row in rows]
 
 
 def keep_only(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:

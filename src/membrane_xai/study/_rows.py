@@ -1,6 +1,7 @@
 """Rows of a study: images explained by every method and scored, an error being a row, too."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,17 @@ from membrane_xai.explanation_consistency._agreement import Agreement, Measure, 
 from membrane_xai.explanation_consistency._explainers import Explain, View, explain_views, view_of
 from membrane_xai.metrics import alignment
 from membrane_xai.perturb._perturbation import Perturbation
+from membrane_xai.statistics._nulls import shift_null
 from membrane_xai.study._parts import Rows
 from membrane_xai.study._subjects import Entry, Subject
 from membrane_xai.study._views import Views
 
 __all__ = [
+    "CHANCE_TEST",
     "COLUMNS",
+    "LARGEST_TESTED",
     "Plan",
+    "ec_name",
     "numbers_of",
     "rows_of_errors",
     "score_batch",
@@ -28,6 +33,10 @@ _SCORES = (*(name for name in SCORES if name not in _LAST), *_LAST)
 _LABELS = ("id", "group", "method", "class")
 COLUMNS = (*_LABELS, *_SCORES, "status", "ec", "mask_share", "flags", "error", "key")
 """Those of every table; each perturbation adds one."""
+CHANCE_TEST = ("p_value", "p_mid", "z")
+"""Those of a study with a test against chance."""
+LARGEST_TESTED = 64 * 64
+"""Pixels of a map up to which all its moves take milliseconds; larger ones are not tested."""
 _FAILED = "error"
 
 
@@ -38,12 +47,24 @@ class Plan:
     perturbations: tuple[Perturbation, ...]
     measure: Measure
     negative: str
+    chance_test: bool
     views: Views
 
 
 def numbers_of(plan: Plan) -> list[str]:
     """Return the names of the columns of numbers."""
-    return [*_SCORES, "ec", *(_ec_name(one) for one in plan.perturbations), "mask_share"]
+    tested = CHANCE_TEST if plan.chance_test else ()
+    return [*_SCORES, *tested, *_ec_names(plan), "mask_share"]
+
+
+def ec_name(perturbation: Perturbation) -> str:
+    """Return the name of the column of a perturbation: "rotation (-5 degrees)" has a minus sign."""
+    signed = re.sub(r"-(?=[\d.])", " minus ", perturbation.name)
+    return "ec_" + re.sub(r"\W+", "_", signed).strip("_").lower()
+
+
+def _ec_names(plan: Plan) -> list[str]:
+    return ["ec", *(ec_name(one) for one in plan.perturbations)]
 
 
 def score_batch(
@@ -123,24 +144,28 @@ def _about(subject: Subject) -> dict[str, Any]:
 def _aligned(view: View, subject: Subject, plan: Plan) -> dict[str, Any]:
     found = alignment(view.map, subject.mask, region=subject.region, negative=plan.negative)
     values = found.to_dict()
-    return {name: values[name] for name in (*_SCORES, "status")}
+    scores = {name: values[name] for name in (*_SCORES, "status")}
+    return scores | _tested(view, subject, plan) if plan.chance_test else scores
+
+
+def _tested(view: View, subject: Subject, plan: Plan) -> dict[str, float]:
+    """Compare the map with its moves."""
+    if math.prod(view.map.shape) > LARGEST_TESTED:
+        return dict.fromkeys(CHANCE_TEST, math.nan)
+    found = shift_null(view.map, subject.mask, region=subject.region, negative=plan.negative)
+    return {name: getattr(found, name) for name in CHANCE_TEST}
 
 
 def _consistent(views: Sequence[View], plan: Plan) -> dict[str, float]:
     found: Agreement = agree(views, plan.measure, "original")
     by_name = zip(plan.perturbations, found.with_original, strict=True)
-    return {"ec": found.ec} | {_ec_name(one): pair.similarity for one, pair in by_name}
-
-
-def _ec_name(perturbation: Perturbation) -> str:
-    return f"ec {perturbation.name}"
+    return {"ec": found.ec} | {ec_name(one): pair.similarity for one, pair in by_name}
 
 
 def _row(
     entry: Entry, method: str, label: Any, values: Mapping[str, Any], plan: Plan, error: str
 ) -> dict[str, Any]:
-    numbers = numbers_of(plan)
-    ec = [name for name in numbers if name == "ec" or name.startswith("ec ")]
+    tested = CHANCE_TEST if plan.chance_test else ()
     plain = label if label is None or isinstance(label, str | int | float) else str(label)
     return {
         "id": entry.id,
@@ -148,7 +173,10 @@ def _row(
         "method": method,
         "class": plain,
         **entry.labels,
-        **{name: values[name] for name in (*_SCORES, "status", *ec, "mask_share")},
+        **{
+            name: values[name]
+            for name in (*_SCORES, "status", *tested, *_ec_names(plan), "mask_share")
+        },
         "flags": values.get("flags", ""),
         "error": error,
         "key": entry.key,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from membrane_xai.explanation_consistency._explainers import View
 from membrane_xai.perturb._perturbation import Rgb
 from membrane_xai.study._subjects import Subject
 
-__all__ = ["KeptView", "Views", "forget_views", "read_view"]
+__all__ = ["KeptView", "Views", "forget_views", "has_view", "read_map", "read_view"]
 
 _FOLDER = "views"
 _IMAGE = "image.npz"
@@ -126,6 +127,22 @@ def read_view(out: str | Path, key: str) -> KeptView:
                 classes = about["classes"]
                 found[about["method"]] = {c: kept[f"map {i}"] for i, c in enumerate(classes)}
     return KeptView(rgb, mask, region, found)
+
+
+def read_map(out: Path, key: str, method: str, label: Any) -> NDArray[Any]:
+    """Return one map that was kept of an image, and read no other."""
+    path = _folder(out, key) / f"{_file_name(method)}.npz"
+    if not path.is_file():
+        raise InvalidInputError(f"key is {key!r}; no map by {method!r} was kept of such an image")
+    with np.load(path, allow_pickle=False) as kept:
+        found: NDArray[Any] = kept[f"map {json.loads(str(kept['about']))['classes'].index(label)}"]
+    return found
+
+
+def has_view(out: Path, key: str) -> bool:
+    """Tell whether the files of an image are there and whole, without reading what is in them."""
+    paths = sorted(_folder(out, key).glob("*.npz"))
+    return any(path.name == _IMAGE for path in paths) and all(map(zipfile.is_zipfile, paths))
 
 
 def _folder(out: Path, key: str) -> Path:

@@ -125,7 +125,7 @@ def test_rows_are_those_of_single_calls(backbone, images, whole, method):
         found = magnification_consistency(
             explain, rgb[None], mpp=MPP, magnifications=MAGNIFICATIONS, targets=[SCORES[index]]
         )
-        assert row["ec magnification"] == pytest.approx(found.ec[0], abs=1e-3, nan_ok=True)
+        assert row["ec_magnification"] == pytest.approx(found.ec[0], abs=1e-3, nan_ok=True)
         kept = read_view(whole[1], row["key"])
         np.testing.assert_allclose(kept.maps[method][row["class"]], cam, atol=1e-4 * cam.max())
 
@@ -147,16 +147,16 @@ def test_classes_are_means_and_pairs(images, whole):
     for row in done.classes:
         members = [one for one in done.images
                    if (one["method"], one["class"]) == (row["method"], row["class"])]  # fmt: skip
-        assert row["images"] == len(members)
+        assert row["rows"] == len(members)
         assert row["groups"] == len({one["group"] for one in members})
-        assert row["with MAP"] == sum(one["status"] == "ok" for one in members)
-        for name in ("map", "relative", "ec", "ec magnification"):
+        assert row["scored"] == sum(one["status"] == "ok" for one in members)
+        for name in ("map", "relative", "ec", "ec_magnification"):
             values = [one[name] for one in members if np.isfinite(one[name])]
             expected = np.mean(values) if values else np.nan
             assert row[name] == pytest.approx(expected, nan_ok=True)
         maps = [read_view(out, one["key"]).maps[one["method"]][one["class"]] for one in members]
         expected = ec_score(np.stack(maps)) if len(maps) > 1 else np.nan
-        assert row["ec class"] == pytest.approx(expected, nan_ok=True)
+        assert row["ec_class"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_tables_are_written(whole):
@@ -166,7 +166,7 @@ def test_tables_are_written(whole):
     assert [row["id"] for row in rows] == [row["id"] for row in done.images]
     record = json.loads((out / "images.json").read_text())["provenance"]
     about = record["parameters"]["about"]
-    assert about["cam normalisation"] == "negative values set to 0, not scaled"
+    assert about["cam_normalisation"] == "negative values set to 0, not scaled"
     assert about["weights"].startswith("sha256:")
     assert record["versions"]["torch"] == metadata.version("torch")
     assert (out / "classes.csv").exists()
@@ -230,7 +230,7 @@ def test_a_bad_image_is_a_row_and_the_rest_goes_on(backbone, images, whole, tmp_
     assert row["error"]
     rest = [one for one in done.images if one["status"] != "error"]
     same(rest, [one for one in whole[0].images if one["method"] == "GradCAM"])
-    assert sum(one["errors"] for one in done.classes) == 1
+    assert sum(one["error"] for one in done.classes) == 1
 
 
 def test_every_class(backbone, images, tmp_path):
@@ -243,7 +243,7 @@ def test_every_class(backbone, images, tmp_path):
         cam = native_cam(backbone, inputs, row["method"], target=target)[0]
         kept = read_view(tmp_path / "out", row["key"]).maps[row["method"]][row["class"]]
         np.testing.assert_allclose(kept, cam, atol=1e-4 * cam.max())
-        assert np.isfinite(row["ec magnification"]) <= (row["class"] == row["predicted"])
+        assert np.isfinite(row["ec_magnification"]) <= (row["class"] == row["predicted"])
 
 
 def test_annotations_are_the_masks(backbone, images, tmp_path):
@@ -297,12 +297,12 @@ def test_randomisation_shows_what_the_weights_do(backbone, whole):
             *(("cascading", name) for name in names),
             *(("independent", name) for name in names),
         ]
-        assert all(row["images"] == 2 for row in mine)
-        assert mine[0]["similarity to trained"] == pytest.approx(1)
+        assert all(row["rows"] == 2 for row in mine)
+        assert mine[0]["similarity_to_trained"] == pytest.approx(1)
         # A head that is shuffled alone is the first stage of both modes.
         same([{**mine[1], "mode": ""}], [{**mine[1 + len(names)], "mode": ""}])
         assert 0 < sum(row["compared"] for row in mine[1:]) < 2 * len(mine) or method == "ScoreCAM"
-        alike = [row["similarity to trained"] for row in mine[1:] if row["compared"]]
+        alike = [row["similarity_to_trained"] for row in mine[1:] if row["compared"]]
         assert min(alike) < 0.9
 
 

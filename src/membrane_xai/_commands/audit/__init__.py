@@ -7,7 +7,7 @@ Research use only.
 
 DIR gets:
   results.csv, results.json   a row for each image and method; with versions, command, hashes
-  summary.json                means with intervals, by class and the columns of --groups
+  summary.csv, summary.json   means with intervals, by class and the columns of --groups
   ec.csv                      EC among the CAMs of each class, group and so on
   unmatched.txt               images, CAMs and rows without a counterpart
   report.html                 to look at
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai._commands.options import count_from, mpp_type
-from membrane_xai.tables import interval_text, json_text
+from membrane_xai.tables import json_text, p_text, score_text
 
 if TYPE_CHECKING:
     from membrane_xai._commands.audit.work import Audit, Request
@@ -77,6 +77,8 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         help="what to do with negative activation (default: %(default)s)")  # fmt: skip
     add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
         help="of EC (default: %(default)s)")  # fmt: skip
+    add("--chance-test", action="store_true",
+        help="compare each CAM with its own moves: p-values in tables and report")  # fmt: skip
     add("--draws", type=count_from(1), default=10_000, metavar="N",
         help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
@@ -125,6 +127,7 @@ def _request(args: argparse.Namespace) -> "Request":
         groups=args.groups,
         negative=args.negative,
         similarity=args.similarity,
+        chance_test=args.chance_test,
         draws=args.draws,
         seed=args.seed,
         report=not args.no_report,
@@ -159,26 +162,25 @@ def _document(request: "Request", done: "Audit", failed: list[dict[str, Any]]) -
 
 
 def _print(request: "Request", done: "Audit") -> None:
-    ec = {(one["method"], one["by"], one["value"]): one for one in done.ec}
     for row in done.summary:
         if row["by"] == "group":
             continue
         part = "" if row["by"] == "all" else f", {row['by']} {row['value']}"
         print(
-            f"{row['method']}{part}: {row['scored']} of {row['images']} images scored, "
-            f"MAP {_interval(row, 'map')}, chance {row['chance']:.3f}, "
-            f"relative {_interval(row, 'relative')}{_ec(ec.get(_key(row)))}"
+            f"{row['method']}{part}: {row['scored']} of {row['rows']} images scored, "
+            f"MAP {score_text(row, 'map')}, chance {row['chance']:z.3f}, "
+            f"ceiling {row['ceiling']:z.3f}, relative {score_text(row, 'relative')}"
+            f"{_tested(row)}{_ec(row, done.ec)}"
         )
     print(f"{len(done.matches.unmatched)} unmatched; written to {request.out}")
 
 
-def _key(row: dict[str, Any]) -> tuple[Any, Any, Any]:
-    return row["method"], row["by"], row["value"]
+def _tested(row: dict[str, Any]) -> str:
+    return f", p {p_text(row['p_value'])} of {row['p_value_n']}" if "p_value" in row else ""
 
 
-def _ec(row: dict[str, Any] | None) -> str:
-    return "" if row is None else f", EC {row['ec']:.3f} over {row['pairs']} pairs"
-
-
-def _interval(row: dict[str, Any], name: str) -> str:
-    return interval_text(row[name], row[f"{name} low"], row[f"{name} high"])
+def _ec(row: dict[str, Any], among: list[dict[str, Any]]) -> str:
+    """Say EC among the CAMs of a part, of each grid."""
+    names = ("method", "by", "value")
+    mine = [one for one in among if all(one[name] == row[name] for name in names)]
+    return "".join(f", EC {one['ec']:z.3f} over {one['pairs']} pairs" for one in mine)

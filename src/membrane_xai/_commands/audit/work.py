@@ -9,13 +9,14 @@ from typing import Any
 from membrane_xai._commands.audit.groups import GroupTable, read_groups
 from membrane_xai._commands.audit.masks import Outlines, check_pixel_size, masks_of
 from membrane_xai._commands.audit.matching import Matches, match
-from membrane_xai._commands.audit.summary import Rows, columns_to_part_by, ec_rows, summary_rows
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai._disk.progress import progress
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.study import evaluate, read_study
-from membrane_xai.study._parts import keep_only
+from membrane_xai.study._consistency import consistency_of
+from membrane_xai.study._parts import Rows, keep_only
+from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
 from membrane_xai.study._views import forget_views
 from membrane_xai.tables import provenance, write_csv, write_json
 
@@ -41,6 +42,7 @@ class Request:
     groups: Path | None
     negative: str
     similarity: str
+    chance_test: bool
     draws: int
     seed: int
     report: bool
@@ -113,6 +115,9 @@ def _scored(
             progress=True,
             out=request.out,
             views=True,
+            chance_test=request.chance_test,
+            draws=request.draws,
+            seed=request.seed,
             about={"images": str(request.images.resolve()), "cams": str(request.cams.resolve())},
         ).rows
     except KeyboardInterrupt:
@@ -137,18 +142,12 @@ def _written(request: Request, matches: Matches, table: GroupTable | None, rows:
     out, record = request.out, _record(request, matches)
     write_csv(out / "results.csv", rows)
     write_json(out / "results.json", rows, record)
-    summary = summary_rows(rows, columns, draws=request.draws, seed=request.seed)
+    parts = parts_of_columns(rows, columns)
+    summary = summary_of(parts, draws=request.draws, seed=request.seed)
+    write_csv(out / "summary.csv", summary)
     write_json(out / "summary.json", summary, record)
-    cams = {
-        (one.name, method): path
-        for one in matches.images
-        for method, path in one.cams.items()
-        if path is not None
-    }
-    with progress(None) as show:
-        ec = ec_rows(
-            rows, columns, cams, similarity=request.similarity, show=lambda n: show(n, "EC")
-        )
+    with progress(len(rows)) as show:
+        ec = consistency_of(parts, out, similarity=request.similarity, show=lambda n: show(n, "EC"))
     if ec:
         write_csv(out / "ec.csv", ec)
     else:

@@ -1,0 +1,150 @@
+"""Rows of a study that belong together, and what they come to: counts, means, intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from membrane_xai._backend.vocabulary import SUMMARY_SCORES
+from membrane_xai.accumulate._columns import COUNTS, columns_of_rows
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.statistics._combination import combine_nulls
+from membrane_xai.statistics._nulls import NullResult
+from membrane_xai.study._parts import Rows
+
+__all__ = [
+    "MOST_VALUES",
+    "Part",
+    "columns_to_part_by",
+    "ec_columns",
+    "groups_of",
+    "intervals_of",
+    "is_missing",
+    "parts_by",
+    "parts_of_columns",
+    "summary_of",
+]
+
+MOST_VALUES = 50
+"""Rows are parted by columns of up to that many different values, and by any number of groups."""
+
+
+_DRAWS, _SEED = 10_000, 0
+"""Of the bootstrap, where a study does not say."""
+
+
+class Part(NamedTuple):
+    """Rows that are averaged together."""
+
+    key: Mapping[str, Any]
+    """Columns that say which."""
+    rows: Rows
+
+
+def parts_by(rows: Rows, by: Sequence[str]) -> list[Part]:
+    """Put rows together that share the values of some columns, in order of appearance."""
+    columns = [by] if isinstance(by, str) else list(by)
+    for name in columns:
+        if rows and name not in rows[0]:
+            raise InvalidInputError(f"by is {by!r}; it takes names among {list(rows[0])}")
+    found: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in columns), []).append(row)
+    return [Part(dict(zip(columns, key, strict=True)), part) for key, part in found.items()]
+
+
+def parts_of_columns(rows: Rows, columns: Sequence[str]) -> list[Part]:
+    """Put the rows of each method together: all, and those of each value of each column.
+
+    A column at a time, each with the key `method`, `by` and `value`.
+    """
+    found: list[Part] = []
+    for key, members in parts_by(rows, ["method"]):
+        found.append(Part({**key, "by": "all", "value": ""}, members))
+        found += [
+            Part({**key, "by": name, "value": part.key[name]}, part.rows)
+            for name in columns
+            for part in parts_by([row for row in members if not is_missing(row[name])], [name])
+        ]
+    return found
+
+
+def columns_to_part_by(rows: Rows, labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the columns that part rows, and those that have too many values for it."""
+    counts = {
+        name: len({row[name] for row in rows if not is_missing(row[name])})
+        for name in ("class", *labels)
+    }
+    few = [name for name, count in counts.items() if 0 < count <= MOST_VALUES]
+    grouped = ["group"] if any(not is_missing(row["group"]) for row in rows) else []
+    return [*few, *grouped], [name for name, count in counts.items() if count > MOST_VALUES]
+
+
+def summary_of(
+    parts: Sequence[Part],
+    scores: Sequence[str] | None = None,
+    *,
+    ci: float = 0.95,
+    draws: int,
+    seed: int,
+) -> Rows:
+    """Return a row for each part: its key, counts, and each score with its interval over groups.
+
+    Every table of means that is printed, written or drawn of a study is made here.
+    """
+    names = _scores(parts[0].rows, scores) if parts else []
+    taken = [name for part in parts for name in part.key if name in (*COUNTS, *names)]
+    if taken:
+        raise InvalidInputError(f"by has {taken[0]!r}, which the summary has already; rename it")
+    return [_summary(part, names, ci, draws, seed) for part in parts]
+
+
+def intervals_of(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Return how a study makes its intervals."""
+    return {"draws": settings.get("draws", _DRAWS), "seed": settings.get("seed", _SEED)}
+
+
+def ec_columns(rows: Rows) -> list[str]:
+    """Return the names of the columns of EC along single axes, such as one perturbation."""
+    return [name for name in rows[0] if name.startswith("ec_")]
+
+
+def groups_of(rows: Rows) -> list[Any] | None:
+    """Return the group of each row, or None unless all are known."""
+    groups = [row["group"] for row in rows]
+    return None if any(is_missing(group) for group in groups) else groups
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a label is not known."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _scores(rows: Rows, scores: Sequence[str] | None) -> list[str]:
+    if scores is None:
+        return [name for name in (*SUMMARY_SCORES, "ec", *ec_columns(rows)) if name in rows[0]]
+    names = [scores] if isinstance(scores, str) else list(scores)
+    numbers = [name for name, value in rows[0].items() if isinstance(value, float)]
+    if not set(names) <= set(numbers):
+        raise InvalidInputError(f"scores is {scores!r}; it takes names among {numbers}")
+    return names
+
+
+def _summary(part: Part, scores: Sequence[str], ci: float, draws: int, seed: int) -> dict[str, Any]:
+    groups = groups_of(part.rows)
+    columns = {name: [row[name] for row in part.rows] for name in scores}
+    status = [row["status"] for row in part.rows]
+    means = columns_of_rows(columns, status, groups, ci=ci, draws=draws, seed=seed)
+    tested = _tested(part.rows, groups) if "p_mid" in part.rows[0] else {}
+    return {**part.key, **means, **tested}
+
+
+def _tested(rows: Rows, groups: list[Any] | None) -> dict[str, Any]:
+    """Combine the chance tests of rows."""
+    columns: dict[str, Any] = {
+        name: np.array([row[name] for row in rows]) for name in ("p_value", "p_mid", "z", "status")
+    }
+    others = dict.fromkeys(("score", "null_mean", "null_sd", "n_null"))
+    found = combine_nulls(NullResult(**columns, **others), groups)
+    return {"p_value": found.p_value, "p_value_n": found.n}

@@ -1,0 +1,67 @@
+"""A table of means as JSON, CSV, a terminal and a page show it."""
+
+import csv
+import re
+
+ON_PAGE = ("map", "chance", "ceiling", "relative", "ec")
+
+
+def plain(row):
+    """Return a row of a CSV in the values that JSON has."""
+    words = {"method", "by", "value", "class"}
+    return {
+        name: text if name in words or name.endswith("_note") else None if not text
+        else int(text) if re.fullmatch(r"\d+", text) else float(text)
+        for name, text in row.items()
+    }  # fmt: skip
+
+
+def of_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return [plain(row) for row in csv.DictReader(file)]
+
+
+def as_printed(row, name):
+    """Return a score of a JSON row as the terminal shows it; None is undefined."""
+    value, low, high, note = (row[f"{name}{end}"] for end in ("", "_low", "_high", "_note"))
+    if value is None:
+        return "undefined"
+    if low is None:
+        return f"{value:.3f} [{note}]"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}] {note}".strip()
+
+
+def on_page(row, name):
+    """Return the same as a cell of the page: the interval stands below the mean."""
+    shown = as_printed(row, name)
+    if shown == "undefined":
+        return "–"
+    found = re.fullmatch(r"(\S+) \[(?:(\S+), (\S+)|(\w+))\] ?(\w*)", shown)
+    mean, low, high, withheld, note = found.groups()
+    below = withheld or f"{low} to {high} {note}".strip()
+    return f"{mean}{below}".replace("-", "−")
+
+
+def p_of(row):
+    p = row["p_value"]
+    return "undefined" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def assert_page(page, rows):
+    """The table of the page has the numbers of rows, in any order, by name."""
+    _, *cells = page.rows("Means by method")
+    assert len(cells) == len(rows)
+    by_name = {line[0]: line[1:] for line in cells}
+    for name, row in rows.items():
+        scored, *scores = by_name[name]
+        assert scored == f"{row['scored']} of {row['rows']}"
+        assert scores[: len(ON_PAGE)] == [on_page(row, score) for score in ON_PAGE]
+        if "p_value" in row:
+            p = "–" if row["p_value"] is None else p_of(row)
+            assert scores[len(ON_PAGE)] == f"{p}{row['p_value_n']} maps"
+    heads, *lines = page.rows("Images by status")
+    assert len(lines) == len(rows)
+    for line in lines:
+        row = rows[line[0]]
+        counts = zip(heads[1:], map(int, line[1:]), strict=True)
+        assert all(row[head.replace(" ", "_")] == count for head, count in counts)
