@@ -47,14 +47,19 @@ contracts: .venv/installed-all
 docs: .venv/installed-all
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: .venv/installed-all
+# Every file in benchmarks/results, anew; takes hours. The last two need PyPI and Chromium.
+bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.cells
+	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.package.unfreezing
 	$(BIN)/python -m benchmarks.score_cam
-	$(BIN)/python -m benchmarks.score_cam --full
-	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.score_cam.full
+	$(BIN)/her2 train --config demo --out .benchmarks/her2
+	$(BIN)/python -m benchmarks.study.audit .benchmarks/her2 --options --precision bf16 --max-channels 32
+	$(BIN)/python -m benchmarks.package.install_size
 	$(BIN)/python -m benchmarks.study.report
 
 # The core and xarray, on the lowest versions that pyproject.toml allows.

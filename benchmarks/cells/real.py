@@ -1,8 +1,8 @@
 """Cells of real images: all count, since nobody marked the tumour."""
 
+from benchmarks.harness.images import of_images
 from benchmarks.harness.rows import Row
 from benchmarks.masks.cases import Case
-from benchmarks.masks.rows import of_images
 from membrane_xai import (
     extract_membrane_mask,
     her2_rule_score,

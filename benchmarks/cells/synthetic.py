@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.harness.images import of_images
 from benchmarks.harness.rows import Goal, Row
 from benchmarks.masks.cases import synthetic
-from benchmarks.masks.rows import of_images
 from membrane_xai import (
     CellTable,
     extract_membrane_mask,

@@ -1,6 +1,7 @@
 """Images to make masks of: real ones where MEMBRANE_XAI_DATA names some, open ones always."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +39,12 @@ class Case(NamedTuple):
 
 
 def real_cases() -> list[Case]:
-    """Read HER2 images and controls; none without MEMBRANE_XAI_DATA."""
+    """Read HER2 images and controls; none, and a line that says so, without MEMBRANE_XAI_DATA."""
     named = os.environ.get("MEMBRANE_XAI_DATA")
-    return [*_stained(Path(named)), *_controls(Path(named))] if named else []
+    if not named:
+        print("MEMBRANE_XAI_DATA is not set: nothing is measured on real images", file=sys.stderr)
+        return []
+    return [*_stained(Path(named)), *_controls(Path(named))]
 
 
 def open_cases() -> list[Case]:

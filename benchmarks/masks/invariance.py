@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.harness.images import of_images
 from benchmarks.harness.rows import Goal, Row
 from benchmarks.masks.boundary import iou
 from benchmarks.masks.cases import FINE, Case
-from benchmarks.masks.rows import of_images
 from membrane_xai import extract_membrane_mask
 from membrane_xai.perturb import Perturbation, illumination, jpeg
 

@@ -1,10 +1,10 @@
 """Masks of real images: their share, flags, and agreement with an expert's masks."""
 
+from benchmarks.harness.images import of_images
 from benchmarks.harness.rows import Goal, Row
 from benchmarks.masks.baselines import OTSU, OURS, PLAIN, compared
 from benchmarks.masks.boundary import Agreement, agreement
 from benchmarks.masks.cases import Case
-from benchmarks.masks.rows import of_images
 from membrane_xai import extract_membrane_mask
 from membrane_xai.masks import MembraneMask
 

@@ -1,10 +1,10 @@
 """Masks of synthetic fields, whose membrane is known exactly."""
 
+from benchmarks.harness.images import of_images
 from benchmarks.harness.rows import Goal, Row
 from benchmarks.masks.baselines import OTSU, OURS, PLAIN, compared
 from benchmarks.masks.boundary import boundary_f1
 from benchmarks.masks.cases import synthetic
-from benchmarks.masks.rows import of_images
 from membrane_xai import extract_membrane_mask
 from membrane_xai.her2_rule import GRADES
 

@@ -1,21 +1,17 @@
-"""Measure everything, print one table and write benchmarks/results/metrics.json."""
+"""Measure MAP and EC: beside a plain read of the arrays, beside Quantus, by size; and imports."""
 
-from pathlib import Path
+import argparse
 
-from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks.harness.machine import machine
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Row
-from benchmarks.harness.tables import table
 from benchmarks.metrics.alignment import coarse_cams, equal_shapes, pooled, single_pairs
 from benchmarks.metrics.consistency import consistency
 from benchmarks.metrics.importing import imports
 from benchmarks.metrics.inputs import SEED, cams, masks
 from benchmarks.metrics.quantus import against_quantus
-from membrane_xai.tables import provenance, write_json
 
-_RESULTS = Path(__file__).parents[1] / "results" / "metrics.json"
 _PACKAGES = ("array-api-compat", "array-api-extra", "lazy-loader", "quantus")
 _COUNT, _SIDE = 2000, 224
 _THREADS = 1
@@ -37,13 +33,10 @@ def measure() -> list[Row]:
 
 def main() -> None:
     """Measure, print and write."""
+    argparse.ArgumentParser("python -m benchmarks.metrics", description=__doc__).parse_args()
     # The reads use one thread; more for NumPy's BLAS would also wait for cores that others hold.
     with threadpool_limits(_THREADS):
-        rows = measure()
-        measured_on = machine()
-    Console(width=130).print(table(rows))
-    record = provenance({"seed": SEED, "blas_threads": _THREADS}, packages=_PACKAGES)
-    write_json(_RESULTS, [row.record() for row in rows], record | {"machine": measured_on})
+        publish(measure(), "metrics", _PACKAGES, seed=SEED, blas_threads=_THREADS)
 
 
 if __name__ == "__main__":

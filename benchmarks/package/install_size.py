@@ -1,28 +1,24 @@
 """How much an installation brings along: packages and megabytes, against Quantus.
 
 Each is installed by pip into an empty virtual environment, from PyPI or what pip is set to; ours
-from this checkout, as it is not released yet. Prints a table and writes
-benchmarks/results/install_size.json.
+from this checkout, as it is not released yet.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks.harness.machine import machine
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Row
-from benchmarks.harness.tables import table
-from membrane_xai.tables import provenance, write_json
 
 _ROOT = Path(__file__).parents[2]
-_RESULTS = Path(__file__).parents[1] / "results" / "install_size.json"
 _INSTALLED = {"membrane-xai": str(_ROOT), "Quantus": "quantus==0.6.0"}
 """Name in the table -> what pip is told to install."""
 _LIST = """
+import argparse
 import json
 from importlib.metadata import distributions
 print(json.dumps({d.name: d.version for d in distributions()}))
@@ -42,6 +38,8 @@ def install(requirement: str, folder: Path) -> tuple[dict[str, str], float]:
 
 def main() -> None:
     """Install both, print and write."""
+    prog = "python -m benchmarks.package.install_size"
+    argparse.ArgumentParser(prog, description=__doc__).parse_args()
     rows, versions, size = [], {}, {}
     for name, requirement in _INSTALLED.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -52,9 +50,7 @@ def main() -> None:
     rows.append(
         Row("  membrane-xai / Quantus, on disk", "x", [size["membrane-xai"] / size["Quantus"]])
     )
-    Console(width=130).print(table(rows))
-    record = provenance({"installed": versions}) | {"machine": machine()}
-    write_json(_RESULTS, [row.record() for row in rows], record)
+    publish(rows, "install_size", installed=versions)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,23 @@
 """Hybrid against full fine-tuning, ResNet50: time a step, memory, parameters that learn.
 
-Prints one table and writes benchmarks/results/unfreezing.json. Weights are random: neither time nor
-memory depends on them. Memory is the highest resident size of a process of its own after three
-steps, less that before the first one.
+Weights are random: neither time nor memory depends on them. Memory is the highest resident size of
+a process of its own after three steps, less that before the first one.
 """
 
+import argparse
 import resource
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from rich.console import Console
 
-from benchmarks.harness.machine import machine
+from benchmarks.harness.processes import run_apart
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Goal, Row
-from benchmarks.harness.tables import table
 from benchmarks.harness.timing import clock, in_turns, ratios
 from her2_models.config import ModelConfig, UnfreezeConfig
 from her2_models.models import create_network, make_plan
-from membrane_xai.tables import provenance, write_json
 
-_RESULTS = Path(__file__).parents[1] / "results" / "unfreezing.json"
+_NAME = "benchmarks.package.unfreezing"
 _BACKBONE, _SIDE, _BATCH = "resnet50", 224, 32
 _PLANS = ("hybrid", "full")
 _ROUNDS, _STEPS_IN_MEMORY = 5, 3
@@ -51,9 +46,7 @@ def step_of(plan_name: str) -> tuple[Callable[[], object], int]:
 
 def memory_of(plan_name: str) -> float:
     """Return the megabytes that steps take, measured in another process."""
-    command = [sys.executable, __file__, plan_name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout) / 1e3
+    return float(run_apart(_NAME, "--memory-of", plan_name)) / 1e3
 
 
 def print_memory(plan_name: str) -> None:
@@ -90,11 +83,14 @@ def measure() -> list[Row]:
 
 def main() -> None:
     """Measure, print and write."""
-    rows = measure()
-    Console(width=130).print(table(rows))
-    record = provenance({"threads": torch.get_num_threads()}, packages=("torch", "timm"))
-    write_json(_RESULTS, [row.record() for row in rows], record | {"machine": machine()})
+    parser = argparse.ArgumentParser(f"python -m {_NAME}", description=__doc__)
+    parser.add_argument("--memory-of", choices=_PLANS, help="print a plan's kilobytes, no more")
+    args = parser.parse_args()
+    if args.memory_of:
+        print_memory(args.memory_of)
+    else:
+        publish(measure(), "unfreezing", ("torch", "timm"), threads=torch.get_num_threads())
 
 
 if __name__ == "__main__":
-    print_memory(sys.argv[1]) if len(sys.argv) > 1 else main()
+    main()

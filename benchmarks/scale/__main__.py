@@ -1,28 +1,21 @@
 """MAP and EC of a million CAMs, of stores larger than memory, and how cost grows.
 
-Prints one table and writes benchmarks/results/scale.json. Each part runs in a process of its own,
+Each part runs in a process of its own,
 so that its peak of memory is its own. The store lies in a temporary folder and is removed; it needs
 about 12 GB of disk.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from benchmarks.harness.machine import machine
+from benchmarks.harness.processes import run_apart
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Goal, Row
-from benchmarks.harness.tables import table
-from membrane_xai.tables import provenance, write_json
 
-_RESULTS = Path(__file__).parents[1] / "results" / "scale.json"
-_SCRIPT = Path(__file__).parent / "scale_parts.py"
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _STORED, _SIDE, _CHUNK = 100_000, 224, 250
 _MEGABYTE = 1e6
@@ -30,12 +23,8 @@ _MEGABYTE = 1e6
 
 def part(*words: object) -> dict[str, float]:
     """Run a part in a new process and return what it measured."""
-    command = [sys.executable, str(_SCRIPT), *map(str, words)]
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=os.environ | one_thread
-    )
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, float] = run_apart("benchmarks.scale.parts", *words, **one_thread)
     Console(stderr=True).print(*words, found, highlight=False)
     return found
 
@@ -75,14 +64,11 @@ def from_disk(folder: Path) -> list[Row]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.parse_args()
+    argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__).parse_args()
     rows = in_memory()
     with tempfile.TemporaryDirectory() as folder:
         rows += from_disk(Path(folder))
-    Console(width=120).print(table(rows))
-    record = provenance({"chunk": _CHUNK}, packages=("xarray", "zarr", "dask"))
-    write_json(_RESULTS, [row.record() for row in rows], record | {"machine": machine()})
+    publish(rows, "scale", ("xarray", "zarr", "dask"), chunk=_CHUNK)
 
 
 if __name__ == "__main__":

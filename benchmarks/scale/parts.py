@@ -1,4 +1,7 @@
-"""What scale.py measures, each in a process of its own; prints seconds and the peak of memory."""
+"""Parts of the benchmark of scale: python -m benchmarks.scale.parts PART [ARGUMENT ...].
+
+Each runs in a process of its own and prints its seconds and its peak of memory as JSON.
+"""
 
 import json
 import sys

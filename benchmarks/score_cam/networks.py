@@ -16,6 +16,8 @@ from torchcam.methods import ScoreCAM as TorchcamScoreCAM
 
 from her2_models.score_cam import ScoreCAM
 
+PACKAGES = ("torch", "timm", "grad-cam", "torchcam")
+"""Whose versions matter."""
 SEED = 0
 CLASSES = 4
 TARGET = 1
@@ -40,6 +42,11 @@ class Subject:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             self.network(self.image)
         return counter.get_total_flops() / 1e9
+
+
+def settings() -> dict[str, Any]:
+    """Return what holds for every call."""
+    return {"seed": SEED, "threads": torch.get_num_threads(), "weights": "random"}
 
 
 def subject(name: str, channels: int, side: int = 224) -> Subject:

@@ -1,11 +1,10 @@
 """One call in a process of its own: its time, its peak of memory and its map.
 
-python -m benchmarks.score_cam/once NETWORK CHANNELS SIDE CALL OUT
+python -m benchmarks.score_cam.once NETWORK CHANNELS SIDE CALL OUT
 """
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness.memory import peak, start_of_peak
+from benchmarks.harness.processes import run_apart
 from benchmarks.score_cam.networks import Maps, calls, subject
 
 
@@ -32,9 +32,8 @@ def once(network: str, channels: int, side: int, call: str) -> Once:
     """Run a call in a new process, so that its peak is its own."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "maps.npy"
-        words = [sys.executable, __file__, network, str(channels), str(side), call, str(out)]
-        done = subprocess.run(words, check=True, capture_output=True, text=True)
-        return Once(**json.loads(done.stdout), maps=np.load(out))
+        found = run_apart("benchmarks.score_cam.once", network, channels, side, call, out)
+        return Once(**found, maps=np.load(out))
 
 
 def _main(network: str, channels: str, side: str, call: str, out: str) -> None:

@@ -1,20 +1,16 @@
-"""Measure intervals and tests against known truth and write benchmarks/results/statistics.json."""
+"""Measure intervals and tests against known truth, and their time."""
 
-from pathlib import Path
+import argparse
 
 import numpy as np
-from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks.harness.machine import machine
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Row
-from benchmarks.harness.tables import table
 from benchmarks.statistics.intervals import REPEATS, coverage, coverage_of_pairs, false_positives
 from benchmarks.statistics.nulls import COUNT, calibration, power, rings
 from benchmarks.statistics.speed import speed
-from membrane_xai.tables import provenance, write_json
 
-_RESULTS = Path(__file__).parents[1] / "results" / "statistics.json"
 _THREADS = 1
 
 
@@ -34,12 +30,9 @@ def measure() -> list[Row]:
 
 def main() -> None:
     """Measure, print and write."""
+    argparse.ArgumentParser("python -m benchmarks.statistics", description=__doc__).parse_args()
     with threadpool_limits(_THREADS):
-        rows = measure()
-        measured_on = machine()
-    Console(width=140).print(table(rows))
-    record = provenance({"repeats": REPEATS, "cams": COUNT, "blas_threads": _THREADS})
-    write_json(_RESULTS, [row.record() for row in rows], record | {"machine": measured_on})
+        publish(measure(), "statistics", repeats=REPEATS, cams=COUNT, blas_threads=_THREADS)
 
 
 if __name__ == "__main__":

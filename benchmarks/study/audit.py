@@ -1,10 +1,8 @@
 """Time an audit of 200 patches by a trained demo classifier, killed half-way and resumed.
 
-python -m benchmarks.study.audit RUN [--options ...], where RUN is what `her2 train --config demo`
-made.
 Draws 25 unseen slides of each score, two patches each; runs `her2 explain` with Score-CAM and
 Grad-CAM, MAP, and EC over the eight standard perturbations; kills the process when half of the
-rows are there; runs the same command again to its end; and writes benchmarks/results/audit.json.
+rows are there; and runs the same command again to its end.
 """
 
 import argparse
@@ -17,16 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks.harness.machine import machine
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Goal, Row
-from benchmarks.harness.tables import table
 from her2_models.config import SyntheticConfig
 from her2_models.data import draw_slides
-from membrane_xai.tables import provenance, write_json
 
-_RESULTS = Path(__file__).parents[1] / "results" / "audit.json"
 _METHODS = ("ScoreCAM", "GradCAM")
 _SLIDES, _SEED = 25, 7
 
@@ -87,17 +80,17 @@ def measure(run: Path, folder: Path, options: list[str]) -> list[Row]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[])
+    parser = argparse.ArgumentParser("python -m benchmarks.study.audit", description=__doc__)
+    parser.add_argument("run", type=Path, help="what `her2 train --config demo` made")
+    parser.add_argument(
+        "--options", nargs=argparse.REMAINDER, default=[], help="further ones of `her2 explain`"
+    )
     args = parser.parse_args()
     load = os.getloadavg()
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(args.run, Path(folder), args.options)
-    Console(width=120).print(table(rows))
-    settings = {"options": args.options, "network": "demo configuration", "load before": load}
-    record = provenance(settings, packages=("torch", "timm", "grad-cam")) | {"machine": machine()}
-    write_json(_RESULTS, [row.record() for row in rows], record)
+    settings = {"options": args.options, "network": "demo configuration", "load_before": load}
+    publish(rows, "audit", ("torch", "timm", "grad-cam"), **settings)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,26 @@
-"""Measure the HTML report of 1,000 images, print one table, write benchmarks/results/report.json.
+"""Measure the HTML report of 1,000 images: size, time to write, to be ready, to open an image.
 
 It needs Chromium with its driver. Images are crops of a few synthetic fields, with noise so that
 they compress no better than tissue does.
 """
 
-import sys
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.harness.machine import machine
+from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Goal, Row
-from benchmarks.harness.tables import table
 from membrane_xai import evaluate
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.html_report import write_html_report
-from membrane_xai.tables import provenance, write_json
+from tests.helpers.headless import MISSING, chromium
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
-
-from headless import MISSING, chromium
-
-_RESULTS = Path(__file__).parents[1] / "results" / "report.json"
 _COUNT, _FIELDS, _FIELD_SIDE, _NOISE = 1000, 8, 512, 3.0
 _ROUNDS = 5
 _SEED = 0
@@ -124,16 +117,14 @@ def measure() -> list[Row]:
 
 def main() -> None:
     """Measure, print and write."""
+    argparse.ArgumentParser("python -m benchmarks.study.report", description=__doc__).parse_args()
     if MISSING:
         raise SystemExit(MISSING)
     rows = measure()
     with chromium() as browser:
         version = browser.capabilities["browserVersion"]
-    Console(width=130).print(table(rows))
-    record = provenance(
-        {"seed": _SEED, "images": _COUNT, "chromium": version}, packages=("jinja2", "pillow")
-    )
-    write_json(_RESULTS, [row.record() for row in rows], record | {"machine": machine()})
+    packages = ("jinja2", "pillow")
+    publish(rows, "report", packages, seed=_SEED, images=_COUNT, chromium=version)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Whatever files are there at build time are shown, first how many of their goals are reached.
 """
 
+import ast
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -162,12 +163,23 @@ def identifier(result: Result) -> str:
 
 
 def script(result: Result) -> str | None:
-    """Return the command that writes a file of results: the script that names it."""
+    """Return the command that writes a file of results: the module that publishes that name."""
     for path in sorted(BENCHMARKS.rglob("*.py")):
-        if f'"{result.name}.json"' in path.read_text():
+        if result.name in published(path.read_text()):
             module = path.relative_to(BENCHMARKS.parent).with_suffix("")
             return f"python -m {'.'.join(module.parts).removesuffix('.__main__')}"
     return None
+
+
+def published(code: str) -> list[str]:
+    """Return the names that a module hands to ``publish(rows, name, ...)``."""
+    calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    return [
+        call.args[1].value
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "publish"
+        if isinstance(call.args[1], ast.Constant)
+    ]
 
 
 def _overview(results: Sequence[Result]) -> nodes.table:

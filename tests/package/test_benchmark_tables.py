@@ -1,6 +1,7 @@
 """The page of benchmarks says of each file what the file says."""
 
 import importlib.util
+import inspect
 import json
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def test_committed_files_are_shown(tables):
         assert tables.measured_on(result.provenance)
 
 
-def test_the_script_behind_a_file_is_found(tables):
+def test_the_command_behind_a_file_is_found(tables):
     assert tables.script(tables.Result("metrics", [], {})) == "python -m benchmarks.metrics"
+    full = tables.Result("score_cam_full", [], {})
+    assert tables.script(full) == "python -m benchmarks.score_cam.full"
     assert tables.script(tables.Result("nowhere", [], {})) is None
+
+
+def test_only_names_that_are_published_count(tables):
+    code = """
+        'a.json'
+        write(rows, "b")
+        publish(rows, "c", packages, seed=1)
+        # publish(rows, "d")
+        if slow: publish(measure(), "e")
+    """
+    assert tables.published(inspect.cleandoc(code)) == ["c", "e"]
+
+
+def test_each_committed_file_has_one_command(tables):
+    published = [
+        name
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        for name in tables.published(path.read_text())
+    ]
+    results = tables.read(ROOT / "benchmarks" / "results")
+    assert sorted(published) == sorted({*published, *(result.name for result in results)})

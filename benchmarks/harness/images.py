@@ -1,5 +1,6 @@
 """A line of the table whose values belong to images: the goal has to hold on every one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,3 +42,12 @@ class Cases(Row):
 def of_images(name: str, unit: str, values: dict[str, float], goal: Any = None) -> Cases:
     """Make a line from the value of each image."""
     return Cases(name, unit, list(values.values()), goal, cases=list(values))
+
+
+def missed(rows: Sequence[Row]) -> list[str]:
+    """Name the images on which a goal is missed."""
+    return [
+        f"{row.quantity.strip()} {row.goal.sign} {row.goal.bound:g}: {', '.join(row.failures())}"
+        for row in rows
+        if isinstance(row, Cases) and row.goal and row.failures()
+    ]
