@@ -33,13 +33,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the sub-commands of ``her2 data``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the sub-commands of ``her2 data``."""
     commands = parser.add_subparsers(metavar="ACTION", required=True)
     for name, (add, what, example) in _ACTIONS.items():
         add(
@@ -54,18 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``her2 data``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0 all is well, 1 problems were found, 2 PATH or an option says nothing sensible.
-    """
+    """Return 0 if all is well, 1 if problems were found, 2 if PATH or an option makes no sense."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -24,13 +24,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``her2 evaluate``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``her2 evaluate``."""
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a training run")
     add("--magnification", nargs="+", type=float, default=[], metavar="X",
@@ -44,18 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``her2 evaluate``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0.
-    """
+    """Run ``her2 evaluate``."""
     if not args.json:
         _evaluate(args)
         return 0

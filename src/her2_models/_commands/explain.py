@@ -29,13 +29,7 @@ _SHOWN = ("map", "chance", "relative", "ec", "ec_magnification")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``her2 explain``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``her2 explain``."""
     parser.epilog = EXAMPLE
     add = parser.add_argument
     add("folder", type=Path, metavar="RUN", help="folder of a training run")
@@ -79,18 +73,7 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``her2 explain``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0; 1 if an image could not be explained.
-    """
+    """Return 1 if an image could not be explained, else 0."""
     from her2_models.evaluate import trained_backbone
     from her2_models.explain import cam_method, explain_images, explained_images
     from her2_models.explain._work import settled_mpp

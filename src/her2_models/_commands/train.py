@@ -26,13 +26,7 @@ _SHOWN = ("accuracy", "macro_f1", "quadratic_kappa", "macro_auc", "ece")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``her2 train``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``her2 train``."""
     add = parser.add_argument
     add("--config", required=True, metavar="FILE",
         help=f"a YAML file, or one of {', '.join(bundled_configs())}")  # fmt: skip
@@ -44,18 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``her2 train``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0.
-    """
+    """Run ``her2 train``."""
     config = load_config(args.config, args.overrides)
     check_draws(args.draws)  # before training, not after
     from her2_models.evaluate import evaluate

@@ -30,22 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path: Any,
         storage_options: Any = None,  # noqa: ARG002
     ) -> None:
-        """Write a checkpoint.
-
-        Parameters
-        ----------
-        checkpoint : dict
-            Tensors and plain values.
-        path : path
-            Where to.
-        storage_options : None
-            Not used.
-
-        Raises
-        ------
-        OSError
-            It cannot be written, as on a full disk; what was there before stays.
-        """
+        """Write a checkpoint; the one before stays if that fails, as on a full disk."""
         with io.BytesIO() as buffer:
             torch.save(checkpoint, buffer)
             _replace(Path(path), buffer.getvalue())
@@ -56,21 +41,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Any = "cpu",
         weights_only: bool | None = True,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Read a checkpoint; tensors and plain values only.
-
-        Parameters
-        ----------
-        path : path
-            The file.
-        map_location
-            Where tensors go.
-        weights_only : bool, optional
-            Not used: never anything else.
-
-        Returns
-        -------
-        dict
-        """
+        """Read a checkpoint; tensors and plain values only."""
         return _load(Path(path), map_location)
 
 

@@ -63,33 +63,12 @@ class HER2Module(LightningModule):
         )
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:
-        """Return logits.
-
-        Parameters
-        ----------
-        views : torch.Tensor of shape (n, 3, size, size)
-            Normalised.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, 4)
-        """
+        """Return logits (n, 4) of normalised views (n, 3, size, size)."""
         logits: torch.Tensor = self.network(views.contiguous(memory_format=torch.channels_last))
         return logits
 
     def train(self, mode: bool = True) -> "HER2Module":
-        """Switch to training mode, except for what is frozen.
-
-        Parameters
-        ----------
-        mode : bool
-            False for evaluation mode.
-
-        Returns
-        -------
-        HER2Module
-            Itself.
-        """
+        """Switch to training mode, except for what is frozen."""
         super().train(mode)
         if mode:
             self.plan.settle(self.network)
@@ -103,31 +82,12 @@ class HER2Module(LightningModule):
             group["lr"] = least + (group["initial_lr"] - least) * share
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed dropout, so that a batch is the same after a restart.
-
-        Parameters
-        ----------
-        batch : Batch
-            Not looked at.
-        batch_idx : int
-            Within the epoch.
-        """
+        """Seed dropout, so that a batch is the same after a restart."""
         place = [self.config.seed, self.current_epoch, batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, _index: int) -> torch.Tensor:
-        """Return the loss of a batch, or raise where it is no number.
-
-        Parameters
-        ----------
-        batch : Batch
-            Of training patches.
-
-        Returns
-        -------
-        torch.Tensor
-            A scalar.
-        """
+        """Return the loss of a batch, or raise where it is not finite."""
         loss = self.loss(self(batch.views), batch.labels)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -145,13 +105,7 @@ class HER2Module(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Take a batch of the validation split into account.
-
-        Parameters
-        ----------
-        batch : Batch
-            Of validation patches.
-        """
+        """Take a batch of the validation split into account."""
         logits = self(batch.views)
         self.val_loss.update(self.loss(logits, batch.labels), weight=len(batch.labels))
         self.val_metrics.update(logits, batch.labels)
@@ -176,24 +130,12 @@ class HybridUnfreezing(Callback):
     """Freeze and unfreeze layer groups at the start of each epoch, as the module's plan says."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let all that will ever learn ask for gradients, before processes agree on which do.
-
-        Parameters
-        ----------
-        trainer, pl_module, stage
-            Lightning's.
-        """
+        """Let all that will ever learn ask for gradients, before processes agree on which do."""
         module = _her2(pl_module)
         module.plan.apply(module.network, max((s for s in module.plan.starts if s), default=0))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Apply the plan.
-
-        Parameters
-        ----------
-        trainer, pl_module
-            Lightning's.
-        """
+        """Apply the plan."""
         module = _her2(pl_module)
         module.plan.apply(module.network, trainer.current_epoch)
 
@@ -212,13 +154,7 @@ class History(Callback):
         self.rows: list[dict[str, Any]] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the epoch's row.
-
-        Parameters
-        ----------
-        trainer, pl_module
-            Lightning's.
-        """
+        """Add the epoch's row."""
         numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
         rates = {f"lr_{g['name']}": float(g["lr"]) for g in trainer.optimizers[0].param_groups}
         rows = self.rows[: trainer.current_epoch]
@@ -231,13 +167,7 @@ class History(Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take the rows of a checkpoint.
-
-        Parameters
-        ----------
-        state_dict : mapping
-            As :meth:`state_dict` gives it.
-        """
+        """Take the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
 

@@ -19,13 +19,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``membrane-xai report``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``membrane-xai report``."""
     add = parser.add_argument
     add("results", type=Path, metavar="RESULTS", help="folder of the study")
     add("-o", "--out", type=Path, required=True, metavar="FILE", help="the page")
@@ -36,18 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``membrane-xai report``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0 when the page is written.
-    """
+    """Run ``membrane-xai report``."""
     from membrane_xai.html_report import write_html_report
 
     path = write_html_report(

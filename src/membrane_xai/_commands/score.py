@@ -31,13 +31,7 @@ _SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``membrane-xai score``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``membrane-xai score``."""
     add = parser.add_argument
     add("store", metavar="STORE", help="a Zarr store: a folder, or a URL that fsspec reads")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
@@ -61,18 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``membrane-xai score``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0; 1 if some samples have no score because they could not be read or are no numbers.
-    """
+    """Return 1 if samples have no score since they cannot be read or are not finite, else 0."""
     from membrane_xai.labelled import evaluate_store
     from membrane_xai.tables import write_csv
 

@@ -36,13 +36,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``membrane-xai audit``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``membrane-xai audit``."""
     add = parser.add_argument
     add("--images", type=Path, required=True, metavar="DIR", help="images, with sub-folders")
     add("--cams", type=Path, required=True, metavar="DIR", help="CAMs, named like the images")
@@ -85,19 +79,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``membrane-xai audit``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0; 1 if some images have no scores because of an error, or, if asked to be strict, no
-        counterpart.
-    """
+    """Return 1 if an image failed or, with --strict, has no counterpart; else 0."""
     from membrane_xai._commands.audit.work import audit
 
     request = _request(args)

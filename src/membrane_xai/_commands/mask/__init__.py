@@ -41,13 +41,7 @@ _TABLE = "masks.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``membrane-xai mask``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Of the command.
-    """
+    """Add the options of ``membrane-xai mask``."""
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="file, folder or quoted pattern")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
@@ -70,18 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``membrane-xai mask``.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        With what :func:`add_arguments` adds.
-
-    Returns
-    -------
-    int
-        0 if every image has its mask, 1 if some failed.
-    """
+    """Return 1 if an image failed, else 0."""
     from membrane_xai._commands.mask.settings import Settings
     from membrane_xai._disk.progress import progress
 
