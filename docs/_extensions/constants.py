@@ -4,9 +4,10 @@ Autodoc looks for it in the public module alone, and else shows what Python says
 """
 
 import ast
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
 
 from sphinx.application import Sphinx
-from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
 
 
@@ -20,16 +21,26 @@ def _take_from_origin(
     _app: Sphinx, what: str, name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
     module, _, constant = name.rpartition(".")
-    if what == "data" and (origin := _origin(module, constant)):
-        said = ModuleAnalyzer.for_module(origin).find_attr_docs().get(("", constant))
-        lines[:] = said or lines
+    if what == "data" and (said := _said(module, constant)):
+        lines[:] = said
 
 
-def _origin(module: str, constant: str) -> str | None:
-    """Return the module from which another takes a constant by its own name."""
-    try:
-        tree = ast.parse(ModuleAnalyzer.for_module(module).code)
-    except PycodeError:
+def _said(module: str, constant: str) -> list[str] | None:
+    """Return what is said of a constant where it is defined, from whichever module it is taken."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    taken = (node for node in tree.body if isinstance(node, ast.ImportFrom))
-    return next((n.module for n in taken if constant in {one.name for one in n.names}), None)
+    if said := ModuleAnalyzer.for_module(module).find_attr_docs().get(("", constant)):
+        return said
+    for node in _code(Path(spec.origin)).body:
+        if isinstance(node, ast.ImportFrom) and constant in {one.name for one in node.names}:
+            return _said(
+                resolve_name("." * node.level + (node.module or ""), spec.parent), constant
+            )
+    return None
+
+
+def _code(path: Path) -> ast.Module:
+    """Parse a module, or the stub from which it loads its names at their first use."""
+    stub = path.with_suffix(".pyi")
+    return ast.parse((stub if stub.exists() else path).read_text(encoding="utf-8"))
