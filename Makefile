@@ -85,7 +85,7 @@ package: .venv-package/installed
 	env -u PYTHONPATH .venv-empty/bin/python -I -m unittest discover --start-directory tests/minimal
 
 clean:
-	rm -rf .venv .venv-javascript $(JAVASCRIPT)/node_modules .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .coverage htmlcov
+	rm -rf .venv .venv-javascript $(JAVASCRIPT)/node_modules .venv-minimum .venv-package .venv-empty dist docs/_build docs/reference/generated demo-output .benchmarks .coverage htmlcov
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
