@@ -10,7 +10,6 @@ from typing import Any
 from membrane_xai import __version__
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.checks import check_mpp
-from membrane_xai._backend.vocabulary import ROW_STATUSES
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._agreement import Measure
@@ -38,7 +37,6 @@ from membrane_xai.study._views import KeptView, Views, read_view
 from membrane_xai.tables import provenance, write_csv, write_json
 
 __all__ = [
-    "ROW_STATUSES",
     "KeptView",
     "StudyResult",
     "class_consistency",
