@@ -212,11 +212,11 @@ def test_the_page_measures_nothing(tmp_path, monkeypatch):
     """It reads each image once, and moves no map."""
     report_studies.make(tmp_path / "s", 4, chance_test=True)
     read = []
-    from membrane_xai import _report_gallery
+    from membrane_xai.html_report import _gallery
 
-    original = _report_gallery.read_view
+    original = _gallery.read_view
     monkeypatch.setattr(
-        _report_gallery, "read_view", lambda out, key: read.append(key) or original(out, key)
+        _gallery, "read_view", lambda out, key: read.append(key) or original(out, key)
     )
     monkeypatch.setattr("membrane_xai.study._rows.shift_null", None)
     write_html_report(tmp_path / "s", tmp_path / "r.html")
