@@ -68,6 +68,7 @@ documented_modules = [
     "membrane_xai.masks",
     "membrane_xai.metrics",
     "membrane_xai.perturb",
+    "membrane_xai.results",
     "membrane_xai.slide_map",
     "membrane_xai.stain",
     "membrane_xai.statistics",

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai import MembraneMask, alignment, consistency, extract_membrane_mask
+from membrane_xai.cli import progress as progress_bar
 from membrane_xai.datasets import IHCSample, ihc_sample
 from membrane_xai.errors import missing
 from membrane_xai.figures import audit_figure, write_png
@@ -135,15 +136,14 @@ def run(args: argparse.Namespace) -> int:
     for method in args.methods:
         cam_method(method)  # fails now rather than after the others are done
     args.out.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    done = audit(imagenet_efficientnet_lite0(), ihc_sample(), args.methods, console)
+    done = audit(imagenet_efficientnet_lite0(), ihc_sample(), args.methods, progress=True)
     paths = _write(args.out, done)
-    _show(console, done, paths)
+    _show(Console(), done, paths)
     return 0
 
 
 def audit(
-    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], console: "Console"
+    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], *, progress: bool = False
 ) -> Audit:
     """Explain a sample by several methods and score the CAMs.
 
@@ -155,8 +155,8 @@ def audit(
         The image.
     methods : sequence of str
         Names of CAM methods of pytorch-grad-cam.
-    console : rich.console.Console
-        For the progress bar; none is drawn unless it is a terminal.
+    progress : bool
+        Whether to show on stderr how far it has come.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def audit(
         CAMs, scores and provenance.
     """
     membrane = extract_membrane_mask(sample.rgb, mpp=sample.mpp)
-    target, explained = _explain(backbone, sample, methods, console)
+    target, explained = _explain(backbone, sample, methods, progress)
     rows = [_row(one, membrane) for one in explained]
     return Audit(
         sample, membrane, explained, rows, _provenance(backbone, sample, membrane, target, rows)
@@ -183,26 +183,24 @@ def _views() -> list[Perturbation]:
 
 
 def _explain(
-    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], console: "Console"
+    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], shown: bool
 ) -> tuple[int, list[Explained]]:
     """Explain, in every view, the class that is predicted for the image as it is."""
-    from rich.progress import Progress
-
     from her2_models.explain import native_cam, predict
 
     views = _views()
     inputs = [backbone.to_input(view.apply(sample.rgb), INPUT_SIZE) for view in views]
     target = int(predict(backbone, inputs[0])[0].argmax())
     explained = []
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("explaining", total=len(methods) * len(views))
+    done = 0
+    with progress_bar(len(methods) * len(views), shown=shown) as show:
         for method in methods:
             start = time.perf_counter()
             cams = []
             for view, tensor in zip(views, inputs, strict=True):
-                progress.update(task, description=f"{method}, {view.name}")
+                show(done, f"{method}, {view.name}")
                 cams.append(view.restore(native_cam(backbone, tensor, method, target=target)[0]))
-                progress.advance(task)
+                done += 1
             explained.append(Explained(method, np.stack(cams), time.perf_counter() - start))
     return target, explained
 

@@ -14,6 +14,7 @@ from . import masks as masks
 from . import metrics as metrics
 from . import perturb as perturb
 from . import report as report
+from . import results as results
 from . import slide_map as slide_map
 from . import stain as stain
 from . import statistics as statistics

@@ -17,9 +17,10 @@ from typing import Any
 
 from membrane_xai import __version__
 from membrane_xai._commands.completion import SHELLS, PrintCompletion
+from membrane_xai._disk.progress import progress
 from membrane_xai.errors import MembraneXAIError, MembraneXAIWarning, MissingDependencyError
 
-__all__ = ["command_parser", "main", "run_command"]
+__all__ = ["command_parser", "main", "progress", "run_command"]
 
 GROUP = "membrane_xai.commands"
 _STATUSES = (

@@ -221,7 +221,7 @@ def test_slides_are_drawn_once_and_never_mixed(tmp_path):
     slides = {name: {r.group for r in rows} for name, rows in first.by_split().items()}
     assert not slides["train"] & slides["test"]
     assert not slides["val"] & slides["test"]
-    with pytest.raises(InvalidInputError, match="holds slides of another configuration"):
+    with pytest.raises(InvalidInputError, match="out has slides of other settings: there "):
         draw_slides(SyntheticConfig(slides=few.slides, seed=1), tmp_path)
 
 

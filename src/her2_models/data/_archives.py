@@ -9,14 +9,15 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
 
-from her2_models._progress import Bar, progress_bar
+from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.results import atomic_path
 
 __all__ = ["extract"]
 
@@ -91,9 +92,10 @@ def extract(
             return out
         out.rmdir()
     partial = out.with_name(f".{out.name}.partial")
-    with progress_bar(archive.name, 0) as bar:
-        work = _Work(_Limits(max_bytes, max_files, max_ratio), _Places(partial), bar)
-        work.unpack(archive)
+    with progress(unit="bytes") as show:
+        done = _Done(lambda bytes_, total: show(bytes_, archive.name, total))
+        limits = _Limits(max_bytes, max_files, max_ratio)
+        _Work(limits, _Places(partial), done).unpack(archive)
     partial.mkdir(parents=True, exist_ok=True)  # of an empty zip
     partial.rename(out)
     return out
@@ -166,12 +168,26 @@ class _Places:
 
 
 @dataclass
+class _Done:
+    """Bytes that are written, of those that were found so far."""
+
+    show: Callable[[int, int], None]
+    done: int = 0
+    total: int = 0
+
+    def add(self, done: int, total: int = 0) -> None:
+        self.done += done
+        self.total += total
+        self.show(self.done, self.total)
+
+
+@dataclass
 class _Work:
     """An archive being unpacked; what is in it counts towards the same limits as what it is in."""
 
     limits: _Limits
     places: _Places
-    bar: Bar
+    done: _Done
 
     @property
     def scratch(self) -> Path:
@@ -188,7 +204,7 @@ class _Work:
             folder = PurePosixPath() if inner is None else _folder_of(file, inner)
             members = self._checked(file, name, folder, nested=inner is not None)
             self._check_space(members, folder, name)
-            self.bar.extend(sum(member.info.file_size for member in members))
+            self.done.add(0, sum(member.info.file_size for member in members))
             for member in members:
                 self._write(file, member, folder, name)
 
@@ -230,7 +246,7 @@ class _Work:
         place = folder / member.place
         target = self.scratch / "inner.zip" if member.is_zip else self.places.path(place)
         if _is_there(target, member.info):
-            self.bar.advance(member.info.file_size)
+            self.done.add(member.info.file_size)
         else:
             self._copy(file, member.info, target, name)
         if member.is_zip:
@@ -239,23 +255,19 @@ class _Work:
 
     def _copy(self, file: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, name: str) -> None:
         """Write a member apart and give it its place when it is complete."""
-        temporary = self.scratch / "part"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             # zipfile reads no more than the size that was checked, and compares the CRC at the end
-            with file.open(info) as source, temporary.open("wb") as sink:
-                while chunk := source.read(_CHUNK):
-                    sink.write(chunk)
-                    self.bar.advance(len(chunk))
-            if temporary.stat().st_size != info.file_size:
-                raise EOFError("it is shorter than it says")
+            with atomic_path(target, temporary=self.scratch / "part") as part:
+                with file.open(info) as source, part.open("wb") as sink:
+                    while chunk := source.read(_CHUNK):
+                        sink.write(chunk)
+                        self.done.add(len(chunk))
+                if part.stat().st_size != info.file_size:
+                    raise EOFError("it is shorter than it says")
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as bad:
-            temporary.unlink(missing_ok=True)
             raise InvalidInputError(
                 f"{name}: its member {info.filename!r} is damaged: {bad}"
             ) from bad
-        temporary.replace(target)
 
 
 def _place(info: zipfile.ZipInfo) -> PurePosixPath:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import PIL.Image
 
-from her2_models._progress import progress_bar
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._names import read_file_name
 from her2_models.data._published import PUBLISHED
 from her2_models.data._report import DataReport
+from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import MAX_PIXELS, read_image
@@ -102,22 +102,22 @@ def _copies(paths: Sequence[Path]) -> Copies:
             by_size.setdefault(path.stat().st_size, []).append(path)
     suspects = [path for same in by_size.values() if len(same) > 1 for path in same]
     by_hash: dict[str, list[Path]] = {}
-    with progress_bar("comparing", len(suspects)) as bar:
-        for path in suspects:
+    with progress(len(suspects)) as show:
+        for done, path in enumerate(suspects, 1):
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             by_hash.setdefault(digest, []).append(path)
-            bar.advance(1)
+            show(done, "comparing")
     return tuple(tuple(same) for same in by_hash.values() if len(same) > 1)
 
 
 def _unreadable(records: Sequence[Record], decode: bool, max_pixels: int) -> list[tuple[Path, str]]:
     found = []
-    with progress_bar("reading", len(records)) as bar:
-        for record in records:
+    with progress(len(records)) as show:
+        for done, record in enumerate(records, 1):
             if why := _fault(record.path, decode, max_pixels):
                 found.append((record.path, why))
-            bar.advance(1)
+            show(done, "reading")
     return found
 
 

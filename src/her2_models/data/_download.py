@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from her2_models._progress import progress_bar
+from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["DATA_SETS", "get"]
@@ -153,12 +153,12 @@ def _receive(response: HTTPResponse, left: _Unfinished) -> None:
         left.mark.unlink(missing_ok=True)
     with (
         left.part.open("r+b" if start else "wb") as file,
-        progress_bar(left.part.stem, total, done=start) as bar,
+        progress(total, unit="bytes") as show,
     ):
         file.seek(start)
         while chunk := response.read(_CHUNK):
             file.write(chunk)
-            bar.advance(len(chunk))
+            show(file.tell(), left.part.stem)
         os.fsync(file.fileno())
     if total is not None and left.size != total:
         raise ConnectionError(f"cut after {left.size} of {total} bytes; get it again to go on")

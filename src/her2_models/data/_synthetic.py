@@ -1,6 +1,5 @@
 """A data set of synthetic slides on disk, for trying things out without any data."""
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from her2_models.config import SyntheticConfig
 from her2_models.data import SPLITS, Manifest, Record, manifest_from_csv
 from membrane_xai.datasets import synthetic_her2
-from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
-from membrane_xai.tables import provenance, write_json
+from membrane_xai.results import atomic_path, check_settings
 
 __all__ = ["draw_slides"]
 
@@ -56,8 +54,7 @@ def draw_slides(config: SyntheticConfig, folder: str | Path, *, processes: int =
         The folder has slides drawn by another configuration.
     """
     folder = Path(folder)
-    record = folder / "config.json"
-    _check_same(config, record)
+    check_settings(folder, asdict(config), what="slides")
     slides = list(_slides(config))
     if not (folder / _MANIFEST).exists():
         # Forking a process that has loaded torch may dead-lock.
@@ -66,19 +63,6 @@ def draw_slides(config: SyntheticConfig, folder: str | Path, *, processes: int =
             records = [each for patches in written for each in patches]
         Manifest(tuple(records), "synthetic").to_csv(folder / _MANIFEST)
     return manifest_from_csv(folder / _MANIFEST)
-
-
-def _check_same(config: SyntheticConfig, path: Path) -> None:
-
-    wanted = json.loads(json.dumps(asdict(config)))
-    if not path.exists():
-        write_json(path, [wanted], provenance({}))
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))["rows"][0]
-    if found != wanted:
-        raise InvalidInputError(
-            f"{path.parent} holds slides of another configuration ({found}); take another folder"
-        )
 
 
 def _slides(config: SyntheticConfig) -> Iterator[_Slide]:
@@ -126,6 +110,5 @@ def _patches(slide: _Slide, config: SyntheticConfig) -> Iterator[NDArray[np.uint
 def _write(path: Path, rgb: NDArray[np.uint8]) -> None:
     from PIL import Image
 
-    partial = path.with_suffix(".part")
-    Image.fromarray(rgb).save(partial, "PNG")
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        Image.fromarray(rgb).save(temporary, "PNG")

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from her2_models._progress import progress_bar
 from her2_models.explain._explainers import CamExplainer
-from her2_models.explain._kept_rows import KeptRows
+from her2_models.explain._work import Image, Prediction, Work
+from her2_models.explain._explainers import CamExplainer
 from her2_models.explain._work import Image, Prediction, Work
 from membrane_xai import magnification_consistency
+from membrane_xai.cli import progress
 from membrane_xai.io import read_image
+from membrane_xai.results import KeptRows
 
 __all__ = ["magnification_ec"]
 
@@ -30,7 +32,7 @@ def magnification_ec(
     named = " ".join(f"{one:g}x" for one in magnifications)
     found: dict[tuple[str, str], float] = {}
     readable = [(i.path, p) for i, p in zip(images, predictions, strict=True) if p is not None]
-    with progress_bar("magnifications", len(readable), shown=work.progress) as bar:
+    with progress(len(readable), shown=work.progress) as show:
         for start in range(0, len(readable), work.batch_size):
             batch = readable[start : start + work.batch_size]
             for method, options in work.methods.items():
@@ -41,7 +43,7 @@ def magnification_ec(
                 kept.add([{**row, "method": method, "of": named} for row in new])
                 for row in [row for row in rows if row is not None] + new:
                     found[row["path"], method] = row["ec"]
-            bar.advance(len(batch))
+            show(start + len(batch), "magnifications")
     return found
 
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from her2_models._progress import progress_bar
 from her2_models.explain._cams import NORMALISATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
 from her2_models.models import Backbone
 from membrane_xai.annotations import OUTLINE_SUFFIXES, find_outlines
+from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import read_image
@@ -93,12 +93,12 @@ def predict_images(work: Work, paths: Sequence[Path]) -> list[Prediction | None]
     """Predict every image; None for one that cannot be read."""
     found: dict[int, Prediction] = {}
     places = list(enumerate(paths))
-    with progress_bar("predicting", len(paths), shown=work.progress) as bar:
+    with progress(len(paths), shown=work.progress) as show:
         for start in range(0, len(paths), work.batch_size):
             batch = places[start : start + work.batch_size]
             read = {place: rgb for place, path in batch if (rgb := _read(path, work)) is not None}
             found |= zip(read, _predict(work, list(read.values())), strict=True)
-            bar.advance(len(batch))
+            show(start + len(batch), "predicting")
     return [found.get(place) for place in range(len(paths))]
 
 

@@ -74,7 +74,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         "fp32" leaves the network in its own precision, "bf16" runs the masked images in bfloat16,
         "auto" does so where the processor multiplies it natively. Masks and maps stay in float32.
     progress : bool
-        Whether to draw a progress bar.
+        Whether to show on stderr how far it has come.
     max_channels : int, optional
         Score so many channels of an image, those with the largest sum of absolute activations. The
         others take the mean score; :func:`approximation_error` says how close that comes.

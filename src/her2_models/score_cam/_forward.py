@@ -138,7 +138,7 @@ class Queue:
                 scores = read_out.new_zeros(shape)
             scores[image, channel] = read_out
             start += len(image)
-            progress(len(image))
+            progress(start)
         return self.activations.new_zeros((*self.takes.shape, 1)) if scores is None else scores
 
     def _buffer(self, count: int) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from torch import Tensor
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from her2_models.score_cam._forward import BatchSizes, Queue, Read
 from her2_models.score_cam._plan import fill, scored_by
 from her2_models.score_cam._settings import Settings
+from membrane_xai.cli import progress as progress_bar
 
 __all__ = ["Layer", "weigh"]
 
@@ -60,8 +60,8 @@ def weigh(
     takes = scored_by(maps, (inputs.shape[2], inputs.shape[3]), sizes.largest, settings)
     queue = Queue(inputs, maps, settings.computation, takes)
     forwards = len(queue.items())
-    with tqdm(total=forwards, desc="Score-CAM", unit="mask", disable=not progress) as bar:
-        scores = queue.scores(network, read, sizes, bar.update).cpu()
+    with progress_bar(forwards, shown=progress) as show:
+        scores = queue.scores(network, read, sizes, lambda done: show(done, "Score-CAM")).cpu()
     every = [settings.computation.weights(fill(one, takes)).numpy() for one in scores.unbind(-1)]
     values = maps.cpu().numpy()
     return Layer(np.stack([_sum(values, one, eigen_smooth) for one in every], 1), forwards)

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from her2_models.train._module import HER2Module, History, HybridUnfreezing, Tra
 from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, missing
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.results import atomic_path, check_same
 from membrane_xai.tables import write_csv
 
 try:
@@ -230,31 +231,10 @@ def _claim(run: Run, config: Config) -> None:
     """Write the configuration, or raise if the folder is of another one."""
     path = run.folder / _CONFIG
     if path.exists():
-        found = load_config(path)
-        if found != config:
-            raise InvalidInputError(
-                f"{run.folder} is of another configuration ({_difference(found, config)}); "
-                f"take another folder"
-            )
-        return
-    if is_first():
-        run.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_text(to_yaml(config), encoding="utf-8")
-        partial.replace(path)
-
-
-def _difference(found: Config, wanted: Config) -> str:
-    def flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-        rows: dict[str, Any] = {}
-        for name, value in values.items():
-            inside = f"{place}{name}"
-            rows |= flat(value, f"{inside}.") if isinstance(value, dict) else {inside: value}
-        return rows
-
-    before, now = flat(found.to_dict()), flat(wanted.to_dict())
-    changed = [name for name in now if before.get(name) != now[name]]
-    return ", ".join(f"{name} was {before.get(name)!r}" for name in changed[:3])
+        check_same(load_config(path).to_dict(), config.to_dict(), what="a run", where=path)
+    elif is_first():
+        with atomic_path(path) as temporary:
+            temporary.write_text(to_yaml(config), encoding="utf-8")
 
 
 def _settle_data(run: Run, config: Config) -> Manifest:

@@ -2,12 +2,12 @@
 
 import io
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.results import atomic_path
 
 try:
     import torch
@@ -97,17 +97,11 @@ def _load(path: Path, map_location: Any) -> dict[str, Any]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    temporary = Path(name)
+    """Write a file that survives a loss of power, too: hours are in it."""
     try:
-        with os.fdopen(handle, "wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
-        temporary.replace(path)
     except OSError as error:
         raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -17,7 +17,6 @@ import numpy as np
 from membrane_xai import __version__
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
-from membrane_xai._disk.manifest import check_manifest
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.accumulate._columns import columns_of_sums
 from membrane_xai.accumulate._ec import SIMILARITIES
@@ -28,6 +27,7 @@ from membrane_xai.labelled._results import PartFiles
 from membrane_xai.labelled._run import run_parts
 from membrane_xai.metrics import AlignmentResult, alignment, pixel_auc, pointing_game, rank_accuracy
 from membrane_xai.metrics._mass import check_negative
+from membrane_xai.results import check_settings
 
 __all__ = ["StoreResult", "evaluate_store", "score_dataset"]
 
@@ -310,7 +310,7 @@ def evaluate_store(
     parts, measures = parts_of(layout, chunk), Measures(negative, similarity)
     folder = Path(out)
     settings = _settings(layout, parts, measures)
-    check_manifest(folder, settings, what="parts")
+    check_settings(folder, settings, what="parts")
     files = PartFiles(folder)
     failed = _score_missing(layout, parts, measures, files, client, shown=progress)
     bad, missing = _undone(parts, files)

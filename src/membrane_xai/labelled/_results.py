@@ -1,21 +1,18 @@
 """A folder with one file for every part that is scored: written whole, read in order."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.labelled._layout import Part
 from membrane_xai.labelled._part import bad_samples
+from membrane_xai.results import read_arrays, write_arrays
 
 __all__ = ["PartFiles"]
 
 _FOLDER = "parts"
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class PartFiles:
@@ -26,28 +23,21 @@ class PartFiles:
 
     def write(self, part: Part, arrays: dict[str, NDArray[Any]]) -> None:
         """Keep the result of a part, whole or not at all."""
-        with atomic_path(self._path(part)) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        write_arrays(self._path(part), arrays)
 
     def read(self, part: Part) -> dict[str, NDArray[Any]] | None:
         """Return the result of a part; None if it is not there or damaged."""
-        try:
-            with np.load(self._path(part), allow_pickle=False) as file:
-                return dict(file)
-        except _DAMAGED:
-            return None
+        return read_arrays(self._path(part))
 
     def is_done(self, part: Part) -> bool:
         """Tell whether a part is there and all its samples could be read as numbers.
 
         A part with NaN in it is not done: it may have been repaired since.
         """
-        try:
-            with np.load(self._path(part), allow_pickle=False) as file:
-                status = file["status"]
-        except _DAMAGED:
+        found = read_arrays(self._path(part), ["status"])
+        if found is None or len(found["status"]) != part.stop - part.start:
             return False
-        return len(status) == part.stop - part.start and not bad_samples({"status": status}).size
+        return not bad_samples(found).size
 
     def results(self, parts: list[Part]) -> Iterator[tuple[Part, dict[str, NDArray[Any]]]]:
         """Give the parts that are there, in order."""

@@ -22,7 +22,6 @@ from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
     native_cam,
     predict,
 )
-from her2_models.explain._kept_rows import KeptRows  # noqa: E402
 from her2_models.explain._randomisation import evenly  # noqa: E402
 from her2_models.models import (  # noqa: E402
     Backbone,
@@ -389,21 +388,6 @@ def test_explainer_takes_scores_and_its_own_device(backbone, images):
         CamExplainer(backbone, "XCAM", SIZE)
     with pytest.raises(InvalidInputError, match="target has 1 classes for 2 images"):
         native_cam(backbone, inputs, "GradCAM", target=[1])
-
-
-def test_kept_rows_survive_a_cut(tmp_path):
-    path = tmp_path / "rows" / "kept.jsonl"
-    first = KeptRows(path, ["id", "method"])
-    first.add([{"id": 1, "method": "a", "ec": 0.5}, {"id": 2, "method": "a", "ec": float("nan")}])
-    assert first.get(1, "a") == {"id": 1, "method": "a", "ec": 0.5}
-    whole = path.read_text()
-    path.write_text(whole + '{"id": 3, "met')
-    again = KeptRows(path, ["id", "method"])
-    assert again.get(3, "a") is None
-    assert np.isnan(again.get(2, "a")["ec"])
-    again.add([{"id": 3, "method": "a", "ec": 1.0}])
-    assert path.read_text() == whole + '{"id": 3, "method": "a", "ec": 1.0}\n'
-    assert KeptRows(path, ["id", "method"]).get(3, "a")["ec"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,10 @@ def test_gradients_are_neither_needed_nor_made(small):
     assert all(p.grad is None for p in small.parameters())
 
 
-def test_progress_is_drawn_on_demand(small, capfd):
+def test_progress_is_drawn_on_demand(small, monkeypatch, capfd):
+    pytest.importorskip("rich")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     ScoreCAM(small, [small[1]])(image())
     assert capfd.readouterr().err == ""
     ScoreCAM(small, [small[1]], progress=True)(image())

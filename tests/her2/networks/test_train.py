@@ -349,7 +349,7 @@ def test_the_demo_under_another_name_is_another_configuration(tmp_path, monkeypa
 
 
 def test_another_configuration_in_the_same_folder_is_refused(trained, images):
-    with pytest.raises(InvalidInputError, match=r"of another configuration \(train.epochs was 3\)"):
+    with pytest.raises(InvalidInputError, match=r"there train\.epochs is 3, now 4; take"):
         train(config(images, "train.epochs=4"), trained.folder)
 
 

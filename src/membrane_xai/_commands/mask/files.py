@@ -3,8 +3,6 @@
 The record is written last and removed first, so results without one are not taken for finished.
 """
 
-import json
-import math
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,11 +18,14 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide, read_image, write_mask
 from membrane_xai.io._slides import needs_tiles
 from membrane_xai.masks import extract_membrane_mask
-from membrane_xai.tables import provenance, write_json
+from membrane_xai.results import KeptRows
+from membrane_xai.tables import provenance
 
 __all__ = ["finished_row", "make_mask"]
 
 Row = dict[str, Any]
+
+_MADE_FROM = ("parameters", "version", "input")
 
 
 def make_mask(job: Job, out: Path, settings: Settings, show: Callable[[float], None]) -> Row:
@@ -33,8 +34,9 @@ def make_mask(job: Job, out: Path, settings: Settings, show: Callable[[float], N
         job.result(out, ending).unlink(missing_ok=True)
     tiled = needs_tiles(job.source, settings.max_pixels)
     row = (_of_slide if tiled else _of_image)(job, out, settings, show)
-    record = provenance(settings.parameters()) | {"input": _identity(job.source)}
-    write_json(job.result(out, RECORD), [row], record)
+    made = provenance({})
+    about = {"row": row, "versions": made["versions"], "platform": made["platform"]}
+    _record(job, out).add([_made_from(job, settings) | about])
     return row
 
 
@@ -44,22 +46,25 @@ def finished_row(job: Job, out: Path, settings: Settings) -> Row | None:
     The image counts as the same by its path, size and time of change.
     """
     try:
-        record = json.loads(job.result(out, RECORD).read_text(encoding="utf-8"))
-        [row] = record["rows"]
-        made = record["provenance"]
-        same = (
-            made["parameters"] == settings.parameters()
-            and made["versions"]["membrane-xai"] == __version__
-            and made["input"] == _identity(job.source)
-        )
-        kind = row["kind"]
-    except (OSError, ValueError, LookupError, TypeError):
+        record = _record(job, out).get(*_made_from(job, settings).values())
+    except InvalidInputError:
+        return None  # damaged
+    if record is None:
         return None
-    wanted = [ENDINGS[name] for name in _formats(settings, kind)]
-    if not same or not all(job.result(out, ending).is_file() for ending in wanted):
+    row: Row = record["row"]
+    wanted = [ENDINGS[name] for name in _formats(settings, row["kind"])]
+    if not all(job.result(out, ending).is_file() for ending in wanted):
         return None
-    plain = {name: math.nan if value is None else value for name, value in row.items()}
-    return plain | {"file": str(job.source)}
+    return row | {"file": str(job.source)}
+
+
+def _record(job: Job, out: Path) -> KeptRows:
+    return KeptRows(job.result(out, RECORD), by=_MADE_FROM)
+
+
+def _made_from(job: Job, settings: Settings) -> dict[str, Any]:
+    values = (settings.parameters(), __version__, _identity(job.source))
+    return dict(zip(_MADE_FROM, values, strict=True))
 
 
 def _of_image(job: Job, out: Path, settings: Settings, show: Callable[[float], None]) -> Row:
