@@ -19,8 +19,7 @@ def clock(monkeypatch):
     return wait
 
 
-@pytest.fixture
-def terminal(monkeypatch, capsys):
+def as_on_a_terminal(monkeypatch):
     pytest.importorskip("rich")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
@@ -107,7 +106,8 @@ def test_an_error_makes_way_for_the_next(capfd, clock):
     assert "next: 5 of 10" in capfd.readouterr().err
 
 
-def test_a_bar_on_a_terminal_vanishes(terminal, capsys):
+def test_a_bar_on_a_terminal_vanishes(monkeypatch, capsys):
+    as_on_a_terminal(monkeypatch)
     with progress(12) as show:
         show(5, "explaining")
         show(12, "GradCAM")
@@ -118,14 +118,16 @@ def test_a_bar_on_a_terminal_vanishes(terminal, capsys):
     assert err.endswith("\x1b[2K")  # the line is wiped
 
 
-def test_a_bar_of_bytes_and_a_total_that_grows(terminal, capsys):
+def test_a_bar_of_bytes_and_a_total_that_grows(monkeypatch, capsys):
+    as_on_a_terminal(monkeypatch)
     with progress(unit="bytes") as show:
         show(1e6, "a.zip", 2e6)
         show(3e6, "a.zip", 4e6)
     assert "3.0/4.0 MB" in capsys.readouterr().err
 
 
-def test_lines_where_rich_is_missing(terminal, clock, monkeypatch, capsys):
+def test_lines_where_rich_is_missing(clock, monkeypatch, capsys):
+    as_on_a_terminal(monkeypatch)
     monkeypatch.setitem(sys.modules, "rich", None)
     with progress(10) as show:
         clock(31)
