@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,14 @@ from membrane_xai._backend.vocabulary import SUMMARY_SCORES
 from membrane_xai.annotations import Annotation, write_geojson
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide
-from membrane_xai.masks import MembraneMask
 from membrane_xai.masks._windows import masked_windows
-from membrane_xai.study import StudyResult, evaluate
+from membrane_xai.study import StudyResult
+from membrane_xai.study._entries import Entry
+from membrane_xai.study._run import Options, check_explainers, run
 
 __all__ = ["SlideMap", "slide_map"]
 
 _MEASURED = (*SUMMARY_SCORES, "mask_share")
-
-
-class _Tile(NamedTuple):
-    rgb: NDArray[np.uint8]
-    mask: MembraneMask
-    x: int
-    y: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,45 +185,32 @@ def slide_map(
     if not is_count(tile) or tile < 1:
         raise InvalidInputError(f"tile is {tile!r}; it takes a positive integer, pixels")
     check_fraction(min_tissue, "min_tissue")
+    check_explainers(explainers)
     opened = open_slide(slide, mpp=mpp) if isinstance(slide, str | Path) else slide
     size = opened.mpp if mpp is None else mpp
     if size is None:
         raise InvalidInputError("mpp is None, and the slide does not say its pixel size")
     with nullcontext() if opened is slide else closing(opened):
-        options = {"stain_matrix": stain_matrix, "background": background}
-        windows = masked_windows(opened, size, side=int(tile), **options)
-        tiles = (one for one in map(_cut, windows) if one.mask.tissue.mean() >= min_tissue)
-        return SlideMap(
-            _scored(tiles, explainers, batch_size=batch_size, out=out, progress=progress),
-            opened.dimensions,
-            int(tile),
-        )
+        stain = {"stain_matrix": stain_matrix, "background": background}
+        windows = masked_windows(opened, size, side=int(tile), **stain)
+        tiles = _entries(windows, min_tissue)
+        first = next(tiles, None)
+        if first is None:
+            raise InvalidInputError("the slide has no tile with enough tissue; see min_tissue")
+        options = Options(regions="tissue", batch_size=batch_size, out=out, progress=progress)
+        result = run(explainers, itertools.chain([first], tiles), options)
+        return SlideMap(result, opened.dimensions, int(tile))
 
 
-def _cut(window: Any) -> _Tile:
-    """Leave out what surrounds a tile."""
-    found, core = window.found, window.core
-    planes = {name: getattr(found, name)[core] for name in ("mask", "dab", "intensity", "tissue")}
-    return _Tile(window.rgb[core], replace(found, **planes), *window.corner)
-
-
-def _scored(
-    tiles: Iterator[_Tile], explainers: Mapping[str, Callable[..., Any]], **options: Any
-) -> StudyResult:
-    first = next(tiles, None)
-    if first is None:
-        raise InvalidInputError("the slide has no tile with enough tissue; see min_tissue")
-    images, masks, x, y, width, height = itertools.tee(itertools.chain([first], tiles), 6)
-    return evaluate(
-        explainers,
-        (one.rgb for one in images),
-        (one.mask for one in masks),
-        regions="tissue",
-        labels={
-            "x": (one.x for one in x),
-            "y": (one.y for one in y),
-            "width": (one.rgb.shape[1] for one in width),
-            "height": (one.rgb.shape[0] for one in height),
-        },
-        **options,
-    )
+def _entries(windows: Iterator[Any], min_tissue: float) -> Iterator[Entry]:
+    """Yield the tiles with enough tissue, without what surrounds them."""
+    place = 0
+    for window in windows:
+        found, core = window.found, window.core
+        planes = {one: getattr(found, one)[core] for one in ("mask", "dab", "intensity", "tissue")}
+        mask, rgb = replace(found, **planes), window.rgb[core]
+        if mask.tissue.mean() >= min_tissue:
+            (x, y), (height, width) = window.corner, rgb.shape[:2]
+            labels = {"x": x, "y": y, "width": width, "height": height}
+            yield Entry(id=place, image=rgb, mask=mask, region="tissue", labels=labels)
+            place += 1

@@ -632,7 +632,7 @@ def counted(monkeypatch):
         calls.append(1)
         return extract_membrane_mask(rgb, **options)
 
-    monkeypatch.setattr("membrane_xai.study._subjects.extract_membrane_mask", count)
+    monkeypatch.setattr("membrane_xai.study._entries.extract_membrane_mask", count)
     return calls
 
 

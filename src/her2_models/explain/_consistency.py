@@ -6,8 +6,6 @@ from typing import Any
 
 from her2_models.explain._explainers import CamExplainer
 from her2_models.explain._work import Image, Prediction, Work
-from her2_models.explain._explainers import CamExplainer
-from her2_models.explain._work import Image, Prediction, Work
 from membrane_xai import magnification_consistency
 from membrane_xai.cli import progress
 from membrane_xai.io import read_image

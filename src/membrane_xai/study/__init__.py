@@ -3,38 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from membrane_xai import __version__
 from membrane_xai._backend.arrays import column_values
-from membrane_xai._backend.checks import check_mpp
-from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.explanation_consistency._agreement import Measure
-from membrane_xai.explanation_consistency._explainers import batches
-from membrane_xai.metrics._mass import check_negative
-from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.perturb._perturbation import Perturbation
-from membrane_xai.statistics._bootstrap import Resampling
-from membrane_xai.study._columns import read_columns, with_columns, write_columns
+from membrane_xai.study._columns import read_columns
 from membrane_xai.study._consistency import consistency_of
-from membrane_xai.study._parts import Parts, Rows, read_parts
-from membrane_xai.study._rows import (
-    CHANCE_TEST,
-    COLUMNS,
-    Plan,
-    ec_name,
-    numbers_of,
-    rows_of_errors,
-    score_batch,
-    score_given,
-)
-from membrane_xai.study._subjects import Entry, Subject, entries
-from membrane_xai.study._summary import intervals_of, parts_by, summary_of
-from membrane_xai.study._views import KeptView, Views, read_view
-from membrane_xai.tables import provenance, write_csv, write_json
+from membrane_xai.study._entries import entries
+from membrane_xai.study._parts import Rows, read_parts
+from membrane_xai.study._result import StudyResult
+from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
+from membrane_xai.study._run import Options, check_explainers, run
+from membrane_xai.study._summary import parts_by
+from membrane_xai.study._views import KeptView, read_view
 
 __all__ = [
     "KeptView",
@@ -44,142 +27,6 @@ __all__ = [
     "read_study",
     "read_view",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class StudyResult:
-    """The table of a study.
-
-    Attributes
-    ----------
-    rows : list of dict
-        One for each image, method and class, in plain values; all with the same keys, see
-        :func:`evaluate`.
-    settings : dict
-        What was chosen, with `draws` and `seed` of the bootstrap.
-    """
-
-    rows: Rows
-    settings: dict[str, Any] = field(repr=False)
-
-    def summary(
-        self,
-        by: Sequence[str] = ("method",),
-        *,
-        scores: Sequence[str] | None = None,
-        ci: float = 0.95,
-        draws: int | None = None,
-        seed: int | None = None,
-    ) -> Rows:
-        """Count and average rows that share the values of some columns, with intervals.
-
-        The commands, their tables and the page of a study all have these numbers.
-
-        Parameters
-        ----------
-        by : sequence of str
-            Columns, such as ``("method", "score")``.
-        scores : sequence of str, optional
-            Columns of numbers; by default MAP, chance, ceiling, relative MAP, coverage, and EC with
-            all of its columns.
-        ci : float in (0, 1)
-            Nominal coverage of the intervals.
-        draws, seed : int, optional
-            Of the bootstrap; by default those of the study.
-
-        Returns
-        -------
-        list of dict
-            For each combination, in order of appearance: how many `rows` and `groups` (None unless
-            each row has one), how many rows are `scored`, how many not, by status; for each score
-            its mean over the rows where it is defined, ``<score>_low`` and ``<score>_high`` of the
-            interval by :func:`membrane_xai.summarize`, the number of rows ``<score>_n``, and
-            ``<score>_note``: "few_groups" where the interval is withheld, "small_sample" with fewer
-            than ten groups, else "". Chance and ceiling run over the rows that have a MAP. After a
-            chance test, also `p_value` of all rows together by
-            :func:`membrane_xai.statistics.combine_nulls`, and `p_value_n`.
-
-        Raises
-        ------
-        InvalidInputError
-            A column that the table has not, or has no numbers; unknown options.
-        """
-        chosen = {"draws": draws, "seed": seed}
-        options = intervals_of(self.settings)
-        options |= {name: value for name, value in chosen.items() if value is not None}
-        return summary_of(parts_by(self.rows, by), scores, ci=ci, **options)
-
-    def with_columns(
-        self,
-        columns: Mapping[str, Mapping[tuple[str, str, Any], float]],
-        *,
-        out: str | Path | None = None,
-    ) -> "StudyResult":
-        """Add columns of numbers that were measured by other means.
-
-        Parameters
-        ----------
-        columns : mapping of str to mapping
-            By name, numbers by a row's `key`, `method` and `class`; rows without one get NaN. A
-            name that starts with ``ec_`` is shown and averaged as EC along one more axis.
-        out : path, optional
-            The folder of the study, which then keeps the columns, instead of others that were added
-            before: :func:`membrane_xai.study.read_study` and the page have them.
-
-        Returns
-        -------
-        StudyResult
-            With these columns, those before ``mask_share`` staying as they are.
-
-        Raises
-        ------
-        InvalidInputError
-            A name that the table has already.
-
-        Examples
-        --------
-        >>> from membrane_xai.study import StudyResult
-        >>> row = {"key": "9a", "method": "brown", "class": None, "map": 0.5, "mask_share": 0.1}
-        >>> study = StudyResult([row, {**row, "key": "b7"}], {})
-        >>> more = study.with_columns({"ec_magnification": {("9a", "brown", None): 0.75}})
-        >>> [one["ec_magnification"] for one in more.rows]
-        [0.75, nan]
-        """
-        rows = with_columns(self.rows, columns)
-        if out is not None:
-            write_columns(Path(out), columns)
-        added = [*self.settings.get("added", ()), *columns]
-        return replace(self, rows=rows, settings=self.settings | {"added": added})
-
-    def to_csv(self, path: str | Path) -> Path:
-        """Write the rows as CSV, as :func:`membrane_xai.tables.write_csv` does.
-
-        Parameters
-        ----------
-        path : path
-            Where to; its folder is made, and a file there is replaced whole or not at all.
-
-        Returns
-        -------
-        Path
-            `path`.
-        """
-        return write_csv(path, self.rows)
-
-    def to_json(self, path: str | Path) -> Path:
-        """Write rows, settings and versions, as :func:`membrane_xai.tables.write_json` does.
-
-        Parameters
-        ----------
-        path : path
-            As in :meth:`to_csv`.
-
-        Returns
-        -------
-        Path
-            `path`.
-        """
-        return write_json(path, self.rows, provenance(self.settings))
 
 
 def evaluate(
@@ -306,20 +153,27 @@ def evaluate(
     >>> row["rows"], row["scored"], row["error"], row["map"], row["map_note"]
     (2, 1, 1, 1.0, 'few_groups')
     """
-    folder = None if out is None else Path(out)
-    if views and folder is None:
-        raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
     images, labels = column_values(images), {} if labels is None else dict(labels)
-    plan = _plan(explainers, perturbations, Measure(similarity, k), negative)
-    plan = replace(plan, views=Views(folder if views else None), chance_test=chance_test)
-    intervals = {"draws": draws, "seed": seed}
-    Resampling(0.95, **intervals, method="bca", small_sample=True).checked()
-    maps = {name: given for name, given in explainers.items() if not callable(given)}
+    check_explainers(explainers, perturbations, maps=True)
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
-    settings = _settings(plan, masks, regions, None if mpp is None else check_mpp(mpp))
-    settings |= {"views": views, "about": dict(about or {})}
-    parts = Parts(folder, settings, numbers_of(plan), intervals)
+    options = Options(
+        masks=masks if isinstance(masks, str) else "given",
+        regions=regions if regions is None or isinstance(regions, str) else "given",
+        mpp=mpp,
+        perturbations=perturbations,
+        similarity=similarity,
+        k=k,
+        negative=negative,
+        batch_size=batch_size,
+        progress=progress,
+        out=out,
+        views=views,
+        about=about,
+        chance_test=chance_test,
+        draws=draws,
+        seed=seed,
+    )
     given = entries(
         images,
         masks,
@@ -328,20 +182,11 @@ def evaluate(
         targets=targets,
         regions=regions,
         labels=labels,
-        maps=maps,
+        maps={name: maps for name, maps in explainers.items() if not callable(maps)},
         mpp=mpp,
     )
-    rows: Rows = []
-    total = len(images) if hasattr(images, "__len__") else None
-    with closing(given), progress_bar(total, shown=progress) as show:
-        done = 0
-        for batch in batches(given, batch_size):
-            rows += _of_batch(explainers, batch, plan, parts)
-            done += len(batch)
-            show(done, "explaining")
-    if not rows:
-        raise InvalidInputError("images is empty; it takes at least one image")
-    return StudyResult(rows, settings | intervals | {"methods": list(explainers)})
+    with closing(given):
+        return run(explainers, given, options, len(images) if hasattr(images, "__len__") else None)
 
 
 def read_study(out: str | Path) -> StudyResult:
@@ -441,81 +286,6 @@ def class_consistency(
     return consistency_of(parts, Path(out), similarity=similarity)
 
 
-def _of_batch(
-    explainers: Mapping[str, Any], batch: Sequence[Entry], plan: Plan, parts: Parts
-) -> Rows:
-    """Return the rows of a batch by image, then method, computing what is not there yet."""
-    keys = [entry.key for entry in batch]
-    finished = {
-        (entry.key, name): parts.get(entry.key, name)
-        for entry in batch
-        for name in explainers
-        if entry.has(name)
-    }
-    missing = {pair for pair, rows in finished.items() if rows is None or _failed(rows)}
-    loaded: dict[str, tuple[Entry, Subject]] = {}
-    new: dict[tuple[str, str], Rows] = {}
-    for key, entry in dict(zip(keys, batch, strict=True)).items():
-        wanted = [name for name in explainers if (key, name) in missing]
-        try:
-            if wanted:
-                loaded[key] = entry, entry.load()
-                plan.views.add_image(key, loaded[key][1])
-        except (OSError, ValueError, ImportError) as error:
-            new |= {(key, name): rows_of_errors(entry, name, error, plan) for name in wanted}
-    for name, explain in explainers.items():
-        chosen = [key for key in loaded if (key, name) in missing]
-        these, subjects = [loaded[k][0] for k in chosen], [loaded[k][1] for k in chosen]
-        if callable(explain):
-            found = score_batch(explain, name, these, subjects, plan)
-        else:
-            found = score_given(name, these, subjects, plan)
-        new |= {(key, name): rows for key, rows in zip(chosen, found, strict=True)}
-    parts.add(new)
-    return [row for key in keys for name in explainers for row in parts.get(key, name) or ()]
-
-
-def _failed(rows: Rows) -> bool:
-    return any(row["status"] == "error" for row in rows)
-
-
-def _plan(explainers: Any, perturbations: Any, measure: Measure, negative: str) -> Plan:
-    if not isinstance(explainers, Mapping) or not explainers:
-        raise InvalidInputError(
-            f"explainers is {explainers!r}; it takes a mapping from names to callables or maps, "
-            f"not empty"
-        )
-    steps = tuple(perturbations)
-    for name, explain in explainers.items():
-        known = callable(explain) or (_is_iterable(explain) and not isinstance(explain, str))
-        if not isinstance(name, str) or not known:
-            raise InvalidInputError(
-                f"explainers has {name!r}: {explain!r}; it takes names and callables, or N maps"
-            )
-        if steps and not callable(explain):
-            raise InvalidInputError(
-                f"perturbations are given, but explainers[{name!r}] is maps; EC under "
-                f"perturbations takes an explainer to call"
-            )
-    names = [ec_name(step) if isinstance(step, Perturbation) else None for step in steps]
-    if None in names or len(set(names)) < len(names):
-        raise InvalidInputError(
-            f"perturbations is {perturbations!r}; it takes Perturbation objects of different names "
-            f"in letters and digits"
-        )
-    named_similarity(measure.name, measure.k)
-    check_negative(negative)
-    return Plan(steps, measure, negative, chance_test=False, views=Views(None))
-
-
-def _is_iterable(value: Any) -> bool:
-    try:
-        iter(value)
-    except TypeError:
-        return False
-    return True
-
-
 def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
     if isinstance(images, str | Path) or getattr(images, "ndim", 4) != 4:
         raise InvalidInputError(
@@ -535,17 +305,3 @@ def _check_labels(labels: Mapping[str, Any]) -> None:
     for name in labels:
         if name in (*COLUMNS, *CHANCE_TEST) or name.startswith("ec_"):
             raise InvalidInputError(f"labels has {name!r}, which the table has already")
-
-
-def _settings(plan: Plan, masks: Any, regions: Any, mpp: float | None) -> dict[str, Any]:
-    return {
-        "membrane-xai": __version__,
-        "perturbations": [{"name": one.name, **one.parameters} for one in plan.perturbations],
-        "similarity": plan.measure.name,
-        "k": plan.measure.k,
-        "negative": plan.negative,
-        "masks": masks if isinstance(masks, str) else "given",
-        "regions": regions if regions is None or isinstance(regions, str) else "given",
-        "mpp": mpp,
-        "chance_test": plan.chance_test,
-    }

@@ -12,8 +12,8 @@ from membrane_xai.explanation_consistency._explainers import Explain, View, expl
 from membrane_xai.metrics import alignment
 from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.statistics._nulls import shift_null
+from membrane_xai.study._entries import Entry, Loaded
 from membrane_xai.study._parts import Rows
-from membrane_xai.study._subjects import Entry, Subject
 from membrane_xai.study._views import Views
 
 __all__ = [
@@ -67,59 +67,51 @@ def _ec_names(plan: Plan) -> list[str]:
     return ["ec", *(ec_name(one) for one in plan.perturbations)]
 
 
-def score_batch(
-    explain: Explain, method: str, entries: Sequence[Entry], subjects: Sequence[Subject], plan: Plan
-) -> list[Rows]:
+def score_batch(explain: Explain, method: str, images: Sequence[Loaded], plan: Plan) -> list[Rows]:
     """Return the rows of each image; if a batch fails, its images are tried one by one."""
-    if not entries:
+    if not images:
         return []
     try:
-        explained = _explain(explain, entries, subjects, plan)
+        explained = _explain(explain, images, plan)
     except Exception as error:  # noqa: BLE001 - explainers are others' code, and may raise anything
-        if len(entries) == 1:
-            return [rows_of_errors(entries[0], method, error, plan, subjects[0])]
-        alone = zip(entries, subjects, strict=True)
-        return [score_batch(explain, method, [e], [s], plan)[0] for e, s in alone]
-    by_image = zip(entries, subjects, explained, strict=True)
-    return [_score(entry, subject, views, method, plan) for entry, subject, views in by_image]
+        if len(images) == 1:
+            return [rows_of_errors(images[0].entry, method, error, plan, images[0])]
+        return [score_batch(explain, method, [one], plan)[0] for one in images]
+    by_image = zip(images, explained, strict=True)
+    return [_score(image, views, method, plan) for image, views in by_image]
 
 
-def score_given(
-    method: str, entries: Sequence[Entry], subjects: Sequence[Subject], plan: Plan
-) -> list[Rows]:
+def score_given(method: str, images: Sequence[Loaded], plan: Plan) -> list[Rows]:
     """Return the rows of images whose maps were there before."""
     found: list[Rows] = []
-    for entry, subject in zip(entries, subjects, strict=True):
+    for image in images:
         try:
-            views = {None: [view_of(entry.load_map(method))]}
+            views = {None: [view_of(image.entry.load_map(method))]}
         except (OSError, ValueError, ImportError) as error:
-            found.append(rows_of_errors(entry, method, error, plan, subject))
+            found.append(rows_of_errors(image.entry, method, error, plan, image))
         else:
-            found.append(_score(entry, subject, views, method, plan))
+            found.append(_score(image, views, method, plan))
     return found
 
 
 def rows_of_errors(
-    entry: Entry, method: str, error: Exception, plan: Plan, subject: Subject | None = None
+    entry: Entry, method: str, error: Exception, plan: Plan, image: Loaded | None = None
 ) -> Rows:
     """Return the row of an image that could not be explained or scored."""
     unknown = dict.fromkeys(numbers_of(plan), math.nan)
     message = " ".join(f"{type(error).__name__}: {error}".split())
-    known = {} if subject is None else _about(subject)
+    known = {} if image is None else _about(image)
     return [_row(entry, method, entry.target, unknown | known | {"status": _FAILED}, plan, message)]
 
 
-def _explain(
-    explain: Explain, entries: Sequence[Entry], subjects: Sequence[Subject], plan: Plan
-) -> list[dict[Any, list[View]]]:
-    targets = [entry.target for entry in entries]
+def _explain(explain: Explain, images: Sequence[Loaded], plan: Plan) -> list[dict[Any, list[View]]]:
+    targets = [one.entry.target for one in images]
     known = None if all(target is None for target in targets) else targets
-    return explain_views(explain, [s.rgb for s in subjects], plan.perturbations, known)
+    return explain_views(explain, [one.rgb for one in images], plan.perturbations, known)
 
 
-def _score(
-    entry: Entry, subject: Subject, views: Mapping[Any, list[View]], method: str, plan: Plan
-) -> Rows:
+def _score(image: Loaded, views: Mapping[Any, list[View]], method: str, plan: Plan) -> Rows:
+    entry = image.entry
     plan.views.add_maps(entry.key, method, views, entry.target)
     try:
         return [
@@ -127,32 +119,32 @@ def _score(
                 entry,
                 method,
                 entry.target if label is None else label,
-                _about(subject) | _aligned(shown[0], subject, plan) | _consistent(shown, plan),
+                _about(image) | _aligned(shown[0], image, plan) | _consistent(shown, plan),
                 plan,
                 "",
             )
             for label, shown in views.items()
         ]
     except ValueError as error:
-        return rows_of_errors(entry, method, error, plan, subject)
+        return rows_of_errors(entry, method, error, plan, image)
 
 
-def _about(subject: Subject) -> dict[str, Any]:
-    return {"mask_share": float(subject.mask.mean()), "flags": ";".join(subject.flags)}
+def _about(image: Loaded) -> dict[str, Any]:
+    return {"mask_share": float(image.mask.mean()), "flags": ";".join(image.flags)}
 
 
-def _aligned(view: View, subject: Subject, plan: Plan) -> dict[str, Any]:
-    found = alignment(view.map, subject.mask, region=subject.region, negative=plan.negative)
+def _aligned(view: View, image: Loaded, plan: Plan) -> dict[str, Any]:
+    found = alignment(view.map, image.mask, region=image.region, negative=plan.negative)
     values = found.to_dict()
     scores = {name: values[name] for name in (*_SCORES, "status")}
-    return scores | _tested(view, subject, plan) if plan.chance_test else scores
+    return scores | _tested(view, image, plan) if plan.chance_test else scores
 
 
-def _tested(view: View, subject: Subject, plan: Plan) -> dict[str, float]:
+def _tested(view: View, image: Loaded, plan: Plan) -> dict[str, float]:
     """Compare the map with its moves."""
     if math.prod(view.map.shape) > LARGEST_TESTED:
         return dict.fromkeys(CHANCE_TEST, math.nan)
-    found = shift_null(view.map, subject.mask, region=subject.region, negative=plan.negative)
+    found = shift_null(view.map, image.mask, region=image.region, negative=plan.negative)
     return {name: getattr(found, name) for name in CHANCE_TEST}
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import to_numpy
-from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import View
 from membrane_xai.perturb._perturbation import Rgb
-from membrane_xai.study._subjects import Subject
+from membrane_xai.results import write_arrays
+from membrane_xai.study._entries import Loaded
 
 __all__ = ["KeptView", "Views", "forget_views", "has_view", "read_map", "read_view"]
 
@@ -56,13 +56,13 @@ class Views:
     def __init__(self, out: Path | None) -> None:
         self._out = out
 
-    def add_image(self, key: str, subject: Subject) -> None:
+    def add_image(self, image: Loaded) -> None:
         """Keep image, mask and region."""
         if self._out is not None:
-            arrays = {"rgb": subject.rgb, "mask": subject.mask}
-            if subject.region is not None:
-                arrays["region"] = subject.region
-            _write(_folder(self._out, key) / _IMAGE, arrays)
+            arrays = {"rgb": image.rgb, "mask": image.mask}
+            if image.region is not None:
+                arrays["region"] = image.region
+            write_arrays(_folder(self._out, image.entry.key) / _IMAGE, arrays, compressed=True)
 
     def add_maps(self, key: str, method: str, views: Mapping[Any, list[View]], target: Any) -> None:
         """Keep the maps of the image as it is; `target` names the one that has no label."""
@@ -71,7 +71,7 @@ class Views:
             arrays = {f"map {i}": to_numpy(shown[0].map) for i, shown in enumerate(views.values())}
             text = np.array(json.dumps(about, default=str))
             path = _folder(self._out, key) / f"{_file_name(method)}.npz"
-            _write(path, {"about": text, **arrays})
+            write_arrays(path, {"about": text, **arrays}, compressed=True)
 
 
 def forget_views(out: Path, keys: Iterable[str]) -> None:
@@ -153,8 +153,3 @@ def _file_name(method: str) -> str:
     """Return a name for a file that no method can lead astray, and no two methods share."""
     plain = "".join(c if c.isalnum() and c.isascii() else "-" for c in method)[:40]
     return f"{plain}-{hashlib.sha256(method.encode()).hexdigest()[:8]}"
-
-
-def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)

@@ -1,21 +1,23 @@
 """An audit from files to files: matched, scored, summarised, reported."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from membrane_xai._commands.audit.checks import check_classes, check_pixel_size
 from membrane_xai._commands.audit.groups import GroupTable, read_groups
-from membrane_xai._commands.audit.masks import Outlines, check_pixel_size, masks_of
-from membrane_xai._commands.audit.matching import Matches, match
+from membrane_xai._commands.audit.matching import Matched, Matches, match
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai._disk.progress import progress
 from membrane_xai.errors import InvalidInputError, missing
-from membrane_xai.study import evaluate, read_study
+from membrane_xai.study import read_study
 from membrane_xai.study._consistency import consistency_of
+from membrane_xai.study._entries import Entry, Outlines
 from membrane_xai.study._parts import Rows, keep_only
+from membrane_xai.study._run import Options, run
 from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
 from membrane_xai.study._views import forget_views
 from membrane_xai.tables import provenance, write_csv, write_json
@@ -76,55 +78,66 @@ def audit(request: Request) -> Audit:
         without=[request.out],
     )
     _check_zarr(matches)
-    outlines = _outlines(request)
-    if outlines is None or outlines.tissue or outlines.line_width:
-        check_pixel_size(matches.images[0].image, request.mpp)
+    _check_masks(request, matches)
     request.out.mkdir(parents=True, exist_ok=True)
     _write_unmatched(request.out, matches)
-    rows = _scored(request, matches, table, outlines)
+    rows = _scored(request, matches, table)
     return _written(request, matches, table, rows)
 
 
-def _outlines(request: Request) -> Outlines | None:
-    if request.annotations is None:
-        if request.classes or request.line_width:
-            raise InvalidInputError("--annotation-class and --line-width go with --annotations")
-        return None
-    return Outlines(request.classes, request.line_width, request.regions is not None)
+def _check_masks(request: Request, matches: Matches) -> None:
+    if request.annotations is None and (request.classes or request.line_width):
+        raise InvalidInputError("--annotation-class and --line-width go with --annotations")
+    if request.annotations is None or request.regions or request.line_width:
+        check_pixel_size(matches.images[0].image, request.mpp)
+    if request.classes:
+        check_classes([one.outlines for one in matches.images if one.outlines], request.classes)
 
 
-def _scored(
-    request: Request, matches: Matches, table: GroupTable | None, outlines: Outlines | None
-) -> Rows:
+def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Rows:
     """Return the rows of all images; the folder then has these and no others."""
-    images = matches.images
-    columns = table.columns if table else ()
+    options = Options(
+        masks="extract" if request.annotations is None else "given",
+        regions=request.regions,
+        negative=request.negative,
+        mpp=request.mpp,
+        batch_size=_BATCH,
+        progress=True,
+        out=request.out,
+        views=True,
+        chance_test=request.chance_test,
+        draws=request.draws,
+        seed=request.seed,
+        about={"images": str(request.images.resolve()), "cams": str(request.cams.resolve())},
+    )
+    methods = dict.fromkeys(matches.methods)  # whose maps the entries have
+    given = _entries(request, matches.images, _labels(table.columns if table else ()))
     try:
-        rows = evaluate(
-            {name: [one.cams[name] for one in images] for name in matches.methods},
-            [one.image for one in images],
-            masks_of(images, outlines),
-            ids=[one.name for one in images],
-            groups=[one.row.get("group") for one in images],
-            targets=[one.row.get("class") for one in images],
-            labels={name: [one.row.get(name) for one in images] for name in _labels(columns)},
-            regions=request.regions,
-            negative=request.negative,
-            mpp=request.mpp,
-            batch_size=_BATCH,
-            progress=True,
-            out=request.out,
-            views=True,
-            chance_test=request.chance_test,
-            draws=request.draws,
-            seed=request.seed,
-            about={"images": str(request.images.resolve()), "cams": str(request.cams.resolve())},
-        ).rows
+        rows = run(methods, given, options, len(matches.images)).rows
     except KeyboardInterrupt:
         _write_finished(request.out)
         raise
     forget_views(request.out, keep_only(request.out, {(row["key"], row["method"]) for row in rows}))
     return rows
+
+
+def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str]) -> Iterator[Entry]:
+    tissue = request.regions is not None
+    for one in images:
+        mask: Any = "extract"
+        if one.outlines:
+            mask = Outlines(one.outlines, request.classes, request.line_width, tissue)
+        yield Entry(
+            id=one.name,
+            image=one.image,
+            mask=mask,
+            region=request.regions,
+            mpp=request.mpp,
+            group=one.row.get("group"),
+            target=one.row.get("class"),
+            labels={name: one.row.get(name) for name in labels},
+            maps=one.cams,
+        )
 
 
 def _write_finished(out: Path) -> None:

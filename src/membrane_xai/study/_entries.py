@@ -1,9 +1,9 @@
-"""The images of a study with their masks: what they are, and how to tell them again."""
+"""`Entry`: an image of a study with all that belongs to it, and the hash by which it is known."""
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import as_array, to_numpy
 from membrane_xai._backend.labels import is_null
 from membrane_xai._disk.hashes import content_hash
-from membrane_xai.annotations import rasterize, read_annotations
+from membrane_xai.annotations import Annotation, rasterize, read_annotations
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import as_map, check_image
 from membrane_xai.io import read_cam, read_image
@@ -22,44 +22,69 @@ from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.perturb._perturbation import Rgb
 from membrane_xai.tables import array_hash
 
-__all__ = ["DeferredMask", "Entry", "Subject", "entries"]
+__all__ = ["Entry", "Loaded", "Outlines", "entries"]
 
 _KEY_DIGITS = 24
 """96 bits: even among 1e9 images two of one key are less likely than one in 1e10."""
 
 
-class Subject(NamedTuple):
-    """An image ready to be explained and scored."""
-
-    rgb: Rgb
-    mask: NDArray[Any]
-    region: NDArray[Any] | None
-    flags: tuple[str, ...]
-
-
 @dataclass(frozen=True)
-class DeferredMask:
-    """A mask that is made when its image has been read, so that an error is that image's alone."""
+class Outlines:
+    """A file of outlines, drawn when its image has been read: an error is that image's alone."""
 
-    identity: str
-    """A hash of what it is made from, beside the image."""
-    make: Callable[[Rgb, float | None], Any]
-    """From pixels and micrometres per pixel, if known, to an array or a MembraneMask."""
+    path: Path = field(repr=False)
+    classes: tuple[str, ...] = ()
+    """Those to take; all if there are none."""
+    line_width: float | None = None
+    """Micrometres, of lines."""
+    tissue: bool = False
+    """Whether the stain has to tell where tissue is."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this mask from others, beside the image."""
+        return f"{content_hash(self.path)} {self}"
+
+    def draw(self, rgb: Rgb, mpp: float | None) -> Any:
+        """Return a mask; an image may well have no outlines of the classes."""
+        height, width = rgb.shape[:2]
+        found = [
+            one
+            for one in self._read(height)
+            if not self.classes or one.classification in self.classes
+        ]
+        mask = np.zeros((height, width), bool)
+        if found:
+            mask = rasterize(found, (height, width), mpp=mpp, line_width=self.line_width)
+        if not self.tissue:
+            return mask
+        if mpp is None:
+            raise InvalidInputError("mpp is None; where tissue is, the stain tells at a known mpp")
+        return replace(extract_membrane_mask(rgb, mpp=mpp), mask=mask)
+
+    def _read(self, height: float) -> list[Annotation]:
+        try:
+            return read_annotations(self.path, height=height)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{self.path}: {error}") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An image of a study as it was given."""
+    """An image of a study with all that belongs to it, as it was given."""
 
     id: Any
-    group: Any
-    target: Any
     image: Any
+    """Path or array."""
     mask: Any
-    region: Any
+    """"extract", outlines, a path, a MembraneMask or an array."""
+    region: Any = None
     """"tissue", None or an array."""
-    mpp: float | None
-    labels: Mapping[str, Any]
+    mpp: float | None = None
+    group: Any = None
+    target: Any = None
+    """What is explained."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
     """More columns of the table."""
     maps: Mapping[str, Any] = field(default_factory=dict)
     """By method, maps that were there before: arrays, paths, or None where there is none."""
@@ -83,15 +108,15 @@ class Entry:
         one = self.maps[method]
         return read_cam(one) if isinstance(one, str | Path) else as_map(one, method)
 
-    def load(self) -> Subject:
+    def load(self) -> "Loaded":
         """Read the image and find its mask."""
         rgb, mpp = self._pixels()
         mask, region = self.mask, self.region
         flags: tuple[str, ...] = ()
         if isinstance(mask, str):
             mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
-        elif isinstance(mask, DeferredMask):
-            mask = mask.make(rgb, mpp)
+        elif isinstance(mask, Outlines):
+            mask = mask.draw(rgb, mpp)
         elif isinstance(mask, Path):
             mask = rasterize(read_annotations(mask, height=rgb.shape[0]), rgb.shape[:2])
         if isinstance(mask, MembraneMask):
@@ -103,15 +128,24 @@ class Entry:
                 "pass regions as arrays"
             )
         mask = _of_image(mask, "mask", rgb)
-        return Subject(
-            rgb, mask, None if region is None else _of_image(region, "region", rgb), flags
-        )
+        region = None if region is None else _of_image(region, "region", rgb)
+        return Loaded(self, rgb, mask, region, flags)
 
     def _pixels(self) -> tuple[Rgb, float | None]:
         if isinstance(self.image, str | Path):
             found = read_image(self.image, mpp=self.mpp)
             return found.rgb, found.mpp
         return check_image(self.image, "image"), self.mpp
+
+
+class Loaded(NamedTuple):
+    """An entry ready to be explained and scored."""
+
+    entry: Entry
+    rgb: Rgb
+    mask: NDArray[Any]
+    region: NDArray[Any] | None
+    flags: tuple[str, ...]
 
 
 def entries(
@@ -140,15 +174,15 @@ def entries(
             one[name] = _next(values, name, i)
         default = str(image) if isinstance(image, str | Path) else i
         yield Entry(
-            default if ids is None else _label(one["ids"]),
-            _label(one["groups"]),
-            _label(one["targets"]),
-            image,
-            one["masks"],
-            one["regions"],
-            mpp,
-            {name: _label(one[f"labels[{name!r}]"]) for name in labels},
-            {name: one[_maps_of(name)] for name in maps},
+            id=default if ids is None else _label(one["ids"]),
+            image=image,
+            mask=one["masks"],
+            region=one["regions"],
+            mpp=mpp,
+            group=_label(one["groups"]),
+            target=_label(one["targets"]),
+            labels={name: _label(one[f"labels[{name!r}]"]) for name in labels},
+            maps={name: one[_maps_of(name)] for name in maps},
         )
     for name, values in rest.items():
         if next(values, rest) is not rest:
@@ -178,7 +212,7 @@ def _label(value: Any) -> Any:
 def _identity(value: Any) -> str:
     if isinstance(value, MembraneMask):
         return f"{array_hash(value.mask)} {array_hash(value.tissue)} {value.flags}"
-    if isinstance(value, DeferredMask):
+    if isinstance(value, Outlines):
         return value.identity
     if isinstance(value, Path) or (isinstance(value, str) and value not in ("extract", "tissue")):
         return content_hash(Path(value))
