@@ -22,6 +22,7 @@ from her2_models.data import draw_slides
 
 _METHODS = ("ScoreCAM", "GradCAM")
 _SLIDES, _SEED = 25, 7
+_KEPT = "rows.jsonl"
 
 
 def explain(run: Path, data: Path, out: Path, options: list[str]) -> subprocess.Popen[str]:
@@ -33,12 +34,10 @@ def explain(run: Path, data: Path, out: Path, options: list[str]) -> subprocess.
 
 def lines(out: Path) -> set[tuple[str, str]]:
     """Return the images and methods whose rows are kept."""
-    found = set()
-    for path in out.glob("part-*.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            found.add((row["input"], row["method"]))
-    return found
+    if not (out / _KEPT).exists():
+        return set()
+    whole = (out / _KEPT).read_bytes().split(b"\n")[:-1]  # the last may be half a line
+    return {(row["input"], row["method"]) for row in map(json.loads, whole)}
 
 
 def until_half(run: Path, data: Path, out: Path, options: list[str], half: int) -> float:
@@ -60,11 +59,11 @@ def measure(run: Path, folder: Path, options: list[str]) -> list[Row]:
     table_of_slides = folder / "slides" / "manifest.csv"
     first = until_half(run, table_of_slides, out, options, total // 2)
     before = lines(out)
-    parts = {path.name: path.read_bytes() for path in out.glob("part-*.jsonl")}
+    text = (out / _KEPT).read_bytes()
     start = time.perf_counter()
     explain(run, table_of_slides, out, options).communicate()
     second = time.perf_counter() - start
-    kept = all((out / name).read_bytes() == text for name, text in parts.items())
+    kept = (out / _KEPT).read_bytes().startswith(text[: text.rfind(b"\n") + 1])
     with (out / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     head = f"{len(data.records)} patches, {' and '.join(_METHODS)}, 9 views"

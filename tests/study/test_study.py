@@ -411,12 +411,10 @@ def test_the_folder_holds_json_lines_and_a_manifest(images, masks, tmp_path):
     evaluate({"m": darkness}, images, masks, out=out, batch_size=2)
     assert sorted(path.name for path in out.iterdir()) == [
         "manifest.json",
-        "part-000000.jsonl",
-        "part-000001.jsonl",
-        "part-000002.jsonl",
+        "rows.jsonl",
     ]
-    lines = (out / "part-000000.jsonl").read_text().splitlines()
-    assert len(lines) == 2
+    lines = (out / "rows.jsonl").read_text().splitlines()
+    assert len(lines) == len(images)
     row = json.loads(lines[0])["rows"][0]
     assert row["map"] is None
     assert json.loads((out / "manifest.json").read_text())["settings"]["similarity"] == "pearson"
@@ -618,7 +616,7 @@ def test_draws_and_seed_are_kept_and_may_change(images, masks, tmp_path):
     same(first.summary(), first.summary(draws=150, seed=3))
     evaluate(METHODS, images, masks, out=tmp_path, draws=160)
     assert read_study(tmp_path).settings["draws"] == 160
-    assert len(list(tmp_path.glob("part-*"))) == 1
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(first.rows)
     with pytest.raises(InvalidInputError, match="draws is 10; it takes an integer from 100"):
         evaluate(METHODS, images, masks, draws=10)
 

@@ -7,7 +7,7 @@ from membrane_xai import alignment, evaluate
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import horizontal_flip
 from membrane_xai.study import read_study, read_view
-from membrane_xai.study._parts import keep_only
+from membrane_xai.study._finished import keep_only
 from membrane_xai.study._views import forget_views
 
 
@@ -113,7 +113,7 @@ def test_as_many_maps_as_images(count, images, masks, rng):
 def test_another_map_is_scored_again_and_the_same_is_not(images, masks, maps, tmp_path):
     first = evaluate({"m": maps}, images, masks, out=tmp_path).rows
     np.testing.assert_equal(evaluate({"m": maps}, images, masks, out=tmp_path).rows, first)
-    assert len(list(tmp_path.glob("part-*"))) == 1
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(first)
     changed = maps.copy()
     changed[1] += 1
     rows = evaluate({"m": changed}, images, masks, out=tmp_path).rows
@@ -130,7 +130,7 @@ def test_rows_of_what_is_gone_are_left_out_for_good(images, masks, maps, tmp_pat
     found = sorted(read_study(tmp_path).rows, key=lambda row: (row["id"], row["method"]))
     np.testing.assert_equal(found, first[1:4])
     assert keep_only(tmp_path, kept) == set()
-    assert len(list(tmp_path.glob("part-*"))) == 1
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(kept)
     forget_views(tmp_path, {first[4]["key"], "..", "."})
     assert (tmp_path / "manifest.json").exists()
     assert {path.name for path in (tmp_path / "views").iterdir()} == {key for key, _ in kept}
@@ -141,11 +141,11 @@ def test_rows_of_what_is_gone_are_left_out_for_good(images, masks, maps, tmp_pat
 def test_leaving_out_rows_survives_a_stop(images, masks, maps, tmp_path, monkeypatch):
     first = evaluate({"m": maps}, images, masks, out=tmp_path, batch_size=1).rows
 
-    def stop(path):
+    def stop(path, target):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.unlink", lambda path, **_: stop(path))
+        patch.setattr("pathlib.Path.replace", stop)
         with pytest.raises(KeyboardInterrupt):
             keep_only(tmp_path, {(first[0]["key"], "m")})
     assert sorted(row["id"] for row in read_study(tmp_path).rows) == [0, 1, 2]

@@ -16,7 +16,7 @@ from membrane_xai.errors import MembraneXAIError
 from membrane_xai.html_report._encoding import encoded_map, encoded_weights, jpeg
 from membrane_xai.html_report._series import Patch
 from membrane_xai.stain import separate_stains
-from membrane_xai.study._parts import Rows
+from membrane_xai.study._finished import Rows
 from membrane_xai.study._views import KeptView, read_view
 
 __all__ = ["DAB_LIMIT", "chosen", "payload", "plain_row", "view_of"]

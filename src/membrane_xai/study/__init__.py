@@ -12,7 +12,7 @@ from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.study._columns import read_columns
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import entries
-from membrane_xai.study._parts import Rows, read_parts
+from membrane_xai.study._finished import Rows, read_finished
 from membrane_xai.study._result import StudyResult
 from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
 from membrane_xai.study._run import Options, check_explainers, run
@@ -222,7 +222,7 @@ def read_study(out: str | Path) -> StudyResult:
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
-    settings, rows = read_parts(Path(out))
+    settings, rows = read_finished(Path(out))
     study, columns = StudyResult(rows, settings), read_columns(Path(out))
     return study.with_columns(columns) if columns else study
 

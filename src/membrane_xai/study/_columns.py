@@ -8,7 +8,7 @@ from typing import Any
 
 from membrane_xai._disk.atomic import write_text
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.study._parts import Rows
+from membrane_xai.study._finished import Rows
 from membrane_xai.tables import json_text
 
 __all__ = ["Columns", "read_columns", "with_columns", "write_columns"]

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from membrane_xai.accumulate._ec import EcAccumulator
-from membrane_xai.study._parts import Rows
+from membrane_xai.study._finished import Rows
 from membrane_xai.study._summary import Part
 from membrane_xai.study._views import read_map
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from membrane_xai.study._columns import with_columns, write_columns
-from membrane_xai.study._parts import Rows
+from membrane_xai.study._finished import Rows
 from membrane_xai.study._summary import intervals_of, parts_by, summary_of
 from membrane_xai.tables import provenance, write_csv, write_json
 

@@ -13,7 +13,7 @@ from membrane_xai.metrics import alignment
 from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.statistics._nulls import shift_null
 from membrane_xai.study._entries import Entry, Loaded
-from membrane_xai.study._parts import Rows
+from membrane_xai.study._finished import Rows
 from membrane_xai.study._views import Views
 
 __all__ = [

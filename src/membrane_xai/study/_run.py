@@ -16,7 +16,7 @@ from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.statistics._bootstrap import Resampling
 from membrane_xai.study._entries import Entry, Loaded
-from membrane_xai.study._parts import Parts, Rows
+from membrane_xai.study._finished import Finished, Rows
 from membrane_xai.study._result import StudyResult
 from membrane_xai.study._rows import (
     Plan,
@@ -59,7 +59,7 @@ class Options:
 
 
 def check_explainers(explainers: Any, perturbations: Any = (), *, maps: bool = False) -> None:
-    """Raise unless there are callables by name; with `maps`, maps will do where no view is asked."""
+    """Raise unless there are callables by name, or, with `maps`, maps that no views are asked of."""
     if not isinstance(explainers, Mapping) or not explainers:
         raise InvalidInputError(
             f"explainers is {explainers!r}; it takes a mapping from names to callables"
@@ -103,12 +103,12 @@ def run(
     intervals = options.intervals()
     Resampling(0.95, **intervals, method="bca", small_sample=True).checked()
     settings = _settings(plan, options)
-    parts = Parts(folder, settings, numbers_of(plan), intervals)
+    finished = Finished(folder, settings, numbers_of(plan), intervals)
     rows: Rows = []
     with progress_bar(total, shown=options.progress) as show:
         done = 0
         for batch in batches(entries, options.batch_size):
-            rows += _of_batch(explainers, batch, plan, parts)
+            rows += _of_batch(explainers, batch, plan, finished)
             done += len(batch)
             show(done, "explaining")
     if not rows:
@@ -117,16 +117,15 @@ def run(
 
 
 def _of_batch(
-    explainers: Mapping[str, Any], batch: Sequence[Entry], plan: Plan, parts: Parts
+    explainers: Mapping[str, Any], batch: Sequence[Entry], plan: Plan, finished: Finished
 ) -> Rows:
     """Return the rows of a batch by image, then method, computing what is not there yet."""
-    finished = {
-        (entry.key, name): parts.get(entry.key, name)
+    missing = {
+        (entry.key, name)
         for entry in batch
         for name in explainers
-        if entry.has(name)
+        if entry.has(name) and _is_missing(finished.get(entry.key, name))
     }
-    missing = {pair for pair, rows in finished.items() if rows is None or _failed(rows)}
     loaded: dict[str, Loaded] = {}
     new: dict[tuple[str, str], Rows] = {}
     for key, entry in {entry.key: entry for entry in batch}.items():
@@ -144,14 +143,15 @@ def _of_batch(
         else:
             found = score_given(name, chosen, plan)
         new |= {(one.entry.key, name): rows for one, rows in zip(chosen, found, strict=True)}
-    parts.add(new)
+    finished.add(new)
     return [
-        row for entry in batch for name in explainers for row in parts.get(entry.key, name) or ()
+        row for entry in batch for name in explainers for row in finished.get(entry.key, name) or ()
     ]
 
 
-def _failed(rows: Rows) -> bool:
-    return any(row["status"] == "error" for row in rows)
+def _is_missing(rows: Rows | None) -> bool:
+    """Tell what has to be computed: errors are tried again."""
+    return rows is None or any(row["status"] == "error" for row in rows)
 
 
 def _plan(options: Options, folder: Path | None) -> Plan:

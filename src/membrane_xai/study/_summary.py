@@ -11,7 +11,7 @@ from membrane_xai.accumulate._columns import COUNTS, columns_of_rows
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._combination import combine_nulls
 from membrane_xai.statistics._nulls import NullResult
-from membrane_xai.study._parts import Rows
+from membrane_xai.study._finished import Rows
 
 __all__ = [
     "MOST_VALUES",

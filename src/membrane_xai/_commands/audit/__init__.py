@@ -11,7 +11,7 @@ DIR gets:
   ec.csv                      EC among the CAMs of each class, group and so on
   unmatched.txt               images, CAMs and rows without a counterpart
   report.html                 to look at
-  manifest.json, part-*.jsonl, views/   the study, for membrane_xai.study.read_study
+  manifest.json, rows.jsonl, views/   the study, for membrane_xai.study.read_study
 
 EC under perturbations needs the network: see `her2 explain` and membrane_xai.evaluate.
 

@@ -16,7 +16,7 @@ from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.study import read_study
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import Entry, Outlines
-from membrane_xai.study._parts import Rows, keep_only
+from membrane_xai.study._finished import Rows, keep_only
 from membrane_xai.study._run import Options, run
 from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
 from membrane_xai.study._views import forget_views

@@ -1,0 +1,72 @@
+"""Rows of a study that are finished, in a folder, so that a stopped one can go on."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from membrane_xai.results import KeptRows, check_settings, read_settings
+
+__all__ = ["Finished", "Rows", "keep_only", "read_finished"]
+
+Rows = list[dict[str, Any]]
+
+_WHAT = "rows"
+_FILE = "rows.jsonl"
+_KEY = ("input", "method")
+
+
+class Finished:
+    """Rows by image and method, in memory, and in a folder if there is one.
+
+    The folder has a manifest with the settings and how intervals are made, and a file of JSON
+    lines. Each line has the rows of one image by one method, and the hash of what they were made
+    from.
+    """
+
+    def __init__(
+        self,
+        out: Path | None,
+        settings: Mapping[str, Any],
+        numbers: Sequence[str],
+        intervals: Mapping[str, Any],
+    ) -> None:
+        if out is not None:
+            more = {"numbers": sorted(numbers), "intervals": intervals}
+            check_settings(out, settings, what=_WHAT, more=more)
+        self._kept = _kept(out, numbers)
+
+    def get(self, key: str, method: str) -> Rows | None:
+        """Return the rows of a finished image, or None."""
+        found = self._kept.get(key, method)
+        return None if found is None else found["rows"]
+
+    def add(self, batch: Mapping[tuple[str, str], Rows]) -> None:
+        """Keep the rows of a batch."""
+        self._kept.add(
+            [
+                {"input": key, "method": method, "rows": rows}
+                for (key, method), rows in batch.items()
+            ]
+        )
+
+
+def read_finished(out: Path) -> tuple[dict[str, Any], Rows]:
+    """Return the settings and all rows of a folder."""
+    manifest = read_settings(out, what=_WHAT)
+    settings = manifest["settings"] | manifest.get("intervals", {})
+    return settings, [row for one in _kept(out, manifest["numbers"]) for row in one["rows"]]
+
+
+def keep_only(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
+    """Leave out rows by input and method that are not among `pairs`; return the inputs without any.
+
+    A stop loses none of the rows that stay.
+    """
+    kept = _kept(out, read_settings(out, what=_WHAT)["numbers"])
+    before = {one["input"] for one in kept}
+    kept.keep_only(pairs)
+    return before - {one["input"] for one in kept}
+
+
+def _kept(out: Path | None, numbers: Collection[str]) -> KeptRows:
+    return KeptRows(None if out is None else out / _FILE, by=_KEY, numbers=numbers)
