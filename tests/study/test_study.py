@@ -3,6 +3,10 @@
 import csv
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -420,6 +424,49 @@ def test_the_folder_holds_json_lines_and_a_manifest(images, masks, tmp_path):
     assert json.loads((out / "manifest.json").read_text())["settings"]["similarity"] == "pearson"
 
 
+KILLED = """
+import sys, time
+import numpy as np
+from membrane_xai import evaluate
+
+def slow(rgb):
+    time.sleep(0.02)
+    return 255.0 - rgb.mean(axis=-1)
+
+images = list(np.load(sys.argv[1]))
+evaluate({"m": slow}, images, [image[..., 0] < 128 for image in images],
+         out=sys.argv[2], batch_size=1, views=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+def test_a_killed_study_goes_on(rng, tmp_path):
+    images = rng.integers(0, 255, (40, 8, 8, 3), np.uint8)
+    masks = [image[..., 0] < 128 for image in images]
+    np.save(tmp_path / "images.npy", images)
+    out = tmp_path / "study"
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "images.npy"), str(out)]
+    with subprocess.Popen(words) as process:
+        deadline = time.monotonic() + 60
+        while not (out / "rows.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    kept = read_study(out).rows
+    assert 0 < len(kept) < 40
+    explained = []
+
+    def counted(rgb):
+        explained.extend(rgb)
+        return 255.0 - rgb.mean(axis=-1)
+
+    rows = evaluate({"m": counted}, images, masks, out=out, batch_size=7, views=True).rows
+    assert len(explained) == 40 - len(kept)
+    np.testing.assert_equal(rows, evaluate({"m": darkness}, images, masks).rows)
+    np.testing.assert_equal(rows[: len(kept)], kept)
+    np.testing.assert_array_equal(read_view(out, rows[20]["key"]).rgb, images[20])
+
+
 # Results
 
 
@@ -750,7 +797,7 @@ def test_rows_of_other_weights_are_refused(tmp_path: Path) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     methods = {"m": lambda rgb: rgb[..., 0].astype(float)}
     evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "a"})
-    with pytest.raises(InvalidInputError, match=r"there about is \{'weights': 'a'\}, now"):
+    with pytest.raises(InvalidInputError, match=r"there about\.weights is 'a', now 'b'"):
         evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "b"})
 
 

@@ -40,7 +40,8 @@ class Options:
     regions: str | None = None
     """"given", "tissue" or None."""
     mpp: float | None = None
-    perturbations: Sequence[Perturbation] = ()
+    perturbations: Any = ()
+    """Checked when it runs."""
     similarity: str = "pearson"
     k: float = 0.1
     negative: str = "clip"
@@ -59,7 +60,7 @@ class Options:
 
 
 def check_explainers(explainers: Any, perturbations: Any = (), *, maps: bool = False) -> None:
-    """Raise unless there are callables by name, or, with `maps`, maps that no views are asked of."""
+    """Raise unless there are callables by name; with `maps`, maps will do where no view is made."""
     if not isinstance(explainers, Mapping) or not explainers:
         raise InvalidInputError(
             f"explainers is {explainers!r}; it takes a mapping from names to callables"
