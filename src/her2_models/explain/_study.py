@@ -173,7 +173,7 @@ def explain_images(
     seed : int
         Of bootstrap and randomisation.
     progress : bool
-        Whether to show a bar on stderr while it is a terminal.
+        Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
 
     Returns
     -------

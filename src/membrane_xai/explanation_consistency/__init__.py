@@ -90,7 +90,7 @@ def perturbation_consistency(
     on_undefined : {"nan", "raise"}
         What to do about pairs without a similarity.
     progress : bool
-        Whether to show a bar on stderr while it is a terminal.
+        Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
 
     Returns
     -------

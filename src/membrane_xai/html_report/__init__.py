@@ -86,7 +86,7 @@ def write_html_report(
         Written into the page; now by default. With the same study and date the page is the same,
         byte for byte.
     progress : bool
-        Whether to show a bar on stderr while it is a terminal.
+        Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
 
     Returns
     -------

@@ -257,7 +257,7 @@ def evaluate_store(
     chunk : int, optional
         Samples in a part; by default a chunk of the CAMs as they are stored, which is read once.
     progress : bool
-        Whether to show a bar on stderr while it is a terminal.
+        Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
 
     Returns
     -------

@@ -90,7 +90,7 @@ def evaluate(
     batch_size : int
         Images that are explained in one call, and after which rows are kept in `out`.
     progress : bool
-        Whether to show a bar on stderr while it is a terminal.
+        Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
     out : path, optional
         A folder that keeps the rows batch by batch: called again after it was stopped, with the
         same settings, `evaluate` goes on where it was. :func:`membrane_xai.study.read_study` reads
