@@ -443,7 +443,9 @@ def test_outlines_are_masks_and_classes_choose(root, cams, capsys):
     capsys.readouterr()
     out = ("--out", root / "all")
     assert audit(root, *given, *out, mpp=None) == 0
-    assert audit(root, *given, *out, "--annotation-class", "Tumour", mpp=None) == 1
+    new = ("--out", root / "new")
+    assert audit(root, *given, *new, "--annotation-class", "Tumour", mpp=None) == 1
+    assert not (root / "new").exists()
     said = capsys.readouterr().err
     assert "'Tumour', which no annotation has; there are 'Membrane', 'Stroma'" in said
 

@@ -177,6 +177,34 @@ def test_an_interrupt_leaves_finished_work(image, tmp_path, monkeypatch, capsys)
     assert "1 made, 1 there already" in capsys.readouterr().out
 
 
+def test_results_of_other_options_that_are_cut_count_for_none(image, tmp_path, monkeypatch, capsys):
+    from membrane_xai._commands.mask import files
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    assert run(image, "--mpp", 0.5, out=out) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read_image", interrupted)
+        assert run(image, "--mpp", 0.25, out=out) == 130
+    capsys.readouterr()
+    assert run(image, "--mpp", 0.5, out=out) == 0
+    assert "1 made, 0 there already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"row": {}}\n', "[]\n", "\x00\n"])
+def test_a_damaged_record_counts_for_none(image, tmp_path, text, capsys):
+    out = tmp_path / "out"
+    assert run(image, "--mpp", 0.5, "--formats", "geojson", out=out) == 0
+    [record] = out.glob("*.mask.json")
+    record.write_text(text)
+    capsys.readouterr()
+    for said in ("1 made, 0 there already", "0 made, 1 there already"):
+        assert run(image, "--mpp", 0.5, "--formats", "geojson", out=out) == 0
+        assert said in capsys.readouterr().out
+
+
 def test_sigint_stops_a_process_that_goes_on_later(rgb, tmp_path):
     for i in range(12):
         changed = np.tile(rgb, (3, 3, 1))

@@ -135,6 +135,12 @@ def test_bad_options(slide, options, words):
         slide_map(slide, {"dark": darkness}, **{"tile": TILE, "mpp": MPP, **options})
 
 
+@pytest.mark.parametrize("explainers", [{}, {"maps": [np.ones((2, 2))] * 4}, [darkness]])
+def test_explainers_are_callables_by_name(slide, explainers):
+    with pytest.raises(InvalidInputError, match=r"explainers (has|is) (?s:.*); it takes "):
+        slide_map(slide, explainers, tile=TILE, mpp=MPP)
+
+
 def test_a_slide_of_glass(tmp_path):
     path = tmp_path / "glass.tif"
     tifffile.imwrite(path, np.full((256, 256, 3), GLASS, np.uint8), tile=(128, 128),
