@@ -48,9 +48,10 @@ def test_folds_are_complete_and_never_cut_a_group(manifest, n_folds, seed, share
         options = {"n_folds": n_folds, "fold": fold, "seed": seed, "validation_share": share}
         try:
             split = split_manifest(manifest, "kfold", **options)
-        except InvalidInputError as error:  # rare cohorts cannot be cut so, and are refused
-            assert "a few groups hold most records" in str(error)
-            reject()
+        except InvalidInputError as error:
+            if "a few groups hold most records" not in str(error):
+                raise
+            reject()  # rare cohorts cannot be cut so, and are refused
         assert [r.path for r in split.records] == [r.path for r in manifest.records]
         parts = split.by_split()
         assert sum(map(len, parts.values())) == len(manifest)
