@@ -1,6 +1,7 @@
-"""Score-CAM by the computation that is named, as fast as its forward passes allow."""
+"""Score-CAM in the computation of a named library, as fast as its forward passes allow."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
@@ -15,11 +16,10 @@ try:
 except ImportError as error:
     raise missing(error, "Score-CAM", extra="her2") from error
 
-from her2_models.score_cam._approximation import Approximation, compared
+from her2_models.score_cam._first_pass import check_input, observe
 from her2_models.score_cam._forward import Read, evaluating, scoring_network
 from her2_models.score_cam._layer import Layer, weigh
-from her2_models.score_cam._look import check_input, look
-from her2_models.score_cam._settings import Settings, checked_batch_size, low_precision
+from her2_models.score_cam._settings import ScoreCAMSettings, checked_batch_size, low_precision
 from her2_models.score_cam._targets import read_classes, read_targets
 
 __all__ = ["Approximation", "ScoreCAM", "approximation_error"]
@@ -124,7 +124,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         with evaluating(model):  # in which the library's constructor would leave it
             super().__init__(model, target_layers, reshape_transform, uses_gradients=False)
         self.activations_and_grads.release()  # hooks are set for one pass at a time
-        self.settings = Settings(variant, precision, max_channels)
+        self.settings = ScoreCAMSettings(variant, precision, max_channels)
         self.batch_size = checked_batch_size(batch_size)
         self.progress = progress
 
@@ -266,13 +266,13 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         input_tensor: Tensor,
         reader: Reader,
         eigen_smooth: bool = False,
-        settings: Settings | None = None,
+        settings: ScoreCAMSettings | None = None,
     ) -> tuple[list[Layer], tuple[int, int]]:
         """Return every layer's weighted sums and the size of the images."""
         settings = settings or self.settings
         inputs, size = check_input(input_tensor, self.device), checked_batch_size(self.batch_size)
         with evaluating(self.model):
-            seen = look(self.model, self.target_layers, self.reshape_transform, inputs)
+            seen = observe(self.model, self.target_layers, self.reshape_transform, inputs)
             self.outputs = seen.outputs
             read = reader(seen.outputs)
             low = low_precision(settings.precision, inputs.device)
@@ -291,6 +291,24 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
                 for activations in seen.activations
             ]
         return layers, (inputs.shape[2], inputs.shape[3])
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """How close approximated maps are to the exact ones.
+
+    Attributes
+    ----------
+    pearson : ndarray of shape (N,)
+        Correlation of both maps on the grid of the layer, in [-1, 1], higher is closer; NaN if one
+        of them is flat.
+    forwards, exact_forwards : int
+        Masked images that went through the network, over all N.
+    """
+
+    pearson: NDArray[np.float64]
+    forwards: int
+    exact_forwards: int
 
 
 def approximation_error(
@@ -330,6 +348,20 @@ def approximation_error(
     (6, 8, True)
     """
     reader = cam._reader(targets)
-    every = (cam.settings, cam.settings.exact)
-    layers, exact = (cam._weighed(input_tensor, reader, settings=one)[0] for one in every)
-    return compared(layers, exact)
+    both = [
+        cam._weighed(input_tensor, reader, settings=settings)[0]
+        for settings in (cam.settings, cam.settings.exact)
+    ]
+    sums = [  # all layers of an image together, negative values set to 0 as in a map
+        np.concatenate([np.maximum(x.sums, 0).reshape(len(x.sums), -1) for x in layers], axis=1)
+        for layers in both
+    ]
+    pearson = [_pearson(one, exact) for one, exact in zip(*sums, strict=True)]
+    forwards, exact_forwards = (sum(x.forwards for x in layers) for layers in both)
+    return Approximation(np.array(pearson), forwards, exact_forwards)
+
+
+def _pearson(one: Maps, other: Maps) -> float:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(one.astype(float), other.astype(float))[0, 1])

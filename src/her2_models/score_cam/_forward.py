@@ -78,7 +78,7 @@ def _copy(network: nn.Module) -> Any:
         return None
     try:
         return copy.deepcopy(network).requires_grad_(False)
-    except (RuntimeError, TypeError):  # tensors that are no leaves, attributes without a copy
+    except (RuntimeError, TypeError):  # non-leaf tensors, attributes without a copy
         return None
 
 

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from her2_models.score_cam._forward import BatchSizes, Queue, Read
 from her2_models.score_cam._plan import fill, scored_by
-from her2_models.score_cam._settings import Settings
-from membrane_xai.cli import progress as progress_bar
+from her2_models.score_cam._settings import ScoreCAMSettings
 
 __all__ = ["Layer", "weigh"]
 
@@ -30,7 +29,7 @@ class Layer:
 def weigh(
     inputs: Tensor,
     activations: Tensor,
-    settings: Settings,
+    settings: ScoreCAMSettings,
     network: Callable[[Tensor], Any],
     read: Read,
     *,
@@ -46,7 +45,7 @@ def weigh(
         The images.
     activations : Tensor of shape (N, C, h, w)
         Of the layer for these images.
-    settings : Settings
+    settings : ScoreCAMSettings
         What to compute.
     network : function
         From a batch to outputs.

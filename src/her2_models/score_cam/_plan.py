@@ -1,11 +1,11 @@
-"""Which channels have to be scored, and whose score the others take."""
+"""Plan of a layer's channels: those to score, and whose score the others take."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from her2_models.score_cam._settings import Settings
+from her2_models.score_cam._settings import ScoreCAMSettings
 
 __all__ = ["UNSCORED", "ZERO", "fill", "scored_by"]
 
@@ -15,7 +15,9 @@ ZERO = -2
 """Has the score 0."""
 
 
-def scored_by(activations: Tensor, size: tuple[int, int], chunk: int, settings: Settings) -> Tensor:
+def scored_by(
+    activations: Tensor, size: tuple[int, int], chunk: int, settings: ScoreCAMSettings
+) -> Tensor:
     """Return for every channel the channel whose score it takes.
 
     Channels without range have the mask 0 and hence one score, computed once.
@@ -28,7 +30,7 @@ def scored_by(activations: Tensor, size: tuple[int, int], chunk: int, settings: 
         Height and width of the input.
     chunk : int
         How many channels may be upsampled at a time.
-    settings : Settings
+    settings : ScoreCAMSettings
         The variant and what may be approximated.
 
     Returns
@@ -51,7 +53,7 @@ def fill(scores: Tensor, takes: Tensor) -> Tensor:
     return torch.where(takes == ZERO, 0, torch.where(takes == UNSCORED, mean, taken))
 
 
-def _plan(maps: Tensor, flat: NDArray[np.bool_], settings: Settings) -> NDArray[np.int64]:
+def _plan(maps: Tensor, flat: NDArray[np.bool_], settings: ScoreCAMSettings) -> NDArray[np.int64]:
     takes = np.arange(len(maps))
     if flat.any():
         takes[flat] = np.flatnonzero(flat)[0] if settings.computation.softmax else ZERO

@@ -1,4 +1,4 @@
-"""What a user may ask of Score-CAM, checked."""
+"""Options of Score-CAM, checked."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from her2_models.score_cam._variants import VARIANTS, Variant
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Settings", "checked_batch_size", "low_precision"]
+__all__ = ["ScoreCAMSettings", "checked_batch_size", "low_precision"]
 
 _CHOICES = {
     "variant": tuple(VARIANTS),
@@ -17,7 +17,7 @@ _CHOICES = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScoreCAMSettings:
     """The keyword arguments of ``ScoreCAM`` that do not change between calls.
 
     Raises
@@ -38,7 +38,7 @@ class Settings:
                 raise InvalidInputError(f"{name} is {value!r}; it takes one of {choices}")
         if self.max_channels is not None and not _is_count(self.max_channels):
             raise InvalidInputError(
-                f"max_channels is {self.max_channels!r}; it takes a whole number from 1, or None"
+                f"max_channels is {self.max_channels!r}; it takes a positive integer, or None"
             )
 
     @property
@@ -47,7 +47,7 @@ class Settings:
         return VARIANTS[self.variant]
 
     @property
-    def exact(self) -> "Settings":
+    def exact(self) -> "ScoreCAMSettings":
         """The same computation without anything approximated."""
         return replace(self, precision="fp32", max_channels=None)
 
@@ -56,7 +56,7 @@ def checked_batch_size(value: Any) -> int | str:
     """Return a batch size, or raise ``InvalidInputError`` if it is none."""
     if value == "auto" or _is_count(value):
         return value  # type: ignore[no-any-return]
-    raise InvalidInputError(f'batch_size is {value!r}; it takes a whole number from 1, or "auto"')
+    raise InvalidInputError(f'batch_size is {value!r}; it takes a positive integer, or "auto"')
 
 
 def low_precision(precision: str, device: torch.device) -> bool:

@@ -1,4 +1,4 @@
-"""What is read from a network's output: classes or any function of one output."""
+"""Scores read from a network's output: of classes, or by any function of one output."""
 
 from collections.abc import Sequence
 from typing import Any

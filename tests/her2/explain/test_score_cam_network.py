@@ -187,8 +187,8 @@ def test_memory_does_not_grow_with_the_channels():
 BAD = {
     "variant": ("captum", "variant is 'captum'; it takes one of 'pytorch-grad-cam', 'torchcam'"),
     "precision": ("fp8", "precision is 'fp8'; it takes one of 'fp32', 'bf16', 'auto'"),
-    "batch_size": (0, 'batch_size is 0; it takes a whole number from 1, or "auto"'),
-    "max_channels": (True, "max_channels is True; it takes a whole number from 1, or None"),
+    "batch_size": (0, 'batch_size is 0; it takes a positive integer, or "auto"'),
+    "max_channels": (True, "max_channels is True; it takes a positive integer, or None"),
 }
 
 

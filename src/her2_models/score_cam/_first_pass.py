@@ -1,4 +1,4 @@
-"""The one forward pass of the images as they are: outputs, activations, what can be folded."""
+"""The forward pass of the unmasked images: outputs, activations, batch norms to fold."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from her2_models.score_cam._fold import BatchNormWatch
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Seen", "check_input", "look"]
+__all__ = ["FirstPass", "check_input", "observe"]
 
 Transform = Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True)
-class Seen:
+class FirstPass:
     """Outputs of the network, activations (N, C, h, w) of each layer, names of pairs to fold."""
 
     outputs: Any
@@ -48,10 +48,10 @@ def check_input(inputs: Any, device: torch.device) -> Tensor:
     return inputs.detach().to(device)
 
 
-def look(
+def observe(
     network: nn.Module, layers: Sequence[nn.Module], transform: Transform | None, inputs: Tensor
-) -> Seen:
-    """Run the network once; the hooks are gone afterwards, come what may.
+) -> FirstPass:
+    """Run the network once; the hooks are removed afterwards, also after an error.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def look(
         with torch.no_grad(), watch:
             outputs = network(inputs)
     activations = [_checked(kept, index, len(inputs)) for index in range(len(layers))]
-    return Seen(outputs, activations, watch.pairs())
+    return FirstPass(outputs, activations, watch.pairs())
 
 
 def _keep(
