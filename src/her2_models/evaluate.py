@@ -1,4 +1,4 @@
-"""Trained classifier and images in, honest table out."""
+"""Predictions, metrics and tables of trained classifiers: on test splits, and across runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

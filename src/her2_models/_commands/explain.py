@@ -132,8 +132,8 @@ def _magnifications(given: Sequence[float] | None, mpp: float) -> tuple[float, .
 
 
 def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
-    told = {"precision": args.precision, "max_channels": args.max_channels}
-    return {name: value for name, value in told.items() if value is not None}
+    given = {"precision": args.precision, "max_channels": args.max_channels}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _print(args: argparse.Namespace, done: Any, out: Path) -> None:

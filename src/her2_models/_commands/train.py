@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from her2_models.config import Config, bundled_configs, load_config
-from her2_models.metrics._predictions import check_draws
+from her2_models.metrics._cases import check_draws
 from membrane_xai.tables import interval_text
 
 if TYPE_CHECKING:

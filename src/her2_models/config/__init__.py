@@ -1,29 +1,24 @@
-"""What a training run is told: frozen dataclasses, read from YAML, changed from a command line."""
+"""Configurations of training: frozen dataclasses, read from YAML, changed on a command line."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from her2_models.config._build import (
-    above,
     at_least,
     below,
     between,
     build,
     check,
+    not_negative,
     one_of,
+    positive,
     rule,
     schema_of,
 )
-from membrane_xai.errors import InvalidInputError, missing
-
-try:
-    import yaml
-except ImportError as error:
-    raise missing(error, "her2_models", extra="her2") from error
+from her2_models.config._yaml import bundled_configs, dump, read_values
 
 __all__ = [
     "AugmentConfig",
@@ -61,7 +56,7 @@ class SyntheticConfig:
     slides: Mapping[str, int] = field(
         default_factory=lambda: {"train": 60, "val": 12, "test": 20},
         metadata=rule(
-            "numbers of slides for train, val and test, from 1",
+            "positive numbers of slides for train, val and test",
             lambda x: set(x) == {"train", "val", "test"} and min(x.values()) >= 1,
             properties={
                 name: {"type": "integer", "minimum": 1} for name in ("train", "val", "test")
@@ -171,7 +166,7 @@ class UnfreezeConfig:
             additionalProperties={"type": "integer", "minimum": 0},
         ),
     )
-    backbone_learning_rate: float = field(default=1.0, metadata=above())
+    backbone_learning_rate: float = field(default=1.0, metadata=positive())
     decay: float = field(default=1.0, metadata=between(0.01, 1))
     freeze_batch_norm: bool = True
 
@@ -247,9 +242,9 @@ class TrainConfig:
     epochs: int = field(default=20, metadata=at_least(1))
     batch_size: int = field(default=32, metadata=at_least(1))
     optimizer: str = field(default="adam", metadata=one_of("adam", "adamw"))
-    learning_rate: float = field(default=1e-3, metadata=above())
-    min_learning_rate: float = field(default=1e-6, metadata=at_least(0, "a number"))
-    weight_decay: float = field(default=1e-4, metadata=at_least(0, "a number"))
+    learning_rate: float = field(default=1e-3, metadata=positive())
+    min_learning_rate: float = field(default=1e-6, metadata=not_negative())
+    weight_decay: float = field(default=1e-4, metadata=not_negative())
     loss: str = field(default="cross_entropy", metadata=one_of("cross_entropy", "ordinal"))
     label_smoothing: float = field(default=0.0, metadata=below(1))
     balance: str = field(default="none", metadata=one_of("none", "weights", "sampling"))
@@ -294,23 +289,6 @@ class Config:
         return plain
 
 
-def bundled_configs() -> tuple[str, ...]:
-    """Return the names of the configurations that come with the package.
-
-    Returns
-    -------
-    tuple of str
-
-    Examples
-    --------
-    >>> from her2_models.config import bundled_configs
-    >>> "honest_40x" in bundled_configs()
-    True
-    """
-    names = (entry.name for entry in files("her2_models.configs").iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
-
-
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration.
 
@@ -340,10 +318,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: train.epoch is unknown; train takes epochs, ...
     """
-    values = _read(source)
-    for override in overrides:
-        _set(values, override)
-    config: Config = build(Config, values, "")
+    config: Config = build(Config, read_values(source, overrides), "")
     return config
 
 
@@ -365,8 +340,7 @@ def to_yaml(config: Config) -> str:
     >>> to_yaml(load_config("demo")).splitlines()[0]
     'name: demo'
     """
-    text: str = yaml.safe_dump(config.to_dict(), sort_keys=False)
-    return text
+    return dump(config.to_dict())
 
 
 def json_schema() -> dict[str, Any]:
@@ -376,8 +350,8 @@ def json_schema() -> dict[str, Any]:
     -------
     dict
         As ``json.dumps`` takes it: every key with its type, what it may be and its default. It
-        says what :func:`load_config` says, except that YAML's text such as ``1e-3`` is no number
-        in JSON, whose ``3.0`` is an integer.
+        says what :func:`load_config` says, except that YAML's text such as ``1e-3`` is not a
+        number in JSON, whose ``3.0`` is an integer.
 
     Examples
     --------
@@ -387,42 +361,6 @@ def json_schema() -> dict[str, Any]:
     """
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, "title": "Configuration of her2 train", **schema_of(Config)}
-
-
-def _read(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    if str(source) in bundled_configs():
-        text = files("her2_models.configs").joinpath(f"{source}.yaml").read_text(encoding="utf-8")
-    elif path.is_file():
-        text = path.read_text(encoding="utf-8")
-    else:
-        names = ", ".join(bundled_configs())
-        raise InvalidInputError(
-            f"config is {str(source)!r}; it takes a YAML file or one of {names}"
-        )
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"{source}: not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise InvalidInputError(f"{source}: holds {type(values).__name__}; it takes a mapping")
-    return values
-
-
-def _set(values: dict[str, Any], override: str) -> None:
-    path, separator, text = override.partition("=")
-    if not separator or not path:
-        raise InvalidInputError(f"override is {override!r}; it takes key=value")
-    *parents, last = path.split(".")
-    for parent in parents:
-        inner = values.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise InvalidInputError(f"override is {override!r}; {parent} has no keys of its own")
-        values = inner
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"override is {override!r}; its value is not YAML") from error
 
 
 def _plain(value: Any) -> Any:

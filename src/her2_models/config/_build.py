@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["above", "at_least", "below", "between", "build", "check", "one_of", "rule", "schema_of"]
+__all__ = [
+    "at_least",
+    "below",
+    "between",
+    "build",
+    "check",
+    "not_negative",
+    "one_of",
+    "positive",
+    "rule",
+    "schema_of",
+]
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 
@@ -32,9 +43,11 @@ def one_of(*choices: str) -> dict[str, _Rule]:
     return rule("one of " + ", ".join(choices), lambda x: x in choices, enum=list(choices))
 
 
-def at_least(least: int, kind: str = "an integer") -> dict[str, _Rule]:
-    """Return the metadata of a field that takes numbers from `least` on."""
-    return rule(f"{kind} from {least}", lambda x: x >= least, minimum=least)
+def at_least(least: int) -> dict[str, _Rule]:
+    """Return the metadata of a field that takes integers from `least` on."""
+    words = {0: "a non-negative integer", 1: "a positive integer"}
+    takes = words.get(least, f"an integer from {least}")
+    return rule(takes, lambda x: x >= least, minimum=least)
 
 
 def between(low: float, high: float, takes: str = "") -> dict[str, _Rule]:
@@ -50,7 +63,12 @@ def below(high: float) -> dict[str, _Rule]:
     )
 
 
-def above() -> dict[str, _Rule]:
+def not_negative() -> dict[str, _Rule]:
+    """Return the metadata of a field that takes numbers from 0 on."""
+    return rule("a non-negative number", lambda x: x >= 0, minimum=0)
+
+
+def positive() -> dict[str, _Rule]:
     """Return the metadata of a field that takes positive numbers."""
     return rule("a positive number", lambda x: 0 < x < float("inf"), exclusiveMinimum=0)
 
@@ -61,9 +79,9 @@ def check(config: Any, place: str = "") -> None:
         value, here = getattr(config, field.name), f"{place}{field.name}"
         if dataclasses.is_dataclass(value):
             check(value, f"{here}.")
-        told: _Rule | None = field.metadata.get("rule")
-        if told and not told.accept(value):
-            raise InvalidInputError(f"{here} is {value!r}; it takes {told.takes}")
+        allowed: _Rule | None = field.metadata.get("rule")
+        if allowed and not allowed.accept(value):
+            raise InvalidInputError(f"{here} is {value!r}; it takes {allowed.takes}")
 
 
 def build(kind: Any, values: Any, place: str) -> Any:
@@ -141,12 +159,12 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 
 def _value_schema(kind: Any, field: "dataclasses.Field[Any]", default: Any) -> dict[str, Any]:
-    told: _Rule | None = field.metadata.get("rule")
+    allowed: _Rule | None = field.metadata.get("rule")
     if isinstance(default, Mapping):  # JSON has no other keys than text
         default = {str(key): value for key, value in default.items()}
     if isinstance(default, tuple):
         default = list(default)
-    return _type_schema(kind) | dict(told.schema if told else {}) | {"default": default}
+    return _type_schema(kind) | dict(allowed.schema if allowed else {}) | {"default": default}
 
 
 def _type_schema(kind: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Look for what makes scores on a data set wrong."""
+"""Checks of a data set: counts, labels, copies, damaged files, groups across splits."""
 
 import hashlib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A manifest from what is on disk."""
+"""Make a manifest from the images of a folder, an archive or a table."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Get a file, whole and unaltered, however often the network is cut on the way."""
+"""Download a file: checked against its MD5, and resumed after an interruption."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ from membrane_xai.errors import InvalidInputError
 
 __all__ = ["DATA_SETS", "get"]
 
-_CHUNK = 2**18
-_LARGEST_ANSWER = 2**22
+_CHUNK = 2**18  # bytes written at a time
+_LARGEST_ANSWER = 2**22  # bytes read of the list of files that the record has
 _RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 _RECORD = "https://zenodo.org/records/15179608"
 _API = "https://zenodo.org/api/records/15179608"

@@ -1,4 +1,4 @@
-"""What the folders above an image, and its name, say of it."""
+"""Score, split, group and source of an image, from the names of its folders and its own."""
 
 import re
 from pathlib import Path, PurePath

@@ -1,4 +1,4 @@
-"""A data set as a table: which images, with which score, in which split, of whom."""
+"""`Manifest` and `Record`: images with their score, split, group and pixel size."""
 
 import os
 from collections.abc import Iterable, Mapping

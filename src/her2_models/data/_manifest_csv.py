@@ -1,4 +1,4 @@
-"""A CSV with the columns path and score, and what else is known, as a manifest."""
+"""Read a manifest from a CSV with the columns path and score, and optional ones."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How many images of each score the published data sets have."""
+"""Published numbers of images of each score, of BCI and HER2-IHC-40x."""
 
 __all__ = ["PUBLISHED"]
 

@@ -1,4 +1,4 @@
-"""What is to be said of a data set before anything is learnt from it."""
+"""`DataReport`: counts, duplicates, leaks and unreadable files of a data set."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from membrane_xai.her2_rule import GRADES
 
 __all__ = ["DataReport"]
 
-_SHOWN = 5
+_SHOWN = 5  # items named with each problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class DataReport:
     groups_across_splits : tuple of str
         Groups that lie in more than one split.
     notes : tuple of str
-        What to know that is no fault.
+        What to know, though nothing is wrong.
 
     Examples
     --------

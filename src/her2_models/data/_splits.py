@@ -1,4 +1,4 @@
-"""Which images a network learns from, is chosen by, and is tested on."""
+"""Split a data set into train, val and test: by folders, origin, folds or blocks."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -217,7 +217,7 @@ def _runs(
         images.setdefault(_origin(records[i]), []).append(i)
     series: dict[tuple[str, int], list[_Origin]] = {}
     for origin in sorted(images):
-        series.setdefault((origin.source, origin.score), []).append(origin)
+        series.setdefault((origin.source, origin.grade), []).append(origin)
     random = np.random.default_rng(seed)
     chosen: list[int] = []
     for _, origins in sorted(series.items()):
@@ -232,7 +232,7 @@ class _Origin(NamedTuple):
     """The image that a file was made from, as far as names tell; sorts by counter."""
 
     source: str
-    score: int
+    grade: int
     prefix: str
     counter: int
     path: str

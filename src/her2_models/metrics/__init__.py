@@ -1,4 +1,4 @@
-"""Labels and predictions in, numbers about a HER2 classifier with intervals out.
+"""Metrics of a HER2 classifier from labels and predictions, with intervals.
 
 Nothing here runs a network: predictions are arrays, wherever they come from.
 """
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from her2_models.metrics._calibration import fit_temperature, reliability
+from her2_models.metrics._cases import (
+    Cases,
+    check_count,
+    check_draws,
+    check_level,
+    check_names,
+)
 from her2_models.metrics._classification import from_matrices, undefined_reasons
 from her2_models.metrics._figures import (
     confusion_figure,
     reliability_figure,
     roc_figure,
     write_figures,
-)
-from her2_models.metrics._predictions import (
-    Predictions,
-    check_count,
-    check_draws,
-    check_level,
-    check_names,
 )
 from her2_models.metrics._referral import ReferralSummary, refer_to_ish
 from her2_models.metrics._resampling import Weighing, intervals
@@ -173,7 +173,7 @@ def classification_metrics(
     check_level(ci)
     check_draws(draws)
     check_count("seed", seed, 0)
-    predictions = Predictions.of(labels, probabilities, groups=groups, names=names)
+    predictions = Cases.of(labels, probabilities, groups=groups, names=names)
     weighing = Weighing.summed(predictions)
     k, counts = len(predictions.names), weighing.confusion.sum(axis=0)
     matrix = counts.reshape(k, k).astype(np.int64)

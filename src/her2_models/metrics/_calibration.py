@@ -1,4 +1,4 @@
-"""Whether a probability of 0.9 is right nine times in ten, and how to make it so."""
+"""Calibration: reliability in bins of confidence, and temperature scaling."""
 
 import warnings
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from her2_models.metrics._predictions import Predictions, check_count, check_labels, check_level
+from her2_models.metrics._cases import Cases, check_count, check_labels, check_level
 from her2_models.metrics._resampling import bin_index
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.her2_rule import GRADES
@@ -16,7 +16,7 @@ from membrane_xai.statistics import Proportion
 
 __all__ = ["fit_temperature", "reliability"]
 
-_LOG_BOUNDS = (np.log(0.01), np.log(100))
+_LOG_BOUNDS = (np.log(0.01), np.log(100))  # of T
 _AT_BOUND = 1e-3  # distance in log T from a bound at which the search has run into it
 
 
@@ -79,8 +79,8 @@ def fit_temperature(logits: Any, labels: Any) -> float:
     distance = min(abs(found.x - bound) for bound in _LOG_BOUNDS)
     if distance < _AT_BOUND or loss(_LOG_BOUNDS[0]) <= found.fun:
         warnings.warn(
-            f"the temperature {np.exp(found.x):.3g} is no optimum: none in [0.01, 100] is better "
-            "than all others for these logits",
+            f"the temperature {np.exp(found.x):.3g} is not an optimum: no T in [0.01, 100] is "
+            "better than all others for these logits",
             MembraneXAIWarning,
             stacklevel=2,
         )
@@ -128,7 +128,7 @@ def reliability(
     check_count("bins", bins, 1)
     check_level(ci)
     columns = np.shape(probabilities)[1] if np.ndim(probabilities) == 2 else len(GRADES)
-    p = Predictions.of(labels, probabilities, names=[str(i) for i in range(columns)])
+    p = Cases.of(labels, probabilities, names=[str(i) for i in range(columns)])
     confidence, right = p.probabilities.max(axis=1), p.called == p.labels
     place, edges = bin_index(confidence, bins), np.linspace(0, 1, bins + 1)
     rows = []

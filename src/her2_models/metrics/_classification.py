@@ -1,4 +1,4 @@
-"""Confusion matrices in, all numbers that follow from them out, for many matrices at once."""
+"""Accuracy, precision, recall, F1 and kappa from confusion matrices, many at once."""
 
 import numpy as np
 from numpy.typing import NDArray

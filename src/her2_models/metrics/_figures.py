@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from her2_models.metrics._calibration import reliability
-from her2_models.metrics._predictions import Predictions
+from her2_models.metrics._cases import Cases
 from her2_models.metrics._resampling import Weighing
 from her2_models.metrics._results import ClassificationMetrics
 from membrane_xai.errors import missing
@@ -104,7 +104,7 @@ def roc_figure(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['0: 1.0000', '1+: 1.0000', '2+: undefined', '3+: 1.0000']
     """
-    p = Predictions.of(labels, probabilities, names=names)
+    p = Cases.of(labels, probabilities, names=names)
     areas = Weighing.summed(p).as_they_are()["auc"]
     figure = _figure(5.4, 5.2)
     ax = figure.add_subplot()
@@ -228,7 +228,7 @@ def _diagonal(ax: "Axes") -> None:
     ax.set(xlim=(0, 1), ylim=(0, 1))
 
 
-def _roc_curve(p: Predictions, of: int) -> tuple[Any, Any]:
+def _roc_curve(p: Cases, of: int) -> tuple[Any, Any]:
     try:
         from sklearn.metrics import roc_curve  # type: ignore[import-untyped]
     except ImportError as error:

@@ -1,11 +1,11 @@
-"""What a classifier's 2+ calls mean for the laboratory: who is sent to in situ hybridisation."""
+"""Referral to in situ hybridisation by a classifier's 2+ calls."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from her2_models.metrics._predictions import Predictions, check_level
+from her2_models.metrics._cases import Cases, check_level
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.statistics import Proportion
@@ -109,7 +109,7 @@ def refer_to_ish(
     nan
     """
     check_level(ci)
-    predictions = Predictions.of(labels, probabilities)
+    predictions = Cases.of(labels, probabilities)
     true, called = predictions.labels, _called(predictions, threshold)
     is_2, calls_2, everyone = true == _EQUIVOCAL, called == _EQUIVOCAL, true >= 0
 
@@ -129,7 +129,7 @@ def refer_to_ish(
     )
 
 
-def _called(predictions: Predictions, threshold: float | None) -> Any:
+def _called(predictions: Cases, threshold: float | None) -> Any:
     if threshold is None:
         return predictions.called
     if not 0 < threshold <= 1:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from her2_models.metrics._cases import Cases
 from her2_models.metrics._classification import from_matrices, strict_mean
-from her2_models.metrics._predictions import Predictions
 from her2_models.metrics._results import PER_CLASS, SINGLE
 from her2_models.metrics._roc import RankedClass
 from membrane_xai.statistics import Interval, bootstrap
@@ -37,7 +37,7 @@ class Weighing:
     ranked: tuple[RankedClass, ...]
 
     @classmethod
-    def summed(cls, p: Predictions, bins: int = 15) -> "Weighing":
+    def summed(cls, p: Cases, bins: int = 15) -> "Weighing":
         """Sum per group and sort per class."""
         k = len(p.names)
         top = p.probabilities.max(axis=1)
@@ -127,7 +127,7 @@ def bin_index(confidence: Floats, bins: int) -> NDArray[np.int64]:
 
 
 def _sums(
-    p: Predictions, values: Floats, column: NDArray[np.int64] | None = None, columns: int = 1
+    p: Cases, values: Floats, column: NDArray[np.int64] | None = None, columns: int = 1
 ) -> Floats:
     """Sum values (n,) per group and column, to (G, columns)."""
     cell = p.groups * columns + (0 if column is None else column)

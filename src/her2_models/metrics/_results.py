@@ -1,4 +1,4 @@
-"""What the metrics functions return."""
+"""`ClassificationMetrics`: all numbers of a classifier with their intervals, as rows, too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Metrics in, rows and files out."""
+"""Metrics as CSV, JSON, Markdown and cross tables."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Networks with their weights: backbones of timm, and HER2 classifiers made of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
     if config.weights == "package":
         _load_package(network, config.backbone)
     elif config.weights != "none":
-        _load_backbone(network, Path(config.weights))
+        _load_all_but_head(network, _read_safetensors(Path(config.weights)), config.weights)
     return network
 
 
@@ -202,13 +202,9 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
     InvalidInputError
         As :func:`load_weights`.
     """
-    network = create_network(_without_weights(config))
+    network = create_network(replace(config, weights="none"))
     load_weights(network, path)
     return _backbone(network, config.backbone, str(path))
-
-
-def _without_weights(config: ModelConfig) -> ModelConfig:
-    return ModelConfig(config.backbone, "none", config.dropout, config.input_size)
 
 
 def _backbone(network: Any, name: str, weights: str) -> Backbone:
@@ -290,10 +286,10 @@ def load_in_order(network: torch.nn.Module, weights: dict[str, torch.Tensor]) ->
 def _from_hub(backbone: str, options: dict[str, Any]) -> torch.nn.Module:
     try:
         network: torch.nn.Module = timm.create_model(backbone, pretrained=True, **options)
-    except (OSError, RuntimeError) as error:  # no network, no such file, no weights
+    except (OSError, RuntimeError) as error:  # offline, no such file, no weights
         raise InvalidInputError(
             f"model.weights is 'timm', whose hub gave none for {backbone} ({error}); "
-            f"without a network, give a safetensors file, 'package' or 'none'"
+            f"offline it takes a safetensors file, 'package' or 'none'"
         ) from error
     return network
 
@@ -307,10 +303,6 @@ def _load_package(network: Any, backbone: str) -> None:
     whole = timm.create_model(_LITE0, pretrained=False)
     load_in_order(whole, _read_lite0())
     _load_all_but_head(network, whole.state_dict(), _LITE0_WEIGHTS)
-
-
-def _load_backbone(network: Any, path: Path) -> None:
-    _load_all_but_head(network, _read_safetensors(path), str(path))
 
 
 def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place: str) -> None:
@@ -330,9 +322,9 @@ def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place:
 def _check_same(
     weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], place: str
 ) -> None:
-    lacking, foreign = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    if lacking or foreign:
-        which = f"lacks {lacking[0]!r}" if lacking else f"has {foreign[0]!r}"
+    absent, foreign = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    if absent or foreign:
+        which = f"lacks {absent[0]!r}" if absent else f"has {foreign[0]!r}"
         raise InvalidInputError(f"{place} {which}; it takes the tensors of the network, no others")
     for name, tensor in own.items():
         if weights[name].shape != tensor.shape:

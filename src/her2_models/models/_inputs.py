@@ -1,4 +1,4 @@
-"""The one place where an image becomes the input of a network: size, scale, normalisation."""
+"""Images to inputs of a network: windows of a magnification, size, scale, normalisation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

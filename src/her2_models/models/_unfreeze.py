@@ -92,9 +92,9 @@ class UnfreezePlan:
         for group, learning in zip(self.groups, self.learns(epoch), strict=True):
             for name in group.parameters:
                 parameters[name].requires_grad_(learning)
-        self.settle(network)
+        self.eval_frozen(network)
 
-    def settle(self, network: torch.nn.Module) -> None:
+    def eval_frozen(self, network: torch.nn.Module) -> None:
         """Put what is frozen into evaluation mode; to be called after ``network.train()``.
 
         Parameters

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 __all__ = ["BatchNormWatch", "fold_batch_norms"]
 
-_TAG = "_membrane_xai_convolution"
+_TAG = "_membrane_xai_convolution"  # attribute of a tensor: name of the convolution it is from
 
 
 class BatchNormWatch(TorchFunctionMode):

@@ -17,9 +17,10 @@ __all__ = ["BatchSizes", "Queue", "evaluating", "scoring_network"]
 
 _AUTO_SIZES = {"cpu": (8, 16, 32, 64)}
 _AUTO_SIZES_ELSEWHERE = (16, 32, 64, 128, 256)
-_AUTO_SIDE = 224
+_AUTO_SIDE = 224  # of the images that these sizes are for; larger ones take fewer
 _TOLERANCE = 1e-4
-"""Relative deviation of the logits from which on a folded network is not used."""
+"""Relative deviation of the logits from which on a folded network is not used: rounding moves those
+of a ResNet50 by 4e-7 of the largest, the loss of one convolution's bias by 6e-2."""
 
 Read = Callable[[Any, Tensor], Tensor]
 

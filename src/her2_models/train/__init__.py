@@ -1,4 +1,4 @@
-"""Configuration in, trained classifier out: a folder that says how it was made."""
+"""Train a HER2 classifier from a configuration, into a folder that records how it was made."""
 
 import logging
 import os
@@ -74,7 +74,7 @@ class Run(NamedTuple):
 
     @property
     def config(self) -> Config:
-        """What it was told, in full."""
+        """The configuration, in full."""
         return load_config(self.folder / _CONFIG)
 
     @property
@@ -112,7 +112,7 @@ def train(config: Config, out: str | Path) -> Run:
         a class without images; an image that cannot be read; as
         :func:`her2_models.models.create_network`.
     TrainingError
-        The loss is no number.
+        The loss is not a number.
     OSError
         The disk is full; checkpoints that were there stay.
 
@@ -131,7 +131,7 @@ def train(config: Config, out: str | Path) -> Run:
     _claim(run, config)
     if run.weights.exists():
         return run
-    data = _HER2Data(config, _settle_data(run, config))
+    data = _HER2Data(config, _split_data(run, config))
     module = _module(config, data, run)
     last = run.folder / _LAST
     with warnings.catch_warnings():
@@ -183,24 +183,24 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
         No ``data.path``, unless it is ``demo``; a split that lacks images of a score.
     """
     _check_path(config)
-    told = config.data
-    if told.path is None:
-        manifest = draw_slides(told.synthetic, folder, processes=os.cpu_count() or 1)
+    data = config.data
+    if data.path is None:
+        manifest = draw_slides(data.synthetic, folder, processes=os.cpu_count() or 1)
     else:
         manifest = discover(
-            told.path,
-            group_pattern=told.group_pattern,
-            mpp=told.mpp,
-            magnification=told.magnification,
+            data.path,
+            group_pattern=data.group_pattern,
+            mpp=data.mpp,
+            magnification=data.magnification,
         )
         manifest = split_manifest(
             manifest,
-            told.split,
-            validation_share=0.0 if config.published_protocol else told.validation_share,
+            data.split,
+            validation_share=0.0 if config.published_protocol else data.validation_share,
             seed=config.train.seed,
-            n_folds=told.folds,
-            fold=told.fold,
-            allow_ungrouped=told.allow_ungrouped,
+            n_folds=data.folds,
+            fold=data.fold,
+            allow_ungrouped=data.allow_ungrouped,
         )
     _check_splits(manifest, config)
     return manifest
@@ -237,7 +237,7 @@ def _claim(run: Run, config: Config) -> None:
             temporary.write_text(to_yaml(config), encoding="utf-8")
 
 
-def _settle_data(run: Run, config: Config) -> Manifest:
+def _split_data(run: Run, config: Config) -> Manifest:
     """Return the manifest of the run, the same one after a restart."""
     if not (run.folder / "splits.csv").exists():
         write_splits(load_data(config, run.folder / "slides"), run.folder)
@@ -264,15 +264,15 @@ def _module(config: Config, data: "_HER2Data", run: Run) -> HER2Module:
 
 
 def _trainer(config: Config, module: HER2Module, run: Run) -> Trainer:
-    told = config.train
+    settings = config.train
     shown = sys.stderr.isatty()
     several = "ddp_find_unused_parameters_true" if module.plan.changes else "ddp"
     return Trainer(
-        max_epochs=told.epochs,
-        accelerator=told.accelerator,
-        devices=told.devices,
-        strategy=several if told.devices > 1 else "auto",
-        precision=told.precision,  # type: ignore[arg-type]
+        max_epochs=settings.epochs,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=several if settings.devices > 1 else "auto",
+        precision=settings.precision,  # type: ignore[arg-type]
         callbacks=_callbacks(config, run),
         plugins=[AtomicCheckpointIO()],
         logger=_logger(config, run),
@@ -337,19 +337,19 @@ class _HER2Data(LightningDataModule):
         return [record.score for record in self._train]
 
     def train_dataloader(self) -> Any:
-        told, trainer = self._config.train, self.trainer
+        settings, trainer = self._config.train, self.trainer
         assert trainer is not None  # noqa: S101  # Lightning attaches it
-        patches = TrainingPatches(self._train, self.spec, self._config.augment, told.seed)
+        patches = TrainingPatches(self._train, self.spec, self._config.augment, settings.seed)
         sampler = EpochSampler(
             self.grades,
-            seed=told.seed,
-            balanced=told.balance == "sampling",
+            seed=settings.seed,
+            balanced=settings.balance == "sampling",
             rank=trainer.global_rank,
             processes=trainer.world_size,
             epoch=lambda: trainer.current_epoch,
         )
         # A batch of one image has no batch statistics.
-        rest = len(sampler) % told.batch_size
+        rest = len(sampler) % settings.batch_size
         return self._loader(patches, sampler=sampler, drop_last=rest == 1 < len(sampler))
 
     def val_dataloader(self) -> Any:
@@ -360,12 +360,12 @@ class _HER2Data(LightningDataModule):
         return self._loader(views)
 
     def _loader(self, patches: Any, **options: Any) -> Any:
-        told = self._config.train
+        settings = self._config.train
         return DataLoader(
             patches,
-            batch_size=told.batch_size,
-            num_workers=told.workers,
-            persistent_workers=told.workers > 0,
+            batch_size=settings.batch_size,
+            num_workers=settings.workers,
+            persistent_workers=settings.workers > 0,
             collate_fn=collate,
             **options,
         )

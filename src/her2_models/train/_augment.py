@@ -1,4 +1,4 @@
-"""One image in, one of its variations out: flips, turns, colours and stains."""
+"""Augmentation of images: flips, turns, colours and stains."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ except ImportError as error:
 __all__ = ["Augmentation"]
 
 _HUE_SHARE = 0.1  # of the jitter of brightness: hue tells the stains apart
-_SEEDS = 2**31
+_SEEDS = 2**31  # of which one is drawn for each jitter of the stains
 
 
 class Augmentation:

@@ -1,4 +1,4 @@
-"""Checkpoints that are written whole or not at all, and read without unpickling code."""
+"""Checkpoints written whole or not at all, and read without unpickling code."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Losses of a four-step score."""
+"""Cross-entropy and squared earth mover's distance, with weights of the classes."""
 
 from collections.abc import Callable, Sequence
 

@@ -71,7 +71,7 @@ class HER2Module(LightningModule):
         """Switch to training mode, except for what is frozen."""
         super().train(mode)
         if mode:
-            self.plan.settle(self.network)
+            self.plan.eval_frozen(self.network)
         return self
 
     def on_train_epoch_start(self) -> None:

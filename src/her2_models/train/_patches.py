@@ -1,4 +1,4 @@
-"""Records of a manifest in, batches for a network out; the same ones after a restart."""
+"""Data sets of patches for training and prediction, the same ones after a restart."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ except ImportError as error:
 
 __all__ = ["Batch", "EpochSampler", "TrainingPatches", "ViewedPatches", "collate"]
 
-_CACHE_BYTES = 2**30
+_CACHE_BYTES = 2**30  # of whole images that a process keeps
 
 
 class Batch(NamedTuple):

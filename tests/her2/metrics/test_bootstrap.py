@@ -16,7 +16,7 @@ from her2_models.metrics import (
     cross_table,
     write_tables,
 )
-from her2_models.metrics._predictions import Predictions
+from her2_models.metrics._cases import Cases
 from her2_models.metrics._resampling import Weighing
 from her2_models.metrics._roc import RankedClass
 from membrane_xai import summarize
@@ -92,7 +92,7 @@ def test_a_draw_is_the_metric_of_the_resampled_cases(rng, grouped, monkeypatch):
     monkeypatch.setattr(_resampling, "_BLOCK", 150)  # blocks of two draws
     labels, probabilities = sample(rng, 60, digits=8)
     groups = rng.integers(0, 9, 60) if grouped else None
-    p = Predictions.of(labels, probabilities, groups=groups)
+    p = Cases.of(labels, probabilities, groups=groups)
     weighing = Weighing.summed(p)
     names = groups_in_order(p, weighing)
     counts = rng.multinomial(p.n_groups, np.full(p.n_groups, 1 / p.n_groups), size=5)
@@ -109,7 +109,7 @@ def test_a_draw_is_the_metric_of_the_resampled_cases(rng, grouped, monkeypatch):
 def test_the_jackknife_leaves_out_each_group(seed, digits):
     rng = np.random.default_rng(seed)
     labels, probabilities = sample(rng, 40, digits=digits)
-    weighing = Weighing.summed(Predictions.of(labels, probabilities, groups=rng.integers(0, 9, 40)))
+    weighing = Weighing.summed(Cases.of(labels, probabilities, groups=rng.integers(0, 9, 40)))
     expected = weighing.of(1 - np.eye(weighing.n_groups))
     np.testing.assert_allclose(weighing.jackknife(), expected, atol=1e-12)
 
@@ -122,7 +122,7 @@ def test_intervals_are_those_of_the_public_bootstrap(rng):
     interval = result.intervals["accuracy"]
     assert (interval.low, interval.high) == pytest.approx((accuracy.low, accuracy.high), abs=0.02)
     found = bootstrap(
-        Weighing.summed(Predictions.of(labels, probabilities, groups=slide)), draws=8000, seed=3
+        Weighing.summed(Cases.of(labels, probabilities, groups=slide)), draws=8000, seed=3
     )
     for name, low in columns(found.low).items():
         np.testing.assert_array_equal(result.intervals[name].low, low)

@@ -66,7 +66,7 @@ def test_temperature_lowers_the_calibration_error_and_keeps_the_calls(rng):
     ],
 )
 def test_no_best_temperature_is_a_warning(logits, labels):
-    with pytest.warns(MembraneXAIWarning, match="is no optimum"):
+    with pytest.warns(MembraneXAIWarning, match="is not an optimum"):
         found = fit_temperature(logits, labels)
     assert 0.01 <= found <= 100
 
@@ -129,7 +129,7 @@ def test_reliability_adds_up_to_the_calibration_error(seed, n):
 
 
 def test_bad_options():
-    with pytest.raises(InvalidInputError, match="bins is 0; it takes an integer of at least 1"):
+    with pytest.raises(InvalidInputError, match="bins is 0; it takes a positive integer"):
         reliability([0], [[0.5, 0.5]], bins=0)
     with pytest.raises(InvalidInputError, match="ci is 2"):
         reliability([0], [[0.5, 0.5]], ci=2)

@@ -81,7 +81,7 @@ def test_overrides_go_before_the_file_and_the_last_one_wins():
         ("epochs", "override is 'epochs'; it takes key=value"),
         ("train.epochs=3.5", "train.epochs is 3.5; it takes int"),
         ("train.epochs=true", "train.epochs is True; it takes int"),
-        ("train.epochs=0", "train.epochs is 0; it takes an integer from 1"),
+        ("train.epochs=0", "train.epochs is 0; it takes a positive integer"),
         ("train.learning_rate=fast", "train.learning_rate is 'fast'; it takes float"),
         ("train.learning_rate=-1", "train.learning_rate is -1.0; it takes a positive number"),
         ("train.loss=mse", "train.loss is 'mse'; it takes one of cross_entropy, ordinal"),
@@ -91,7 +91,10 @@ def test_overrides_go_before_the_file_and_the_last_one_wins():
         ("unfreeze.schedule={a: 2}", "unfreeze.schedule is {'a': 2}"),
         ("augment.magnifications=[1]", "augment.magnifications is (1.0,); it takes objectives"),
         ("augment.magnifications=[x]", "augment.magnifications is ['x']"),
-        ("data.synthetic.slides={train: 1}", "it takes numbers of slides for train, val and test"),
+        (
+            "data.synthetic.slides={train: 1}",
+            "it takes positive numbers of slides for train, ",
+        ),
         ("data.path=[", "its value is not YAML"),
     ],
 )

@@ -24,7 +24,7 @@ def step(network, plan, epoch=0, size=64):
     """One step of training as the module does it."""
     plan.apply(network, epoch)
     network.train()
-    plan.settle(network)
+    plan.eval_frozen(network)
     optimizer = torch.optim.Adam(plan.parameter_groups(network, 1e-2, 1e-2))
     torch.manual_seed(1)
     network(torch.randn(4, 3, size, size)).square().sum().backward()

@@ -1,4 +1,4 @@
-"""Labels and probabilities in, the same checked and as plain arrays out."""
+"""`Cases`: labels, probabilities and groups, checked and as plain arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 
 __all__ = [
-    "Predictions",
+    "Cases",
     "check_count",
     "check_draws",
     "check_labels",
@@ -25,7 +25,7 @@ _SUM_TOLERANCE = 1e-3  # what softmax in half precision leaves
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class Cases:
     """Checked labels (n,), probabilities (n, K), and group index (n,) of n samples."""
 
     labels: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Predictions:
     @classmethod
     def of(
         cls, labels: Any, probabilities: Any, *, groups: Any = None, names: Sequence[str] = GRADES
-    ) -> "Predictions":
+    ) -> "Cases":
         """Check and convert; without groups each sample is its own."""
         names = check_names(names)
         checked = check_labels(labels, len(names))
@@ -87,9 +87,10 @@ def check_level(ci: float) -> None:
 
 
 def check_count(name: str, value: Any, least: int) -> None:
-    """Refuse what is not an integer of at least `least`."""
+    """Refuse what is not an integer from `least`, 0 or 1, on."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InvalidInputError(f"{name} is {value!r}; it takes an integer of at least {least}")
+        takes = "a positive integer" if least else "a non-negative integer"
+        raise InvalidInputError(f"{name} is {value!r}; it takes {takes}")
 
 
 def check_draws(draws: Any) -> None:
