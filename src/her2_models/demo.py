@@ -226,7 +226,7 @@ def _provenance(
     target: int,
     rows: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    from her2_models.explain import NORMALISATION
+    from her2_models.explain import NORMALIZATION
 
     parameters = {
         "image": sample.source,
@@ -238,7 +238,7 @@ def _provenance(
         "target_class": target,
         "input_size": INPUT_SIZE,
         "cam_grid": rows[0]["cam_grid"],
-        "cam_normalisation": NORMALISATION,
+        "cam_normalization": NORMALIZATION,
         "dab_thresholds": membrane.thresholds,
         "background": membrane.background.tolist(),
         "stain_matrix": membrane.stain_matrix.tolist(),

@@ -19,7 +19,7 @@ for name in (
     pytest.importorskip(name)
 
 from her2_models import demo  # noqa: E402
-from her2_models.explain import NORMALISATION, native_cam, predict  # noqa: E402
+from her2_models.explain import NORMALIZATION, native_cam, predict  # noqa: E402
 from her2_models.models import imagenet_efficientnet_lite0  # noqa: E402
 
 
@@ -103,7 +103,7 @@ def test_provenance_is_complete(document):
         assert versions[name] == metadata.version(name)
     parameters = record["parameters"]
     assert parameters["cam_grid"] == "8x8"
-    assert parameters["cam_normalisation"] == NORMALISATION
+    assert parameters["cam_normalization"] == NORMALIZATION
     assert parameters["network"] == "tf_efficientnet_lite0"
     assert parameters["target_layer"] == "blocks.6"
     assert (parameters["mpp"], parameters["mpp_is_assumed"]) == (0.5, True)

@@ -100,7 +100,7 @@ def test_data_check_reads_what_train_drew(run, capsys):
 
 def test_explain_scores_a_run_and_goes_on(run, capsys):
     command = ["explain", str(run), "--methods", "GradCAM", "--most", "4", "--draws", "100",
-               "--no-perturbations", "--randomise", "1"]  # fmt: skip
+               "--no-perturbations", "--randomize", "1"]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "4 rows; intervals by slide" in said

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 EXAMPLE = (
-    "for example:\n  her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomise 16"
+    "for example:\n  her2 explain runs/demo --methods ScoreCAM GradCAM --most 200 --randomize 16"
 )
 _OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
 _FINER = 1.1  # as magnification_consistency allows
@@ -59,7 +59,7 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
     add("--no-perturbations", action="store_true", help="leave out EC under 8 perturbations")
     add("--magnifications", nargs="*", type=float, metavar="X",
         help="for EC between objectives (default: those that images allow)")  # fmt: skip
-    add("--randomise", type=int, default=0, metavar="N",
+    add("--randomize", type=int, default=0, metavar="N",
         help="make the model-randomisation check on N images (default: %(default)s)")  # fmt: skip
     add("--precision", choices=("fp32", "bf16", "auto"), help="of Score-CAM's passes (fp32)")
     add("--max-channels", type=int, metavar="N",
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         mpp=mpp,
         perturbations=() if args.no_perturbations else standard_perturbations(mpp=mpp),
         magnifications=_magnifications(args.magnifications, mpp),
-        randomise=args.randomise,
+        randomize=args.randomize,
         options={"ScoreCAM": _score_cam_options(args)},
         batch_size=args.batch_size,
         chance_test=args.chance_test,

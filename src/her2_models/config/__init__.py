@@ -181,7 +181,7 @@ class AugmentConfig:
         Exact: nothing is interpolated.
     rotation : float
         Largest angle in degrees; corners become black.
-    colour_jitter : float
+    color_jitter : float
         Brightness, contrast and saturation; a tenth of it for hue.
     stain_jitter : float
         Largest relative change of hematoxylin and DAB, in optical density; 0 for none.
@@ -193,7 +193,7 @@ class AugmentConfig:
     flips: bool = True
     quarter_turns: bool = True
     rotation: float = field(default=0.0, metadata=between(0, 180))
-    colour_jitter: float = field(default=0.0, metadata=below(1))
+    color_jitter: float = field(default=0.0, metadata=below(1))
     stain_jitter: float = field(default=0.15, metadata=below(1))
     magnifications: tuple[float, ...] = field(
         default=(),

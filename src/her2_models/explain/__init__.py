@@ -1,7 +1,7 @@
 """A trained classifier and images in; predictions, CAMs, and what these are worth, out."""
 
 from her2_models.explain._cams import (
-    NORMALISATION,
+    NORMALIZATION,
     cam_method,
     cam_methods,
     native_cam,
@@ -18,7 +18,7 @@ from her2_models.explain._study import (
 )
 
 __all__ = [
-    "NORMALISATION",
+    "NORMALIZATION",
     "CamExplainer",
     "ExplainedImage",
     "ExplainedStudy",

@@ -21,7 +21,7 @@ except ImportError as error:
 from her2_models.score_cam import ScoreCAM
 
 __all__ = [
-    "NORMALISATION",
+    "NORMALIZATION",
     "cam_method",
     "cam_methods",
     "native_cam",
@@ -30,7 +30,7 @@ __all__ = [
     "scores_of",
 ]
 
-NORMALISATION = "negative values set to 0, not scaled"
+NORMALIZATION = "negative values set to 0, not scaled"
 """What :func:`native_cam` does to the weighted sum of activations."""
 
 

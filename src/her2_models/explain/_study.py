@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from her2_models.data import Record
 from her2_models.explain._consistency import magnification_ec
-from her2_models.explain._randomisation import evenly, randomisation_rows
+from her2_models.explain._randomization import evenly, randomization_rows
 from her2_models.explain._tables import class_rows, measured_columns
 from her2_models.explain._work import Prediction, Work, masks_of, predict_images, settled_mpp
 from her2_models.models import Backbone
@@ -56,7 +56,7 @@ class ExplainedStudy:
         `ec_magnification`.
     classes : list of dict
         One row for each method and explained class, see `Notes` there.
-    randomisation : list of dict
+    randomization : list of dict
         One row for each method, mode and stage; empty if it was not asked for.
     settings : dict
         What was chosen.
@@ -64,7 +64,7 @@ class ExplainedStudy:
 
     images: Rows
     classes: Rows
-    randomisation: Rows
+    randomization: Rows
     settings: dict[str, Any] = field(repr=False)
 
 
@@ -122,7 +122,7 @@ def explain_images(
     mpp: float | None = None,
     perturbations: Sequence[Perturbation] = (),
     magnifications: Sequence[float] = (),
-    randomise: int = 0,
+    randomize: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     batch_size: int = 8,
     chance_test: bool = False,
@@ -135,7 +135,7 @@ def explain_images(
     Each image is predicted, and by default the predicted score is explained, from the tensor that
     was predicted. CAMs are kept on the grid of the target layer. They are held against the membrane
     (MAP), against those of perturbed images and other magnifications, and against each other within
-    a class (EC). With `randomise` the same is asked of networks that have lost what they learned.
+    a class (EC). With `randomize` the same is asked of networks that have lost what they learned.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def explain_images(
         For EC, such as :func:`membrane_xai.perturb.standard_perturbations`.
     magnifications : sequence of float
         For EC between objectives: none, or at least two that the images allow.
-    randomise : int
+    randomize : int
         On how many of the images to make the model-randomisation check; 0 for none.
     options : mapping of str to mapping, optional
         By method, what its constructor is told, such as ``{"ScoreCAM": {"precision": "bf16"}}``.
@@ -179,7 +179,7 @@ def explain_images(
     -------
     ExplainedStudy
         Its tables are in `out`, too: ``images.csv``, ``images.json`` with provenance,
-        ``classes.csv`` and ``randomisation.csv``.
+        ``classes.csv`` and ``randomization.csv``.
 
     Raises
     ------
@@ -230,14 +230,14 @@ def explain_images(
     done = ExplainedStudy(
         study.rows,
         class_rows(study, work.out),
-        _randomisation(work, images, predictions, annotations, common, randomise, seed),
-        study.settings | {"magnifications": list(magnifications), "randomise": randomise},
+        _randomization(work, images, predictions, annotations, common, randomize, seed),
+        study.settings | {"magnifications": list(magnifications), "randomize": randomize},
     )
     _write(done, work.out)
     return done
 
 
-def _randomisation(
+def _randomization(
     work: Work,
     images: Sequence[ExplainedImage],
     predictions: Sequence[Prediction | None],
@@ -252,7 +252,7 @@ def _randomisation(
         return []
     subset, said = [images[i] for i in some], [predictions[i] for i in some]
     told = {**options, "masks": masks_of(subset, annotations)}
-    return randomisation_rows(work, subset, said, told, seed)
+    return randomization_rows(work, subset, said, told, seed)
 
 
 def _labels(
@@ -270,5 +270,5 @@ def _write(done: ExplainedStudy, out: Path) -> None:
     write_json(out / "images.json", done.images, provenance(done.settings, packages=packages))
     write_csv(out / "images.csv", done.images)
     write_csv(out / "classes.csv", done.classes)
-    if done.randomisation:
-        write_csv(out / "randomisation.csv", done.randomisation)
+    if done.randomization:
+        write_csv(out / "randomization.csv", done.randomization)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from her2_models.explain._cams import NORMALISATION, predict
+from her2_models._progress import progress_bar
+from her2_models.explain._cams import NORMALIZATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
 from her2_models.models import Backbone
 from membrane_xai.annotations import OUTLINE_SUFFIXES, find_outlines
@@ -70,7 +71,7 @@ class Work:
             "target_layer": self.backbone.target_layer_name,
             "input_size": self.input_size,
             "classes": "all" if self.every_class else "predicted",
-            "cam_normalisation": NORMALISATION,
+            "cam_normalization": NORMALIZATION,
             "options": {name: dict(options) for name, options in self.methods.items() if options},
         }
 

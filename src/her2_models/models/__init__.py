@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2_models.config import ModelConfig
 from her2_models.models._inputs import InputSpec, random_window, windows
-from her2_models.models._randomise import MODES, Stage, randomised, stages
+from her2_models.models._randomize import MODES, Stage, randomized, stages
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
@@ -40,7 +40,7 @@ __all__ = [
     "load_weights",
     "make_plan",
     "random_window",
-    "randomised",
+    "randomized",
     "stages",
     "windows",
 ]

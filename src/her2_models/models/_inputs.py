@@ -50,7 +50,7 @@ class InputSpec:
         scaled: torch.Tensor = resize(image, [self.size, self.size], antialias=True)
         return scaled.as_subclass(torch.Tensor)
 
-    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+    def normalize(self, pixels: torch.Tensor) -> torch.Tensor:
         """Scale uint8 pixels to [0, 1] and normalise them.
 
         Parameters
@@ -78,7 +78,7 @@ class InputSpec:
         -------
         torch.Tensor of shape (3, size, size), float32
         """
-        return self.normalise(self.resize(rgb))
+        return self.normalize(self.resize(rgb))
 
 
 def windows(

@@ -50,8 +50,8 @@ class Augmentation:
         if config.rotation:
             bilinear = v2.InterpolationMode.BILINEAR
             steps.append(v2.RandomRotation(config.rotation, interpolation=bilinear))
-        if config.colour_jitter:
-            jitter = config.colour_jitter
+        if config.color_jitter:
+            jitter = config.color_jitter
             steps.append(v2.ColorJitter(jitter, jitter, jitter, _HUE_SHARE * jitter))
         self._steps = steps
 

@@ -86,7 +86,7 @@ class TrainingPatches(Dataset[Batch]):
             torch.manual_seed(int(seed))
             pixels = self._vary(self._pixels(index))
         label = torch.tensor([self.records[index].score])
-        return Batch(self._spec.normalise(pixels)[None], label, torch.tensor([index]))
+        return Batch(self._spec.normalize(pixels)[None], label, torch.tensor([index]))
 
     def _pixels(self, index: int) -> torch.Tensor:
         if not self._magnifications:
@@ -123,7 +123,7 @@ class ViewedPatches(Dataset[Batch]):
         return len(self.records)
 
     def __getitem__(self, index: int) -> Batch:
-        views = self._spec.normalise(torch.stack(self._views(index)))
+        views = self._spec.normalize(torch.stack(self._views(index)))
         label, record = self.records[index].score, index
         count = (len(views),)
         return Batch(views, torch.full(count, label), torch.full(count, record))

@@ -22,11 +22,12 @@ from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
     native_cam,
     predict,
 )
-from her2_models.explain._randomisation import evenly  # noqa: E402
+from her2_models.explain._kept_rows import KeptRows  # noqa: E402
+from her2_models.explain._randomization import evenly  # noqa: E402
 from her2_models.models import (  # noqa: E402
     Backbone,
     layer_groups,
-    randomised,
+    randomized,
     stages,
 )
 from membrane_xai import (  # noqa: E402
@@ -81,7 +82,7 @@ def study(backbone, images, out, methods=("GradCAM",), **options):
 @pytest.fixture(scope="module")
 def whole(backbone, images, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
-    options = {"perturbations": STEPS, "magnifications": MAGNIFICATIONS, "randomise": 2}
+    options = {"perturbations": STEPS, "magnifications": MAGNIFICATIONS, "randomize": 2}
     return study(backbone, images, out, ("GradCAM", "ScoreCAM"), **options), out
 
 
@@ -165,11 +166,11 @@ def test_tables_are_written(whole):
     assert [row["id"] for row in rows] == [row["id"] for row in done.images]
     record = json.loads((out / "images.json").read_text())["provenance"]
     about = record["parameters"]["about"]
-    assert about["cam_normalisation"] == "negative values set to 0, not scaled"
+    assert about["cam_normalization"] == "negative values set to 0, not scaled"
     assert about["weights"].startswith("sha256:")
     assert record["versions"]["torch"] == metadata.version("torch")
     assert (out / "classes.csv").exists()
-    assert len((out / "randomisation.csv").read_text().splitlines()) == 1 + len(done.randomisation)
+    assert len((out / "randomization.csv").read_text().splitlines()) == 1 + len(done.randomization)
 
 
 class Stop(KeyboardInterrupt):
@@ -189,7 +190,7 @@ def counted(backbone, most=10**9):
 
 
 def test_a_stopped_run_goes_on_without_loss(backbone, images, whole, tmp_path):
-    options = {"perturbations": STEPS, "magnifications": MAGNIFICATIONS, "randomise": 2}
+    options = {"perturbations": STEPS, "magnifications": MAGNIFICATIONS, "randomize": 2}
     before = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
     count, hook = counted(backbone)
     with hook:
@@ -207,7 +208,7 @@ def test_a_stopped_run_goes_on_without_loss(backbone, images, whole, tmp_path):
     assert stops >= 3
     same(done.images, full.images)
     same(done.classes, full.classes)
-    same(done.randomisation, full.randomisation)
+    same(done.randomization, full.randomization)
     after = backbone.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     count, hook = counted(backbone)
@@ -265,7 +266,7 @@ def test_other_weights_are_refused(backbone, images, tmp_path):
     study(backbone, images[:1], tmp_path)
     words = "out has rows of other settings: there about"
     with (
-        randomised(backbone.network, ["fc.weight"]),
+        randomized(backbone.network, ["fc.weight"]),
         pytest.raises(InvalidInputError, match=words),
     ):
         study(backbone, images[:1], tmp_path)
@@ -286,8 +287,8 @@ def test_no_images(backbone, tmp_path):
         study(backbone, [], tmp_path)
 
 
-def test_randomisation_shows_what_the_weights_do(backbone, whole):
-    rows = whole[0].randomisation
+def test_randomization_shows_what_the_weights_do(backbone, whole):
+    rows = whole[0].randomization
     names = [group.name for group in layer_groups(backbone.network)][::-1]
     for method in ("GradCAM", "ScoreCAM"):
         mine = [row for row in rows if row["method"] == method]
@@ -322,7 +323,7 @@ def test_stages_of_another_mode(backbone):
         stages(layer_groups(backbone.network), "all")
 
 
-def test_randomised_keeps_values_and_gives_them_back(backbone):
+def test_randomized_keeps_values_and_gives_them_back(backbone):
     before = {name: value.detach().clone() for name, value in backbone.network.named_parameters()}
     lost = ["layer4.0.conv1.weight", "fc.weight"]
 
@@ -336,7 +337,7 @@ def test_randomised_keeps_values_and_gives_them_back(backbone):
     found = []
 
     def fail():
-        with randomised(backbone.network, lost, seed=1):
+        with randomized(backbone.network, lost, seed=1):
             found.extend(look())
             raise ZeroDivisionError
 
@@ -346,19 +347,19 @@ def test_randomised_keeps_values_and_gives_them_back(backbone):
     assert changed == set(lost)
     assert kept
     assert look()[0] == set()
-    with randomised(backbone.network, lost[1:], seed=1):
+    with randomized(backbone.network, lost[1:], seed=1):
         assert torch.equal(look()[2], shuffled)  # alike, whichever others are lost
-    with randomised(backbone.network, lost, seed=2):
+    with randomized(backbone.network, lost, seed=2):
         assert not torch.equal(look()[2], shuffled)
     with pytest.raises(InvalidInputError, match="parameters has 'x', which"):
-        randomised(backbone.network, ["x"]).__enter__()
+        randomized(backbone.network, ["x"]).__enter__()
 
 
 def test_tensors_of_one_size_are_not_shuffled_alike():
     network = torch.nn.Sequential(*(torch.nn.Linear(8, 8, bias=False) for _ in range(2)))
     for layer in network:
         layer.weight.data = torch.arange(64.0).view(8, 8)
-    with randomised(network, ["0.weight", "1.weight"]):
+    with randomized(network, ["0.weight", "1.weight"]):
         assert not torch.equal(network[0].weight, network[1].weight)
 
 

@@ -201,7 +201,7 @@ def test_the_published_protocol_selects_on_test_and_says_so(images, tmp_path):
         ["train.precision=bf16-mixed"],
         ["train.optimizer=adam", "train.patience=1"],
         ["data.mpp=2.0", "augment.magnifications=[10, 5]"],
-        ["augment.rotation=20", "augment.colour_jitter=0.2"],
+        ["augment.rotation=20", "augment.color_jitter=0.2"],
     ],
 )
 def test_other_ways_to_train_run(images, tmp_path, overrides):

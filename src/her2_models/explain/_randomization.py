@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.explain._work import Image, Prediction, Work
-from her2_models.models import MODES, Stage, layer_groups, randomised, stages
+from her2_models.models import MODES, Stage, layer_groups, randomized, stages
 from membrane_xai import ec_score
 from membrane_xai.study import StudyResult, evaluate, read_view
 
-__all__ = ["evenly", "randomisation_rows"]
+__all__ = ["evenly", "randomization_rows"]
 
 Rows = list[dict[str, Any]]
 
@@ -27,7 +27,7 @@ def evenly(count: int, most: int) -> list[int]:
     return [i * count // most for i in range(most)]
 
 
-def randomisation_rows(
+def randomization_rows(
     work: Work,
     images: Sequence[Image],
     predictions: Sequence[Prediction | None],
@@ -69,7 +69,7 @@ def _explained(
     seed: int,
 ) -> StudyResult:
     network = work.backbone.network
-    lost = randomised(network, stage.parameters, seed=seed) if stage.parameters else nullcontext()
+    lost = randomized(network, stage.parameters, seed=seed) if stage.parameters else nullcontext()
     about = work.about() | {"lost": stage._asdict(), "seed": seed}
     with lost:
         return evaluate(
@@ -83,7 +83,7 @@ def _explained(
 
 
 def _folder(work: Work, place: int) -> Path:
-    return work.out / "randomisation" / f"{place:02d}"
+    return work.out / "randomization" / f"{place:02d}"
 
 
 def _similarity(work: Work, place: int, method: str, rows: Rows, trained: Rows) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from membrane_xai.errors import InvalidInputError, missing
 try:
     import torch
 except ImportError as error:
-    raise missing(error, "randomisation", extra="her2") from error
+    raise missing(error, "randomization", extra="her2") from error
 
-__all__ = ["MODES", "Stage", "randomised", "stages"]
+__all__ = ["MODES", "Stage", "randomized", "stages"]
 
 MODES = ("cascading", "independent")
 """From the head down to a layer, all layers at once; or each layer alone."""
@@ -78,7 +78,7 @@ def stages(groups: Sequence[LayerGroup], mode: str) -> list[Stage]:
 
 
 @contextmanager
-def randomised(
+def randomized(
     network: torch.nn.Module, parameters: Sequence[str], *, seed: int = 0
 ) -> Iterator[None]:
     """Shuffle the values of parameters within each tensor, and put them back in the end.
@@ -110,10 +110,10 @@ def randomised(
     Examples
     --------
     >>> import torch
-    >>> from her2_models.models import randomised
+    >>> from her2_models.models import randomized
     >>> layer = torch.nn.Linear(4, 1, bias=False)
     >>> _ = layer.weight.data.copy_(torch.arange(4.0))
-    >>> with randomised(layer, ["weight"], seed=2):
+    >>> with randomized(layer, ["weight"], seed=2):
     ...     shuffled = layer.weight.detach().clone()
     >>> shuffled.tolist() != layer.weight.tolist(), sorted(shuffled.tolist()[0])
     (True, [0.0, 1.0, 2.0, 3.0])
