@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""Processor, memory, BLAS and environment of the machine that measures."""
 
 import os
 import platform

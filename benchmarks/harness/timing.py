@@ -1,4 +1,4 @@
-"""Calls in, seconds out: what is compared runs in turns, so that a busy machine slows both."""
+"""Time functions in turns, so that a busy machine slows all of them."""
 
 import timeit
 from collections.abc import Callable, Mapping, Sequence

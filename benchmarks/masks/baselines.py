@@ -1,4 +1,4 @@
-"""What our masks are compared with: plain thresholds."""
+"""Plain thresholds, which the masks are compared with."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""How well a mask agrees with a reference mask: by area, and by boundary."""
+"""Agreement of a mask with a reference mask: by area, and by boundary."""
 
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ def boundary_f1(mask: Mask, reference: Mask, mpp: float) -> float:
 
     Precision is the share of the mask's boundary near the reference's, recall the share of the
     reference's near the mask's (Csurka et al., BMVC 2013). Boundary pixels are the outermost of a
-    mask; the rim of the image is no boundary.
+    mask; the rim of the image is not a boundary.
     """
     edges = _boundary(mask), _boundary(reference)
     if not (edges[0].any() and edges[1].any()):

@@ -23,7 +23,7 @@ FINE = 0.25
 """Micrometres per pixel of a scan at 40x."""
 
 _PIXEL_SIZES = {"her2_ihc_40x": 0.8, "tma_cores": FINE, "annotated": 0.75}  # assumed
-_FRAME = 1  # pixels around the annotated crops that are no tissue
+_FRAME = 1  # pixels around the annotated crops that are not tissue
 
 
 class Case(NamedTuple):

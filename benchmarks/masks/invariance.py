@@ -1,4 +1,4 @@
-"""What must not change a mask: light, pixel size, JPEG, tiles."""
+"""Masks of an image under other light, pixel sizes, JPEG and tiles."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""CAMs and masks to measure on. The metrics' cost does not depend on where the values lie."""
+"""CAMs and masks to measure on; the metrics' cost does not depend on where the values lie."""
 
 import numpy as np
 

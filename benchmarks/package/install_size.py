@@ -1,4 +1,4 @@
-"""How much an installation brings along: packages and megabytes, against Quantus.
+"""Packages and megabytes of an installation, against Quantus.
 
 Each is installed by pip into an empty virtual environment, from PyPI or what pip is set to; ours
 from this checkout, as it is not released yet.

@@ -1,4 +1,4 @@
-"""How close fewer channels come, on a trained network and a stained image."""
+"""Closeness of maps of fewer channels, on a trained network and a stained image."""
 
 from typing import Any
 

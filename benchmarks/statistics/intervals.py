@@ -1,4 +1,4 @@
-"""How often intervals contain the truth, and how often a test of no difference rejects."""
+"""Coverage of intervals, and how often a test of no difference rejects."""
 
 from functools import partial
 from typing import Any
