@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from her2_models.models import Backbone
 
-__all__ = ["Audit", "Explained", "add_arguments", "audit", "run"]
+__all__ = ["DemoResult", "Explained", "add_arguments", "audit", "run"]
 
 METHODS = ("GradCAM", "LayerCAM", "ScoreCAM")
 INPUT_SIZE = 256
@@ -63,7 +63,7 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Audit:
+class DemoResult:
     """What the demo computed.
 
     Attributes
@@ -143,8 +143,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def audit(
-    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], *, progress: bool = False
-) -> Audit:
+    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], console: "Console"
+) -> DemoResult:
     """Explain a sample by several methods and score the CAMs.
 
     Parameters
@@ -160,13 +160,13 @@ def audit(
 
     Returns
     -------
-    Audit
+    DemoResult
         CAMs, scores and provenance.
     """
     membrane = extract_membrane_mask(sample.rgb, mpp=sample.mpp)
     target, explained = _explain(backbone, sample, methods, progress)
     rows = [_row(one, membrane) for one in explained]
-    return Audit(
+    return DemoResult(
         sample, membrane, explained, rows, _provenance(backbone, sample, membrane, target, rows)
     )
 
@@ -251,7 +251,7 @@ def _provenance(
     return provenance(parameters, packages=packages, inputs={"rgb": sample.rgb})
 
 
-def _write(out: Path, done: Audit) -> list[Path]:
+def _write(out: Path, done: DemoResult) -> list[Path]:
     captions = {
         row["method"]: (
             f"MAP {row['map']:.2f} (chance {row['chance']:.2f}, ceiling {row['ceiling']:.2f})\n"
@@ -275,7 +275,7 @@ def _write(out: Path, done: Audit) -> list[Path]:
     ]
 
 
-def _show(console: "Console", done: Audit, paths: Sequence[Path]) -> None:
+def _show(console: "Console", done: DemoResult, paths: Sequence[Path]) -> None:
     from rich.table import Table
 
     parameters = done.provenance["parameters"]

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Return 1 if an image could not be explained, else 0."""
     from her2_models.evaluate import trained_backbone
     from her2_models.explain import cam_method, explain_images, explained_images
-    from her2_models.explain._work import settled_mpp
+    from her2_models.explain._work import resolve_mpp
     from her2_models.train import Run
     from membrane_xai.perturb import standard_perturbations
 
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         cam_method(method)
     trained = Run(args.folder)
     images = explained_images(_records(trained, args), most=args.most)
-    mpp = settled_mpp(images, args.mpp)
+    mpp = resolve_mpp(images, args.mpp)
     out = args.out or trained.folder / "explained"
     done = explain_images(
         trained_backbone(trained),

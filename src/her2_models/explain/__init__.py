@@ -1,4 +1,4 @@
-"""A trained classifier and images in; predictions, CAMs, and what these are worth, out."""
+"""Explain the predictions of a trained classifier, and score the explanations."""
 
 from her2_models.explain._cams import (
     NORMALIZATION,

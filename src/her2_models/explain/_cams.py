@@ -1,4 +1,4 @@
-"""Images in, CAMs out, by the methods of pytorch-grad-cam, on the grid where they arise."""
+"""CAMs by the methods of pytorch-grad-cam, on the grid where they arise."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -114,8 +114,8 @@ def native_cam(
     if method == "ScoreCAM":
         return ScoreCAM(backbone.network, layers, **options).native(inputs, targets).astype(float)
     with library(backbone.network, layers, **options) as cam, native_grid(cam):
-        maps = cam(inputs, targets)
-    return np.asarray(maps, dtype=float)
+        cams = cam(inputs, targets)
+    return np.asarray(cams, dtype=float)
 
 
 def cam_method(method: str) -> type[Any]:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from her2_models.explain._explainers import CamExplainer
-from her2_models.explain._work import Image, Prediction, Work
+from her2_models.explain._kept_rows import KeptRows
+from her2_models.explain._work import ImageFile, Prediction, Work
 from membrane_xai import magnification_consistency
 from membrane_xai.cli import progress
 from membrane_xai.io import read_image
@@ -16,7 +17,7 @@ __all__ = ["magnification_ec"]
 
 def magnification_ec(
     work: Work,
-    images: Sequence[Image],
+    images: Sequence[ImageFile],
     predictions: Sequence[Prediction | None],
     magnifications: Sequence[float],
 ) -> dict[tuple[str, str], float]:
@@ -35,7 +36,7 @@ def magnification_ec(
             batch = readable[start : start + work.batch_size]
             for method, options in work.methods.items():
                 explain = CamExplainer(work.backbone, method, work.input_size, options=options)
-                rows = [kept.get(str(p), method, s.score, named) for p, s in batch]
+                rows = [kept.get(str(p), method, call.grade, named) for p, call in batch]
                 missing = [one for one, row in zip(batch, rows, strict=True) if row is None]
                 new = _measure(explain, missing, magnifications, work.mpp)
                 kept.add([{**row, "method": method, "of": named} for row in new])
@@ -58,14 +59,14 @@ def _measure(
         [read_image(path, mpp=mpp).rgb for path, _ in images],
         mpp=mpp,
         magnifications=magnifications,
-        targets=[prediction.score for _, prediction in images],
+        targets=[prediction.grade for _, prediction in images],
         batch_size=len(images),
     )
     rows = zip(images, found.ec.tolist(), found.similarity.tolist(), strict=True)
     return [
         {
             "path": str(path),
-            "class": prediction.score,
+            "class": prediction.grade,
             "ec": ec,
             **dict(zip(found.pairs, pairs, strict=True)),
         }

@@ -1,4 +1,4 @@
-"""Images and classes in, CAMs out: a trained network as `membrane_xai.evaluate` calls it."""
+"""`CamExplainer`: a trained network as `membrane_xai.evaluate` calls it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from her2_models.score_cam import ScoreCAM
 
 __all__ = ["CamExplainer", "inputs_of"]
 
-Maps = NDArray[np.float64]
+Cams = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class CamExplainer:
 
     def __call__(
         self, rgb: NDArray[np.uint8], targets: Sequence[str]
-    ) -> Maps | dict[str, NDArray[Any]]:
+    ) -> Cams | dict[str, NDArray[Any]]:
         """Explain images.
 
         Parameters
@@ -115,8 +115,8 @@ class CamExplainer:
         if self.method == "ScoreCAM":
             network, layers = self.backbone.network, [self.backbone.target_layer]
             cam = ScoreCAM(network, layers, **self.options)
-            maps = cam.for_classes(on_device(self.backbone, inputs), classes)
-            return {GRADES[i]: maps[:, i] for i in classes}
+            cams = cam.for_classes(on_device(self.backbone, inputs), classes)
+            return {GRADES[i]: cams[:, i] for i in classes}
         return {
             GRADES[i]: native_cam(self.backbone, inputs, self.method, target=i, **self.options)
             for i in classes

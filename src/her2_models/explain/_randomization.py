@@ -1,4 +1,4 @@
-"""What MAP and EC come to when the network has lost what it learned."""
+"""Model-randomisation check: MAP and EC of networks with shuffled weights."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from her2_models.explain._work import Image, Prediction, Work
+from her2_models.explain._work import ImageFile, Prediction, Work
 from her2_models.models import MODES, Stage, layer_groups, randomized, stages
 from membrane_xai import ec_score
 from membrane_xai.study import StudyResult, evaluate, read_view
@@ -29,7 +29,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 def randomization_rows(
     work: Work,
-    images: Sequence[Image],
+    images: Sequence[ImageFile],
     predictions: Sequence[Prediction | None],
     options: Mapping[str, Any],
     seed: int,
@@ -62,7 +62,7 @@ def _all_stages(work: Work) -> Iterator[Stage]:
 
 def _explained(
     work: Work,
-    known: Sequence[tuple[Image, Prediction]],
+    known: Sequence[tuple[ImageFile, Prediction]],
     options: Mapping[str, Any],
     stage: Stage,
     place: int,
@@ -75,7 +75,7 @@ def _explained(
         return evaluate(
             replace(work, every_class=False).explainers(),
             [image.path for image, _ in known],
-            targets=[prediction.score for _, prediction in known],
+            targets=[prediction.grade for _, prediction in known],
             about=about,
             out=_folder(work, place),
             **options,
@@ -94,12 +94,12 @@ def _similarity(work: Work, place: int, method: str, rows: Rows, trained: Rows) 
         if now["method"] == method and "error" not in (now["status"], before["status"])
     ]
     alike = [
-        ec_score(np.stack([_map(work, place, now), _map(work, 0, before)])) for now, before in pairs
+        ec_score(np.stack([_cam(work, place, now), _cam(work, 0, before)])) for now, before in pairs
     ]
     defined = [one for one in alike if np.isfinite(one)]
     similarity = float(np.mean(defined)) if defined else float("nan")
     return {"compared": len(defined), "similarity_to_trained": similarity}
 
 
-def _map(work: Work, place: int, row: Mapping[str, Any]) -> NDArray[Any]:
+def _cam(work: Work, place: int, row: Mapping[str, Any]) -> NDArray[Any]:
     return read_view(_folder(work, place), row["key"]).maps[row["method"]][row["class"]]

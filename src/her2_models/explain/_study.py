@@ -1,4 +1,4 @@
-"""A trained classifier and images in; predictions, CAMs, and what these are worth, out."""
+"""Predict, explain and score images of a data set, and write the tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from her2_models.data import Record
 from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomization import evenly, randomization_rows
 from her2_models.explain._tables import class_rows, measured_columns
-from her2_models.explain._work import Prediction, Work, masks_of, predict_images, settled_mpp
+from her2_models.explain._work import Prediction, Work, masks_of, predict_images, resolve_mpp
 from her2_models.models import Backbone
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
@@ -163,7 +163,7 @@ def explain_images(
     randomize : int
         On how many of the images to make the model-randomisation check; 0 for none.
     options : mapping of str to mapping, optional
-        By method, what its constructor is told, such as ``{"ScoreCAM": {"precision": "bf16"}}``.
+        By method, options of its constructor, such as ``{"ScoreCAM": {"precision": "bf16"}}``.
     batch_size : int
         Images explained at once, and after which results are kept.
     chance_test : bool
@@ -200,7 +200,7 @@ def explain_images(
     :func:`membrane_xai.study.read_view`.
     """
     chosen = {name: dict((options or {}).get(name, {})) for name in methods}
-    size = settled_mpp(images, mpp)
+    size = resolve_mpp(images, mpp)
     work = Work(backbone, Path(out), input_size, every_class, chosen, batch_size, size, progress)
     predictions = predict_images(work, [image.path for image in images])
     common: dict[str, Any] = {
@@ -218,7 +218,7 @@ def explain_images(
         masks_of(images, annotations),
         groups=[image.group for image in images],
         labels=_labels(images, predictions, size),
-        targets=[None if one is None else one.score for one in predictions],
+        targets=[None if one is None else one.grade for one in predictions],
         about=work.about(),
         chance_test=chance_test,
         out=work.out,
@@ -246,13 +246,13 @@ def _randomization(
     most: int,
     seed: int,
 ) -> Rows:
-    places = [i for i, said in enumerate(predictions) if said is not None]
+    places = [i for i, prediction in enumerate(predictions) if prediction is not None]
     some = [places[i] for i in evenly(len(places), most)]
     if not some:
         return []
-    subset, said = [images[i] for i in some], [predictions[i] for i in some]
-    told = {**options, "masks": masks_of(subset, annotations)}
-    return randomization_rows(work, subset, said, told, seed)
+    subset = [images[i] for i in some]
+    options = {**options, "masks": masks_of(subset, annotations)}
+    return randomization_rows(work, subset, [predictions[i] for i in some], options, seed)
 
 
 def _labels(
@@ -261,7 +261,7 @@ def _labels(
     return {
         "score": [one.score for one in images],
         "magnification": [f"{magnification_of(mpp):g}x"] * len(images),
-        "predicted": ["" if one is None else one.score for one in predictions],
+        "predicted": ["" if one is None else one.grade for one in predictions],
     }
 
 

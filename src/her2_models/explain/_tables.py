@@ -1,11 +1,11 @@
-"""Tables of a study of explanations: what is measured of each image, and means by class."""
+"""Columns that are measured of each image, and means by class."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from her2_models.explain._work import Image, Prediction
+from her2_models.explain._work import ImageFile, Prediction
 from membrane_xai.study import StudyResult, class_consistency
 
 __all__ = ["class_rows", "measured_columns"]
@@ -18,7 +18,7 @@ _BY = ("method", "class")
 
 def measured_columns(
     rows: Rows,
-    images: Sequence[Image],
+    images: Sequence[ImageFile],
     predictions: Sequence[Prediction | None],
     magnified: Mapping[tuple[str, str], float],
 ) -> dict[str, Column]:
@@ -26,15 +26,15 @@ def measured_columns(
 
     EC is that of the predicted score's CAM; other rows have none.
     """
-    by_path = {str(image.path): said for image, said in zip(images, predictions, strict=True)}
+    by_path = {str(i.path): p for i, p in zip(images, predictions, strict=True)}
     confidence: Column = {}
     ec: Column = {}
     for row in rows:
-        said = by_path[row["id"]]
-        if said is not None:
+        prediction = by_path[row["id"]]
+        if prediction is not None:
             place = row["key"], row["method"], row["class"]
-            confidence[place] = said.confidence
-            if row["class"] == said.score:
+            confidence[place] = prediction.confidence
+            if row["class"] == prediction.grade:
                 ec[place] = magnified.get((row["id"], row["method"]), math.nan)
     return {"confidence": confidence, "ec_magnification": ec}
 

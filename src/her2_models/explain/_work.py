@@ -1,4 +1,4 @@
-"""What a study of explanations works with: the network's explainers, predictions, masks."""
+"""`Work`: a network and how it is explained; predictions, masks and pixel size of images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import read_image
 from membrane_xai.tables import array_hash
 
-__all__ = ["Image", "Prediction", "Work", "masks_of", "predict_images", "settled_mpp"]
+__all__ = ["ImageFile", "Prediction", "Work", "masks_of", "predict_images", "resolve_mpp"]
 
 
-class Image(Protocol):
-    """What is needed of an image to explain."""
+class ImageFile(Protocol):
+    """An image to explain."""
 
     @property
     def path(self) -> Path:
@@ -35,11 +35,11 @@ class Image(Protocol):
 
 
 class Prediction(NamedTuple):
-    """What the network says of an image."""
+    """Predicted grade of an image."""
 
-    score: str
+    grade: str
     confidence: float
-    """Probability of the score."""
+    """Its probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Work:
     input_size: int
     every_class: bool
     methods: Mapping[str, Mapping[str, Any]]
-    """What each method's constructor is told."""
+    """Options of each method's constructor."""
     batch_size: int
     mpp: float
     progress: bool
@@ -76,31 +76,31 @@ class Work:
         }
 
 
-def settled_mpp(images: Sequence[Image], mpp: float | None) -> float:
+def resolve_mpp(images: Sequence[ImageFile], mpp: float | None) -> float:
     """Return the one pixel size of all images, or raise."""
     if not images:
         raise InvalidInputError("images is empty; it takes at least one image")
-    found = {one.mpp for one in images} if mpp is None else {mpp}
-    if len(found) > 1 or None in found:
-        said = ", ".join(sorted(map(str, found)))
+    sizes = {image.mpp for image in images} if mpp is None else {mpp}
+    if len(sizes) > 1 or None in sizes:
+        listed = ", ".join(sorted(map(str, sizes)))
         raise InvalidInputError(
-            f"mpp is not given, and the images say {said}; it takes one pixel size for all, in "
+            f"mpp is not given, and the images say {listed}; it takes one pixel size for all, in "
             f"micrometres"
         )
-    return float(found.pop() or 0)
+    return float(sizes.pop() or 0)
 
 
 def predict_images(work: Work, paths: Sequence[Path]) -> list[Prediction | None]:
     """Predict every image; None for one that cannot be read."""
-    found: dict[int, Prediction] = {}
+    predictions: dict[int, Prediction] = {}
     places = list(enumerate(paths))
     with progress(len(paths), shown=work.progress) as show:
         for start in range(0, len(paths), work.batch_size):
             batch = places[start : start + work.batch_size]
             read = {place: rgb for place, path in batch if (rgb := _read(path, work)) is not None}
-            found |= zip(read, _predict(work, list(read.values())), strict=True)
-            show(start + len(batch), "predicting")
-    return [found.get(place) for place in range(len(paths))]
+            predictions |= zip(read, _predict(work, list(read.values())), strict=True)
+            bar.advance(len(batch))
+    return [predictions.get(place) for place in range(len(paths))]
 
 
 def _read(path: Path, work: Work) -> NDArray[np.uint8] | None:
@@ -119,19 +119,19 @@ def _predict(work: Work, images: Sequence[NDArray[np.uint8]]) -> list[Prediction
     ]
 
 
-def masks_of(images: Sequence[Image], annotations: str | Path | None) -> str | list[Path]:
+def masks_of(images: Sequence[ImageFile], annotations: str | Path | None) -> str | list[Path]:
     """Return "extract", or the file of an expert's outlines for each image."""
     if annotations is None:
         return "extract"
-    files = find_outlines(annotations, [one.path.stem for one in images])
-    lacking = [one.path.name for one in images if one.path.stem not in files]
-    if lacking:
+    files = find_outlines(annotations, [image.path.stem for image in images])
+    absent = [image.path.name for image in images if image.path.stem not in files]
+    if absent:
         raise InvalidInputError(
-            f"annotations: {annotations} has no outlines for {', '.join(lacking[:5])}"
-            f"{' and others' if len(lacking) > 5 else ''}; files are named like the images and end "
+            f"annotations: {annotations} has no outlines for {', '.join(absent[:5])}"
+            f"{' and others' if len(absent) > 5 else ''}; files are named like the images and end "
             f"in {', '.join(OUTLINE_SUFFIXES)}"
         )
-    return [files[one.path.stem] for one in images]
+    return [files[image.path.stem] for image in images]
 
 
 def _hash_of(backbone: Backbone) -> str:
