@@ -31,7 +31,7 @@ def step_of(plan_name: str) -> tuple[Callable[[], object], int]:
     plan = make_plan(network, UnfreezeConfig(plan=plan_name))
     plan.apply(network, 0)
     network.train()
-    plan.settle(network)
+    plan.eval_frozen(network)
     optimizer = torch.optim.AdamW(plan.parameter_groups(network, 1e-4, 1e-4))
     images = torch.randn(_BATCH, 3, _SIDE, _SIDE).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(_BATCH) % 4

@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Research use only.",
         epilog="for example:\n  her2 train --config demo --out runs/demo",
     )
-    said = "interrupted; the same command goes on from the last epoch or batch"
-    return run_command(parser, argv, interrupted=said)
+    message = "interrupted; the same command goes on from the last epoch or batch"
+    return run_command(parser, argv, interrupted=message)
 
 
 def _commands() -> dict[str, ModuleType]:

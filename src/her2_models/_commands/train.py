@@ -1,6 +1,6 @@
 """Train a HER2 classifier and evaluate it on its test split.
 
-What it is told is a configuration, a bundled one or a file; --set changes single values. The same
+It takes a configuration, a bundled one or a file; --set changes single values. The same
 command goes on where an interrupted run stopped.
 
 for example:

@@ -62,7 +62,7 @@ def extract(
     Raises
     ------
     InvalidInputError
-        A file that is no zip or damaged; a member that would lie outside the folder or has a name
+        A file that is not a zip, or damaged; a member that would lie outside the folder or has a name
         that another system gives a meaning of its own (a drive, a device, a trailing dot); one that
         is a link, encrypted, or would take the place of another, whichever zip that is in; more
         than the limits or the disk take. Names archive and member; a zip is checked whole before
@@ -301,7 +301,7 @@ def _check_kind(info: zipfile.ZipInfo, name: str) -> None:
 
 @contextmanager
 def _refusing(name: str, info: zipfile.ZipInfo) -> Iterator[None]:
-    """Name the member in what is said of its place."""
+    """Name the member in errors of its place."""
     try:
         yield
     except ValueError as error:
@@ -317,7 +317,7 @@ def _opened(archive: Path, name: str) -> Iterator[zipfile.ZipFile]:
     try:
         file = zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise InvalidInputError(f"{name}: is no zip, or is truncated: {error}") from error
+        raise InvalidInputError(f"{name}: is not a zip, or is truncated: {error}") from error
     with file:
         yield file
 

@@ -73,7 +73,7 @@ def metrics_from_confusion(matrix: Any, *, names: Sequence[str] = GRADES) -> Cla
     Raises
     ------
     InvalidInputError
-        Another shape, counts that are negative or no whole numbers, or no case at all.
+        Another shape, counts that are negative or not integers, or no case at all.
 
     Examples
     --------

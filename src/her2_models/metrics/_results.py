@@ -39,7 +39,7 @@ PER_CLASS = ("precision", "recall", "f1", "specificity", "auc")
 class ClassificationMetrics:
     """How well a classifier of K ordered classes agrees with the reference.
 
-    Undefined numbers are NaN, and ``undefined`` says why. Where nothing else is said, values lie
+    Undefined numbers are NaN, and ``undefined`` says why. Unless stated otherwise, values lie
     in [0, 1] and higher is better. TP, FP, TN and FN count one class against the rest.
 
     Attributes

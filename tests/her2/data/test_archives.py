@@ -258,7 +258,7 @@ def test_zips_three_deep_are_refused(tmp_path):
 def test_what_is_no_zip(tmp_path, content):
     path = zip_of(tmp_path / "a.zip", {"a.png": bytes(1000)})
     path.write_bytes(path.read_bytes()[:500] if content == "cut" else content)
-    with pytest.raises(InvalidInputError, match=r"a\.zip: is no zip, or is truncated"):
+    with pytest.raises(InvalidInputError, match=r"a\.zip: is not a zip, or is truncated"):
         extract(path, tmp_path / "a")
 
 
