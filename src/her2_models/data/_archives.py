@@ -62,7 +62,7 @@ def extract(
     Raises
     ------
     InvalidInputError
-        A file that is not a zip, or damaged; a member that would lie outside the folder or has a name
+        Not a zip, or a damaged one; a member that would lie outside the folder or has a name
         that another system gives a meaning of its own (a drive, a device, a trailing dot); one that
         is a link, encrypted, or would take the place of another, whichever zip that is in; more
         than the limits or the disk take. Names archive and member; a zip is checked whole before
