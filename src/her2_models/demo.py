@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def audit(
-    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], console: "Console"
+    backbone: "Backbone", sample: IHCSample, methods: Sequence[str], *, progress: bool = False
 ) -> DemoResult:
     """Explain a sample by several methods and score the CAMs.
 

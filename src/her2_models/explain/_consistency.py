@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from her2_models.explain._explainers import CamExplainer
-from her2_models.explain._kept_rows import KeptRows
 from her2_models.explain._work import ImageFile, Prediction, Work
 from membrane_xai import magnification_consistency
 from membrane_xai.cli import progress

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from her2_models._progress import progress_bar
 from her2_models.explain._cams import NORMALIZATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
 from her2_models.models import Backbone
@@ -99,7 +98,7 @@ def predict_images(work: Work, paths: Sequence[Path]) -> list[Prediction | None]
             batch = places[start : start + work.batch_size]
             read = {place: rgb for place, path in batch if (rgb := _read(path, work)) is not None}
             predictions |= zip(read, _predict(work, list(read.values())), strict=True)
-            bar.advance(len(batch))
+            show(start + len(batch), "predicting")
     return [predictions.get(place) for place in range(len(paths))]
 
 

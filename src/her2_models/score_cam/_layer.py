@@ -13,6 +13,7 @@ from torch import Tensor
 from her2_models.score_cam._forward import BatchSizes, Queue, Read
 from her2_models.score_cam._plan import fill, scored_by
 from her2_models.score_cam._settings import ScoreCAMSettings
+from membrane_xai.cli import progress as progress_bar
 
 __all__ = ["Layer", "weigh"]
 

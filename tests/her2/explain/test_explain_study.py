@@ -22,7 +22,6 @@ from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
     native_cam,
     predict,
 )
-from her2_models.explain._kept_rows import KeptRows  # noqa: E402
 from her2_models.explain._randomization import evenly  # noqa: E402
 from her2_models.models import (  # noqa: E402
     Backbone,
