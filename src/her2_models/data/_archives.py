@@ -1,4 +1,4 @@
-"""Unpack zips of zips of images: nothing outside the folder, nothing endless, resumable.
+"""Unpack zips of zips of images: within the folder, within limits, resumable.
 
 All members of a zip are judged before any of them is written.
 """
@@ -21,7 +21,7 @@ from membrane_xai.results import atomic_path
 
 __all__ = ["extract"]
 
-_CHUNK = 2**20
+_CHUNK = 2**20  # bytes written at a time
 _SMALL = 2**20  # what is smaller may shrink by any ratio: a table, an image of one colour
 _JUNK = ("__MACOSX", ".DS_Store")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.I)

@@ -1,4 +1,4 @@
-"""A data set of synthetic slides on disk, for trying things out without any data."""
+"""Draw the synthetic slides of the configuration ``demo``, as a data set on disk."""
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
