@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.config import SyntheticConfig
-from her2_models.data import SPLITS, Manifest, Record, manifest_from_csv
+from her2_models.data._manifest import SPLITS, Manifest, Record
+from her2_models.data._manifest_csv import manifest_from_csv
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.results import atomic_path, check_settings
