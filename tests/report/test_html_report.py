@@ -21,7 +21,7 @@ from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.html_report import _chart, write_html_report
 from membrane_xai.html_report._chart import Axis, above
-from membrane_xai.html_report._encoding import encoded_map, encoded_weights, jpeg
+from membrane_xai.html_report._encoding import encoded_cam, encoded_weights, jpeg
 from membrane_xai.html_report._figures import context_chart, distribution_charts, ec_chart
 from membrane_xai.html_report._gallery import chosen
 from membrane_xai.html_report._series import (
@@ -323,7 +323,7 @@ def test_images_carry_what_was_kept(study, tmp_path):
 )
 def test_levels_are_the_sets_of_map_score(cam, k):
     mask = np.zeros((33, 34), bool)
-    levels = levels_of(encoded_map(cam, mask, None, "clip"), (33, 34))
+    levels = levels_of(encoded_cam(cam, mask, None, "clip"), (33, 34))
     if cam.max() == 0:
         assert not levels.any()
     else:
@@ -337,7 +337,7 @@ def test_values_on_a_threshold_reach_it_as_in_map_score(rng, dtype):
         below = np.nextafter(on_it[1:], dtype(-1))
         cam = np.zeros((40, 40), dtype)
         cam.flat[:201] = np.concatenate([on_it, below])
-        levels = levels_of(encoded_map(cam, np.zeros((40, 40), bool), None, "clip"), (40, 40))
+        levels = levels_of(encoded_cam(cam, np.zeros((40, 40), bool), None, "clip"), (40, 40))
         assert (levels.flat[:101] == np.arange(101)).all()
         assert (levels.flat[101:201] == np.arange(100)).all()
         for k in (7, 29, 57, 58):  # k / 100 * top and k * top / 100 differ for some tops
@@ -351,7 +351,7 @@ def test_values_on_a_threshold_reach_it_as_in_map_score(rng, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_levels_of_a_map_that_is_resampled(rng, grid, dtype):
     cam = (np.round(rng.random(grid) * 4 + 1) / 4).astype(dtype)  # many values lie on a threshold
-    levels = levels_of(encoded_map(cam, np.zeros((80, 90), bool), None, "clip"), (80, 90))
+    levels = levels_of(encoded_cam(cam, np.zeros((80, 90), bool), None, "clip"), (80, 90))
     assert (levels == reached(cam, (80, 90))).all()
     assert levels.max() == 100
 
@@ -360,12 +360,12 @@ def test_how_negative_values_count_is_kept(rng):
     cam = rng.normal(size=(3, 3))
     mask = np.zeros((6, 6), bool)
     for negative, want in (("clip", np.maximum(cam, 0)), ("abs", np.abs(cam))):
-        got = levels_of(encoded_map(cam, mask, None, negative), (6, 6))
+        got = levels_of(encoded_cam(cam, mask, None, negative), (6, 6))
         assert (got == reached(want, (6, 6))).all()
 
 
 def test_a_map_of_invalid_values_has_no_activation():
-    assert encoded_map(np.array([[np.nan, 1.0]]), np.ones((2, 2), bool), None, "clip") is None
+    assert encoded_cam(np.array([[np.nan, 1.0]]), np.ones((2, 2), bool), None, "clip") is None
 
 
 def test_weights_are_bits_or_fractions():

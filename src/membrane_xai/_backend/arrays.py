@@ -17,15 +17,15 @@ __all__ = [
     "apply_where",
     "as_array",
     "broadcast_batch",
-    "check_maps",
+    "check_arrays",
     "check_unit_interval",
     "column_values",
     "compute_dtype",
     "device",
     "follow",
     "from_numpy",
+    "is_array_list",
     "is_dask_array",
-    "is_map_list",
     "is_numpy_array",
     "is_pandas",
     "namespace",
@@ -141,12 +141,12 @@ def _fits_float32(x: Array) -> bool:
     )
 
 
-def is_map_list(x: Any) -> bool:
-    """Tell a list of maps, perhaps of unequal sizes, from nested lists of numbers."""
+def is_array_list(x: Any) -> bool:
+    """Tell a list of arrays, perhaps of unequal sizes, from nested lists of numbers."""
     return isinstance(x, list | tuple) and len(x) > 0 and all(is_array_api_obj(item) for item in x)
 
 
-def check_maps(x: Array, name: str) -> None:
+def check_arrays(x: Array, name: str) -> None:
     """Raise unless `x` has a real dtype, two axes or more, and at least one element."""
     xp = namespace(x)
     if not xp.isdtype(x.dtype, _KINDS) if not is_numpy_array(x) else x.dtype.kind not in "biuf":

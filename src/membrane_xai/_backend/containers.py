@@ -14,18 +14,18 @@ from membrane_xai._backend.arrays import (
     Array,
     as_array,
     broadcast_batch,
-    check_maps,
+    check_arrays,
     follow,
     from_numpy,
+    is_array_list,
     is_dask_array,
-    is_map_list,
     is_numpy_array,
     namespace,
     squeeze_channel,
 )
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["CAM_MASK", "columns", "is_dataarray", "over_maps"]
+__all__ = ["CAM_MASK", "columns", "is_dataarray", "over_arrays"]
 
 Core = Callable[..., Array]
 
@@ -38,18 +38,20 @@ _NUMPY_BLOCK_BYTES = 1 << 23
 _BLOCK_BYTES = 1 << 28
 
 
-def over_maps(core: Core, names: Sequence[str], maps: Sequence[Any], n_columns: int) -> Any:
-    """Apply `core` to `maps` (None is passed on) and return its columns on the last axis.
+def over_arrays(core: Core, names: Sequence[str], arrays: Sequence[Any], n_columns: int) -> Any:
+    """Apply `core` to `arrays` (None is passed on) and return its columns on the last axis.
 
     Returns
     -------
     array of shape (F,) for one sample or (N, F), or a DataArray with the batch dims and "column"
     """
-    if any(is_dataarray(x) for x in maps):
-        return _over_dataarrays(core, names, maps, n_columns)
-    if is_map_list(maps[0]):
-        return _over_lists(core, names, maps, n_columns)
-    prepared = [None if x is None else _door(x, name) for x, name in zip(maps, names, strict=True)]
+    if any(is_dataarray(x) for x in arrays):
+        return _over_dataarrays(core, names, arrays, n_columns)
+    if is_array_list(arrays[0]):
+        return _over_lists(core, names, arrays, n_columns)
+    prepared = [
+        None if x is None else _door(x, name) for x, name in zip(arrays, names, strict=True)
+    ]
     _check_same_batch(prepared, names)
     return _over_batch(core, names, prepared, n_columns)
 
@@ -70,15 +72,15 @@ def is_dataarray(x: Any) -> bool:
 
 def _door(x: Any, name: str) -> Array:
     array = as_array(x)
-    check_maps(array, name)
+    check_arrays(array, name)
     return squeeze_channel(array, name)
 
 
-def _check_same_batch(maps: Sequence[Array | None], names: Sequence[str]) -> None:
+def _check_same_batch(arrays: Sequence[Array | None], names: Sequence[str]) -> None:
     """Plain arrays must have one batch size, or none: a size-1 batch is likelier a slip."""
     sizes = {
         name: x.shape[0]
-        for x, name in zip(maps, names, strict=True)
+        for x, name in zip(arrays, names, strict=True)
         if x is not None and x.ndim > 2
     }
     if len(set(sizes.values())) > 1:
@@ -88,19 +90,19 @@ def _check_same_batch(maps: Sequence[Array | None], names: Sequence[str]) -> Non
         )
 
 
-def _over_lists(core: Core, names: Sequence[str], maps: Sequence[Any], n_columns: int) -> Array:
+def _over_lists(core: Core, names: Sequence[str], arrays: Sequence[Any], n_columns: int) -> Array:
     """Score a list pair by pair, as sizes may differ; a single (h, w) map is shared by all."""
-    count = len(maps[0])
-    per_argument = [_items(x, name, count) for x, name in zip(maps, names, strict=True)]
-    rows = [over_maps(core, names, item, n_columns) for item in zip(*per_argument, strict=True)]
+    count = len(arrays[0])
+    per_argument = [_items(x, name, count) for x, name in zip(arrays, names, strict=True)]
+    rows = [over_arrays(core, names, item, n_columns) for item in zip(*per_argument, strict=True)]
     return namespace(rows[0]).stack(rows, axis=0)
 
 
 def _items(x: Any, name: str, count: int) -> list[Any]:
     if x is None:
         return [None] * count
-    array = x if is_map_list(x) else as_array(x)
-    if not is_map_list(x) and array.ndim == 2:
+    array = x if is_array_list(x) else as_array(x)
+    if not is_array_list(x) and array.ndim == 2:
         return [array] * count
     items = [array[i] for i in range(len(array))]
     if len(items) != count:
@@ -113,12 +115,14 @@ def _items(x: Any, name: str, count: int) -> list[Any]:
     return items
 
 
-def _over_dataarrays(core: Core, names: Sequence[str], maps: Sequence[Any], n_columns: int) -> Any:
+def _over_dataarrays(
+    core: Core, names: Sequence[str], arrays: Sequence[Any], n_columns: int
+) -> Any:
     """Treat the last two dims as rows and columns; the others are batch dims, matched by name."""
     import xarray
 
     arguments, dims = [], []
-    for x, name in zip(maps, names, strict=True):
+    for x, name in zip(arrays, names, strict=True):
         if x is None:
             continue
         array = x if is_dataarray(x) else _shared_dataarray(x, name)
@@ -128,7 +132,7 @@ def _over_dataarrays(core: Core, names: Sequence[str], maps: Sequence[Any], n_co
         renamed = array.rename(dict(zip(array.dims[-2:], spatial, strict=True)))
         arguments.append(renamed.drop_vars(spatial, errors="ignore"))
         dims.append(spatial)
-    given = [x is not None for x in maps]
+    given = [x is not None for x in arrays]
 
     def on_arrays(*arrays: Array) -> Array:
         rest = iter(arrays)
@@ -159,34 +163,34 @@ def _shared_dataarray(x: Any, name: str) -> Any:
 
 
 def _over_batch(
-    core: Core, names: Sequence[str], maps: Sequence[Array | None], n_columns: int
+    core: Core, names: Sequence[str], arrays: Sequence[Array | None], n_columns: int
 ) -> Array:
     """Apply `core` to arrays (..., h, w) whose leading axes broadcast."""
-    if any(is_dask_array(x) for x in maps if x is not None):
-        return _over_dask(core, names, maps, n_columns)
-    arrays: list[Array | None] = []
-    for x, name in zip(maps, names, strict=True):
+    if any(is_dask_array(x) for x in arrays if x is not None):
+        return _over_dask(core, names, arrays, n_columns)
+    alike: list[Array | None] = []
+    for x, name in zip(arrays, names, strict=True):
         if x is not None:
-            check_maps(x, name)
-            x = follow(arrays[0] if arrays and arrays[0] is not None else x, x, name)
-        arrays.append(x)
-    return _over_blocks(core, names, arrays)
+            check_arrays(x, name)
+            x = follow(alike[0] if alike and alike[0] is not None else x, x, name)
+        alike.append(x)
+    return _over_blocks(core, names, alike)
 
 
 def _over_dask(
-    core: Core, names: Sequence[str], maps: Sequence[Array | None], n_columns: int
+    core: Core, names: Sequence[str], arrays: Sequence[Array | None], n_columns: int
 ) -> Array:
     import dask.array as da
 
-    given = [_whole_maps(x) for x in maps if x is not None]
+    given = [_whole_arrays(x) for x in arrays if x is not None]
     signature = ",".join(f"(h{i},w{i})" for i in range(len(given))) + "->(f)"
 
     def on_chunks(*chunks: Array) -> Array:
         rest = iter(chunks)
-        present = [None if x is None else next(rest) for x in maps_given]
+        present = [None if x is None else next(rest) for x in given_or_none]
         return _over_batch(core, names, present, n_columns)
 
-    maps_given = [None if x is None else True for x in maps]
+    given_or_none = [None if x is None else True for x in arrays]
     return da.apply_gufunc(
         on_chunks,
         signature,
@@ -197,19 +201,19 @@ def _over_dask(
     )
 
 
-def _whole_maps(x: Array) -> Array:
+def _whole_arrays(x: Array) -> Array:
     """Put each map into one chunk; the batch axes keep theirs."""
     return x.rechunk({x.ndim - 2: -1, x.ndim - 1: -1}) if is_dask_array(x) else x
 
 
-def _over_blocks(core: Core, names: Sequence[str], maps: Sequence[Array | None]) -> Array:
+def _over_blocks(core: Core, names: Sequence[str], arrays: Sequence[Array | None]) -> Array:
     """Flatten the batch axes and run `core` block by block."""
-    present = [(x, name) for x, name in zip(maps, names, strict=True) if x is not None]
+    present = [(x, name) for x, name in zip(arrays, names, strict=True) if x is not None]
     shapes = [tuple(x.shape[:-2]) for x, _ in present]
     batch = broadcast_batch(shapes, [name for _, name in present])
     count = int(np.prod(batch, dtype=int))
     step = _block_length([x for x, _ in present])
-    pickers = [None if x is None else _picker(x, batch) for x in maps]
+    pickers = [None if x is None else _picker(x, batch) for x in arrays]
     blocks = []
     if count > step:
         _keep_freed_memory()

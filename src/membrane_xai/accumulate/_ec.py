@@ -12,7 +12,7 @@ from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.accumulate._running_sums import RunningSums, check_state
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import ConsistencyResult
-from membrane_xai.metrics._map_sets import plain_set
+from membrane_xai.metrics._cam_sets import plain_set
 from membrane_xai.metrics._unit_sums import UnitSums, unit_sums_on_host
 from membrane_xai.statistics._bootstrap import Resampling
 from membrane_xai.statistics._consistency import PAIRS, summary_of_pairs
@@ -88,11 +88,11 @@ class EcAccumulator:
             not fit. Nothing is added then.
         """
         single = getattr(cams, "ndim", None) == 2
-        maps = plain_set((cams.data if is_dataarray(cams) else cams)[None, ...] if single else cams)
-        grid = (int(maps.shape[-2]), int(maps.shape[-1]))
+        cams = plain_set((cams.data if is_dataarray(cams) else cams)[None, ...] if single else cams)
+        grid = (int(cams.shape[-2]), int(cams.shape[-1]))
         self._check_grid(grid)
-        codes, rows = self._state.codes(groups, int(maps.shape[0]))
-        found = unit_sums_on_host(maps, self.similarity, codes, rows.size)
+        codes, rows = self._state.codes(groups, int(cams.shape[0]))
+        found = unit_sums_on_host(cams, self.similarity, codes, rows.size)
         self._set_grid(grid)
         self._state.add(rows, found.vectors, found.counts)
         return self

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import as_array, check_maps, check_unit_interval, to_numpy
+from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
 from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_real
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import named_files, plain, without_ome
@@ -437,12 +437,12 @@ def consensus(masks: Sequence[Any], *, regions: Sequence[Any] | None = None) -> 
     return Consensus(mean, count > 0, count)
 
 
-def _stack(maps: Sequence[Any], name: str) -> NDArray[np.float64]:
-    arrays = [to_numpy(as_array(x)) for x in maps]
+def _stack(masks: Sequence[Any], name: str) -> NDArray[np.float64]:
+    arrays = [to_numpy(as_array(x)) for x in masks]
     if not arrays:
         raise InvalidInputError(f"{name} is empty; it takes one map for each annotator")
     for i, array in enumerate(arrays):
-        check_maps(array, f"{name}[{i}]")
+        check_arrays(array, f"{name}[{i}]")
         check_unit_interval(array, f"{name}[{i}]")
         if array.ndim != 2 or array.shape != arrays[0].shape:
             raise InvalidInputError(

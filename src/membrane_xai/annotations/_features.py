@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import as_array, check_maps, check_unit_interval, to_numpy
+from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
 from membrane_xai.annotations._contours import Ring, edge_connected, region_polygons
 from membrane_xai.annotations._geojson import without_nan
 from membrane_xai.annotations._window import Window
@@ -33,7 +33,7 @@ class Objects(NamedTuple):
 def mask_objects(mask: Any, threshold: float) -> Objects:
     """Find the objects of a mask: labels as given, else what touches by an edge or a corner."""
     array = to_numpy(as_array(mask))
-    check_maps(array, "mask")
+    check_arrays(array, "mask")
     if array.ndim != 2:
         raise InvalidInputError(f"mask has shape {array.shape}; it takes (H, W)")
     labels = _labels(array, threshold)

@@ -30,7 +30,7 @@ from membrane_xai.explanation_consistency._magnifications import (
     ScalePair,
     check_magnifications,
     compare_scales,
-    one_map,
+    single_cam,
 )
 from membrane_xai.explanation_consistency._results import (
     MagnificationConsistency,
@@ -138,7 +138,7 @@ def perturbation_consistency(
 
     def add(batch: list[Any], chosen: list[Any] | None) -> None:
         views = explain_views(explain, batch, steps, chosen)
-        found.extend(agree(one_map(labelled), measure, reference) for labelled in views)
+        found.extend(agree(single_cam(labelled), measure, reference) for labelled in views)
 
     _over_batches(images, targets, batch_size, progress, add)
     result = PerturbationConsistency.of(found, [step.name for step in steps], similarity, reference)
@@ -233,13 +233,13 @@ def magnification_consistency(
     found: list[list[ScalePair]] = []
 
     def add(batch: list[Any], chosen: list[Any] | None) -> None:
-        maps, fields = [], []
+        cams, fields = [], []
         for scale in scales:
             views = [scaled(image, mpp, scale, window) for image in batch]
             explained = explain_images(explain, [view for view, _ in views], chosen)
-            maps.append([one_map(labelled) for labelled in explained])
+            cams.append([single_cam(labelled) for labelled in explained])
             fields.append([field for _, field in views])
-        by_image = zip(zip(*maps, strict=True), zip(*fields, strict=True), strict=True)
+        by_image = zip(zip(*cams, strict=True), zip(*fields, strict=True), strict=True)
         found.extend(compare_scales(one, field, measure) for one, field in by_image)
 
     _over_batches(images, targets, batch_size, progress, add)

@@ -62,8 +62,8 @@ def agree(views: Sequence[View], measure: Measure, reference: str | None) -> Agr
 def similar(one: View, other: View, measure: Measure) -> Pair:
     """Compare two maps on the pixels valid in both; a coarser map is upsampled to the finer one."""
     size = (
-        max(int(one.map.shape[0]), int(other.map.shape[0])),
-        max(int(one.map.shape[1]), int(other.map.shape[1])),
+        max(int(one.cam.shape[0]), int(other.cam.shape[0])),
+        max(int(one.cam.shape[1]), int(other.cam.shape[1])),
     )
     valid = _spread(one.valid, size) & _spread(other.valid, size)
     share = float(valid.mean())
@@ -74,10 +74,10 @@ def similar(one: View, other: View, measure: Measure) -> Pair:
             f"similarity is 'ssim', which compares windows of whole maps, but only {share:.0%} of "
             f"one is valid; it takes perturbations that are valid everywhere, or another similarity"
         )
-    maps = _cut(one.map, other.map, valid)
-    compared = similarity_matrix(maps, named_similarity(measure.name, measure.k))
+    cams = _cut(one.cam, other.cam, valid)
+    compared = similarity_matrix(cams, named_similarity(measure.name, measure.k))
     score = float(to_numpy(compared)[1])
-    return Pair(score, share, _reason(score, maps))
+    return Pair(score, share, _reason(score, cams))
 
 
 def mean_of(scores: NDArray[np.float64]) -> float:
@@ -112,14 +112,14 @@ def _cut(one: Array, other: Array, valid: Bools) -> Array:
     xp = namespace(one)
     wide = wide_dtype(one)
     size = (int(valid.shape[0]), int(valid.shape[1]))
-    maps = [upsample(xp.astype(m, wide), size) for m in (one, follow(one, other, "a map"))]
+    cams = [upsample(xp.astype(m, wide), size) for m in (one, follow(one, other, "a map"))]
     if valid.all():
-        return xp.stack(maps, axis=0)
+        return xp.stack(cams, axis=0)
     places = from_numpy(one, np.flatnonzero(valid))
-    return xp.stack([xp.take(xp.reshape(m, (1, -1)), places, axis=-1) for m in maps], axis=0)
+    return xp.stack([xp.take(xp.reshape(m, (1, -1)), places, axis=-1) for m in cams], axis=0)
 
 
-def _reason(score: float, maps: Array) -> str:
+def _reason(score: float, cams: Array) -> str:
     if np.isfinite(score):
         return "ok"
-    return "flat_map" if bool(np.isfinite(to_numpy(maps)).all()) else "non_finite"
+    return "flat_map" if bool(np.isfinite(to_numpy(cams)).all()) else "non_finite"

@@ -9,9 +9,9 @@ import numpy as np
 from membrane_xai._backend.arrays import (
     Array,
     as_array,
-    check_maps,
+    check_arrays,
+    is_array_list,
     is_dask_array,
-    is_map_list,
     squeeze_channel,
     to_numpy,
 )
@@ -23,7 +23,7 @@ from membrane_xai.perturb._perturbation import Bools, Perturbation, Rgb, everywh
 __all__ = [
     "Explain",
     "View",
-    "as_map",
+    "as_cam",
     "batches",
     "check_image",
     "explain_images",
@@ -38,7 +38,7 @@ Explain = Callable[..., Any]
 class View(NamedTuple):
     """A map in the geometry of the original image."""
 
-    map: Array
+    cam: Array
     """(h, w)."""
     valid: Bools
     """(h, w): where the view shows the original."""
@@ -75,16 +75,16 @@ def explain_views(
     The first view is the image as it is. The label is None for an explainer without labels.
     """
     original = explain_images(explain, images, targets)
-    views = [{label: [view_of(one)] for label, one in maps.items()} for maps in original]
+    views = [{label: [view_of(one)] for label, one in cams.items()} for cams in original]
     for perturbation in perturbations:
         changed = [perturbation.apply(image) for image in images]
-        for found, maps in zip(views, explain_images(explain, changed, targets), strict=True):
-            if set(maps) != set(found):
+        for found, cams in zip(views, explain_images(explain, changed, targets), strict=True):
+            if set(cams) != set(found):
                 raise InvalidInputError(
-                    f"explain gave labels {list(maps)} for {perturbation.name}, but {list(found)} "
+                    f"explain gave labels {list(cams)} for {perturbation.name}, but {list(found)} "
                     f"for the image as it is; they must be the same"
                 )
-            for label, one in maps.items():
+            for label, one in cams.items():
                 found[label].append(_restored(perturbation, one))
     return views
 
@@ -94,11 +94,11 @@ def view_of(one: Array) -> View:
     return View(one, everywhere(_grid(one)))
 
 
-def as_map(given: Any, method: str) -> Array:
+def as_cam(given: Any, method: str) -> Array:
     """Return a map that was there before explaining as (h, w), or raise."""
     array = _computed(given)
     name = f"a map of {method!r}"
-    check_maps(array, name)
+    check_arrays(array, name)
     array = array[0, ...] if array.ndim == 3 and array.shape[0] == 1 else array
     if array.ndim != 2:
         raise InvalidInputError(f"{name} has shape {tuple(array.shape)}; it takes (h, w)")
@@ -115,17 +115,17 @@ def explain_images(
         chosen = () if targets is None else ([targets[i] for i in members],)
         given = explain(batch, *chosen)
         labelled = given if isinstance(given, Mapping) else {None: given}
-        for label, maps in labelled.items():
-            for i, one in zip(members, _as_maps(maps, len(members)), strict=True):
+        for label, cams in labelled.items():
+            for i, one in zip(members, _as_cams(cams, len(members)), strict=True):
                 found[i][label] = one
     return found
 
 
 def _restored(perturbation: Perturbation, one: Array) -> View:
     view = View(perturbation.restore(one), np.asarray(perturbation.valid(_grid(one)), bool))
-    if view.valid.shape != tuple(view.map.shape):
+    if view.valid.shape != tuple(view.cam.shape):
         raise InvalidInputError(
-            f"perturbation {perturbation.name!r} restores a map of shape {tuple(view.map.shape)}, "
+            f"perturbation {perturbation.name!r} restores a map of shape {tuple(view.cam.shape)}, "
             f"but its valid region has {view.valid.shape}; they must be equal"
         )
     return view
@@ -138,30 +138,30 @@ def _by_shape(images: Iterable[Rgb]) -> list[list[int]]:
     return list(members.values())
 
 
-def _as_maps(given: Any, count: int) -> list[Array]:
+def _as_cams(given: Any, count: int) -> list[Array]:
     """Split what an explainer gave into `count` maps (h, w)."""
     name = "what explain returned"
-    if is_map_list(given):
-        maps = [_computed(one) for one in given]
+    if is_array_list(given):
+        cams = [_computed(one) for one in given]
     else:
         array = _computed(given)
-        check_maps(array, name)
+        check_arrays(array, name)
         array = squeeze_channel(array, name)
         if array.ndim != 3:
             raise InvalidInputError(
                 f"{name} has shape {tuple(array.shape)} for {count} images; it takes (n, h, w), "
                 f"(n, 1, h, w) or a list of (h, w)"
             )
-        maps = [array[i, ...] for i in range(array.shape[0])]
-    if len(maps) != count:
-        raise InvalidInputError(f"{name} has {len(maps)} maps for {count} images")
-    for i, one in enumerate(maps):
-        check_maps(one, f"{name}, map {i},")
+        cams = [array[i, ...] for i in range(array.shape[0])]
+    if len(cams) != count:
+        raise InvalidInputError(f"{name} has {len(cams)} maps for {count} images")
+    for i, one in enumerate(cams):
+        check_arrays(one, f"{name}, map {i},")
         if one.ndim != 2:
             raise InvalidInputError(
                 f"{name}, map {i}, has shape {tuple(one.shape)}; in a list each map is (h, w)"
             )
-    return maps
+    return cams
 
 
 def _computed(given: Any) -> Array:

@@ -91,10 +91,10 @@ def register(one: Array, source: Field, target: Field) -> Array:
 
 def _shares(source: Span, target: Span) -> NDArray[np.float64]:
     """Return the (target, source) shares of each target cell that lie in each source cell."""
-    edges = np.linspace(source.start, source.stop, source.cells + 1)
-    goal = np.linspace(target.start, target.stop, target.cells + 1)
-    low = np.maximum(goal[:-1, None], edges[None, :-1])
-    high = np.minimum(goal[1:, None], edges[None, 1:])
+    source_edges = np.linspace(source.start, source.stop, source.cells + 1)
+    target_edges = np.linspace(target.start, target.stop, target.cells + 1)
+    low = np.maximum(target_edges[:-1, None], source_edges[None, :-1])
+    high = np.minimum(target_edges[1:, None], source_edges[None, 1:])
     length = np.clip(high - low, 0, None)
     shares: NDArray[np.float64] = length / length.sum(axis=1, keepdims=True)
     return shares

@@ -15,7 +15,7 @@ from membrane_xai.explanation_consistency._fields import Field, common_field, re
 from membrane_xai.io._pixel_size import MPP_AT_1X, magnification_of
 from membrane_xai.perturb._perturbation import everywhere
 
-__all__ = ["ScalePair", "check_magnifications", "compare_scales", "one_map", "scale_ec"]
+__all__ = ["ScalePair", "check_magnifications", "compare_scales", "scale_ec", "single_cam"]
 
 _FINER_AT_MOST = 1.1  # scanners' 20x and 40x differ from 0.5 and 0.25 um by up to 12 %
 
@@ -33,10 +33,10 @@ class ScalePair(NamedTuple):
 
 
 def compare_scales(
-    maps: Sequence[Array], fields: Sequence[Field], measure: Measure
+    cams: Sequence[Array], fields: Sequence[Field], measure: Measure
 ) -> list[ScalePair]:
     """Compare all pairs of the maps of one image."""
-    views = list(zip(maps, fields, strict=True))
+    views = list(zip(cams, fields, strict=True))
     return [_pair(a, b, measure) for a, b in itertools.combinations(views, 2)]
 
 
@@ -79,7 +79,7 @@ def check_magnifications(magnifications: Any, mpp: float) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def one_map(labelled: Mapping[Any, T]) -> T:
+def single_cam(labelled: Mapping[Any, T]) -> T:
     """Return what is without a label, or raise."""
     if list(labelled) != [None]:
         raise InvalidInputError(

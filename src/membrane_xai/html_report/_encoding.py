@@ -12,13 +12,13 @@ from membrane_xai._backend.arrays import as_array
 from membrane_xai._backend.resample import upsample
 from membrane_xai.metrics._mass import activation
 
-__all__ = ["LEVELS", "encoded_map", "encoded_weights", "jpeg"]
+__all__ = ["LEVELS", "encoded_cam", "encoded_weights", "jpeg"]
 
 LEVELS = 100
 """Steps of the threshold between 0 and 1."""
 
 
-def encoded_map(cam: Any, mask: NDArray[Any], region: Any, negative: str) -> str | None:
+def encoded_cam(cam: Any, mask: NDArray[Any], region: Any, negative: str) -> str | None:
     """Return the activation A+ of a map as levels, or None for a map of invalid values.
 
     Each pixel of the mask's grid gets the last threshold k / 100 that it reaches, found by the very

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import MembraneXAIError
-from membrane_xai.html_report._encoding import encoded_map, encoded_weights, jpeg
+from membrane_xai.html_report._encoding import encoded_cam, encoded_weights, jpeg
 from membrane_xai.html_report._series import Patch
 from membrane_xai.stain import separate_stains
 from membrane_xai.study._finished import Rows
@@ -53,7 +53,7 @@ def payload(patch: Patch, view: KeptView, rows: Rows, negative: str) -> dict[str
         "mask": encoded_weights(view.mask),
         "region": None if view.region is None else encoded_weights(view.region),
         "maps": [
-            _map(view, number, rows[number], negative)
+            _cam(view, number, rows[number], negative)
             for number in patch.rows
             if rows[number]["status"] != "error"  # such a map may be anything
             and rows[number]["class"] in view.maps.get(rows[number]["method"], {})
@@ -69,9 +69,9 @@ def plain_row(row: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _map(view: KeptView, number: int, row: Mapping[str, Any], negative: str) -> dict[str, Any]:
+def _cam(view: KeptView, number: int, row: Mapping[str, Any], negative: str) -> dict[str, Any]:
     cam = view.maps[row["method"]][row["class"]]
-    return {"row": number, "map": encoded_map(cam, view.mask, view.region, negative)}
+    return {"row": number, "map": encoded_cam(cam, view.mask, view.region, negative)}
 
 
 def _scaled(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from membrane_xai._backend.arrays import Array, as_array, check_maps, namespace
+from membrane_xai._backend.arrays import Array, as_array, check_arrays, namespace
 from membrane_xai._backend.checks import check_choice
 from membrane_xai.errors import InvalidInputError, missing
 
@@ -87,7 +87,7 @@ def to_maps(attributions: Any, *, channels: str = "sum") -> Any:
     """
     check_choice(channels, "channels", tuple(_REDUCTIONS))
     array = as_array(_only(attributions))
-    check_maps(array, "attributions")
+    check_arrays(array, "attributions")
     if array.ndim != 4:
         raise InvalidInputError(
             f"attributions has shape {tuple(array.shape)}; it takes (N, C, h, w)"

@@ -177,10 +177,10 @@ class MembraneActivationPrecision:
     def _visualize(self, images: torch.Tensor, cams: NDArray[Any]) -> torch.Tensor:
         size = (images.shape[-2], images.shape[-1])
         positive = np.abs(cams) if self.negative == "abs" else np.maximum(cams, 0)
-        maps = torch.from_numpy(np.asarray(positive, dtype=np.float32)).reshape(
+        activation = torch.from_numpy(np.asarray(positive, dtype=np.float32)).reshape(
             len(cams), 1, *cams.shape[-2:]
         )
-        up = torch.nn.functional.interpolate(maps, size, mode="bilinear", align_corners=False)
+        up = torch.nn.functional.interpolate(activation, size, mode="bilinear", align_corners=False)
         top = up.amax((2, 3), keepdim=True)
         pooled = pool_mask(self.masks, size, region=self.region)
         share = pooled.mask if self.region is None else pooled.mask * pooled.region

@@ -164,8 +164,8 @@ class MembraneActivationPrecision:
             scores = scores if self.logits_fn is None else self.logits_fn(scores)
             chosen = scores.argmax(dim=-1).tolist() if class_idx is None else class_idx
             cams = self.cam_extractor(chosen, scores, normalized=False)
-        maps = to_maps(cams, layer=self.layer)
-        result = alignment(maps, masks, region=region, negative=self.negative)
+        of_layer = to_maps(cams, layer=self.layer)
+        result = alignment(of_layer, masks, region=region, negative=self.negative)
         self._sums.update_scores(scored_alike(result), groups=groups)
 
     def summary(self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from membrane_xai._backend.arrays import as_array, is_map_list, namespace, to_numpy
+from membrane_xai._backend.arrays import as_array, is_array_list, namespace, to_numpy
 from membrane_xai._backend.checks import check_fraction, check_grid
-from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_maps
+from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
 from membrane_xai._backend.status import as_words, check_on_undefined
 from membrane_xai._backend.vocabulary import ROW_STATUSES, SCORES, STATUSES, SUMMARY_SCORES
 from membrane_xai.errors import InvalidInputError
@@ -203,7 +203,7 @@ def map_score(
     core = partial(
         map_core, threshold=threshold, negative=negative, raising=on_undefined == "raise"
     )
-    return columns(over_maps(core, CAM_MASK, (cam, mask, region), 1))[0]
+    return columns(over_arrays(core, CAM_MASK, (cam, mask, region), 1))[0]
 
 
 def alignment(
@@ -265,7 +265,7 @@ def alignment(
     check_negative(negative)
     check_on_undefined(on_undefined)
     core = partial(alignment_core, negative=negative, raising=on_undefined == "raise")
-    result = columns(over_maps(core, CAM_MASK, (cam, mask, region), 10))
+    result = columns(over_arrays(core, CAM_MASK, (cam, mask, region), 10))
     scores, codes, ends = result[:7], result[7], result[8:]
     return AlignmentResult(
         **dict(zip(SCORES, scores, strict=True)),
@@ -333,7 +333,7 @@ def map_curve(
     for level in levels:
         check_fraction(level, "thresholds")
     core = partial(curve_core, levels=levels, negative=negative, raising=on_undefined == "raise")
-    result = over_maps(core, CAM_MASK, (cam, mask, region), 2 * levels.size + 1)
+    result = over_arrays(core, CAM_MASK, (cam, mask, region), 2 * levels.size + 1)
     codes = columns(result)[-1]
     split = levels.size
     if is_dataarray(result):
@@ -380,7 +380,7 @@ def map_ceiling(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Any:
     nan
     """
     core = partial(ceiling_core, grid=check_grid(grid))
-    return columns(over_maps(core, ("mask", "region"), (mask, region), 1))[0]
+    return columns(over_arrays(core, ("mask", "region"), (mask, region), 1))[0]
 
 
 def pool_mask(mask: Any, grid: tuple[int, int], *, region: Any = None) -> PooledMask:
@@ -422,18 +422,18 @@ def pool_mask(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Pooled
     """
     h, w = check_grid(grid)
     core = partial(pool_core, grid=(h, w))
-    result = over_maps(core, ("mask", "region"), (mask, region), 2 * h * w)
-    share = _as_maps(result, mask, slice(0, h * w), (h, w))
-    weight = _as_maps(result, mask, slice(h * w, None), (h, w))
-    while region is None and not is_map_list(mask) and weight.ndim > 2:
+    result = over_arrays(core, ("mask", "region"), (mask, region), 2 * h * w)
+    share = _folded(result, mask, slice(0, h * w), (h, w))
+    weight = _folded(result, mask, slice(h * w, None), (h, w))
+    while region is None and not is_array_list(mask) and weight.ndim > 2:
         weight = weight[0, ...]  # the same for every mask
     return PooledMask(share, weight)
 
 
-def _as_maps(result: Any, mask: Any, part: slice, grid: tuple[int, int]) -> Any:
+def _folded(result: Any, mask: Any, part: slice, grid: tuple[int, int]) -> Any:
     """Fold columns back into rows and columns, under the names of the mask's dims."""
     if is_dataarray(result):
-        folded = _as_maps(result.data, mask, part, grid)
+        folded = _folded(result.data, mask, part, grid)
         dims = [*result.dims[:-1], *mask.dims[-2:]]
         coords = {name: c for name, c in result.coords.items() if "column" not in c.dims}
         return result.__class__(folded, dims=dims, coords=coords)
@@ -441,7 +441,7 @@ def _as_maps(result: Any, mask: Any, part: slice, grid: tuple[int, int]) -> Any:
 
 
 def _grid_of(cam: Any) -> tuple[int, ...]:
-    if is_map_list(cam):
+    if is_array_list(cam):
         grids = {shape_of(item) for item in cam}
         return grids.pop() if len(grids) == 1 else ()
     return shape_of(cam if is_dataarray(cam) else as_array(cam))

@@ -14,7 +14,7 @@ import numpy as np
 from membrane_xai._backend.arrays import (
     Array,
     as_array,
-    check_maps,
+    check_arrays,
     is_dask_array,
     is_numpy_array,
     namespace,
@@ -25,7 +25,7 @@ from membrane_xai._backend.labels import read_labels
 from membrane_xai._backend.status import as_words
 from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.metrics._map_sets import as_set
+from membrane_xai.metrics._cam_sets import as_set
 from membrane_xai.metrics._mean_similarity import PairSet, mean_similarity, similarity_matrix
 from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.metrics._unit_sums import UnitSums
@@ -188,16 +188,16 @@ def consistency(
     [('3+', 'ok'), ('0', 'no_defined_pair')]
     """
     compared = named_similarity(similarity, k)
-    maps = as_set(cams, "cams")
-    count = maps.shape[-3]
+    cams = as_set(cams, "cams")
+    count = cams.shape[-3]
     pairs = PairSet(
         members=_members(groups, count),
         weights=_weights(weights, count),
-        reference=_reference(reference, maps, count),
+        reference=_reference(reference, cams, count),
     )
     core = partial(mean_similarity, pairs=pairs, similarity=compared)
     n = len(pairs.members)
-    table = _over_sets(core, maps, 4 * n)
+    table = _over_sets(core, cams, 4 * n)
     labels = None if groups is None else tuple(pairs.members)
     ec, n_pairs, n_undefined, codes = (_part(table, i * n, n, labels) for i in range(4))
     return ConsistencyResult(
@@ -240,17 +240,17 @@ def pairwise_similarity(cams: Any, *, similarity: str = "pearson", k: float = 0.
            [nan, nan, nan]])
     """
     compared = named_similarity(similarity, k)
-    maps = as_set(cams, "cams")
-    n = maps.shape[-3]
+    cams = as_set(cams, "cams")
+    n = cams.shape[-3]
     core = partial(similarity_matrix, similarity=compared)
-    table = _over_sets(core, maps, n * n)
+    table = _over_sets(core, cams, n * n)
     if not is_dataarray(table):
         return namespace(table).reshape(table, (*table.shape[:-1], n, n))
-    dim = maps.dims[-3]
+    dim = cams.dims[-3]
     folded = table.data.reshape((*table.shape[:-1], n, n))
     matrix = table.__class__(folded, dims=[*table.dims[:-1], dim, f"{dim}_other"])
-    if dim in maps.coords:
-        labels = maps.coords[dim].values
+    if dim in cams.coords:
+        labels = cams.coords[dim].values
         matrix = matrix.assign_coords({dim: labels, f"{dim}_other": labels})
     return matrix.assign_coords({n: c for n, c in table.coords.items() if "column" not in c.dims})
 
@@ -285,17 +285,17 @@ def _weights(weights: Any, count: int) -> np.ndarray[Any, Any]:
     return scaled
 
 
-def _reference(reference: Any, maps: Any, count: int) -> int | Array | None:
+def _reference(reference: Any, cams: Any, count: int) -> int | Array | None:
     if reference is None:
         return None
     if not hasattr(reference, "shape") or not reference.shape:
         return _reference_index(reference, count)
     array = as_array(reference.data if is_dataarray(reference) else reference)
-    check_maps(array, "reference")
-    if tuple(array.shape) != tuple(maps.shape[-2:]):
+    check_arrays(array, "reference")
+    if tuple(array.shape) != tuple(cams.shape[-2:]):
         raise InvalidInputError(
             f"reference has shape {tuple(array.shape)}; it takes an index or a map of shape "
-            f"{tuple(maps.shape[-2:])}, as in cams"
+            f"{tuple(cams.shape[-2:])}, as in cams"
         )
     return array
 
@@ -312,13 +312,13 @@ def _reference_index(reference: Any, count: int) -> int:
     return index % count
 
 
-def _over_sets(core: Callable[[Array], Array], maps: Any, n_columns: int) -> Any:
+def _over_sets(core: Callable[[Array], Array], cams: Any, n_columns: int) -> Any:
     """Apply `core` to every (N, h, w) set; its columns come on the last axis."""
-    if is_dataarray(maps):
+    if is_dataarray(cams):
         import xarray
 
         own = ["cams_map", "cams_row", "cams_column"]  # no other dim, of the result say, has these
-        renamed = maps.rename(dict(zip(maps.dims[-3:], own, strict=True)))
+        renamed = cams.rename(dict(zip(cams.dims[-3:], own, strict=True)))
         return xarray.apply_ufunc(
             partial(_over_sets, core, n_columns=n_columns),
             renamed.drop_vars(own, errors="ignore"),
@@ -328,22 +328,22 @@ def _over_sets(core: Callable[[Array], Array], maps: Any, n_columns: int) -> Any
             output_dtypes=[np.float64],
             dask_gufunc_kwargs={"output_sizes": {"column": n_columns}, "allow_rechunk": True},
         )
-    if is_dask_array(maps):
+    if is_dask_array(cams):
         import dask.array as da
 
         return da.apply_gufunc(
             partial(_over_sets, core, n_columns=n_columns),
             "(n,h,w)->(f)",
-            maps,
+            cams,
             output_dtypes=np.float64,
             output_sizes={"f": n_columns},
             allow_rechunk=True,
         )
-    check_maps(maps, "cams")
-    xp = namespace(maps)
-    sets = xp.reshape(maps, (-1, *maps.shape[-3:]))
+    check_arrays(cams, "cams")
+    xp = namespace(cams)
+    sets = xp.reshape(cams, (-1, *cams.shape[-3:]))
     rows = [core(sets[i, ...]) for i in range(sets.shape[0])]
-    return xp.reshape(xp.stack(rows, axis=0), (*maps.shape[:-3], n_columns))
+    return xp.reshape(xp.stack(rows, axis=0), (*cams.shape[:-3], n_columns))
 
 
 def _part(table: Any, start: int, length: int, labels: tuple[Any, ...] | None) -> Any:

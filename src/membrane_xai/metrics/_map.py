@@ -9,13 +9,13 @@ from membrane_xai._backend.arrays import Array, device, namespace, wide_dtype
 from membrane_xai._backend.resample import upsample, upsampled_max
 from membrane_xai._backend.status import raise_undefined
 from membrane_xai.metrics._mass import (
-    Target,
+    MaskOnGrid,
     activation,
     areas,
     divide,
     mass,
+    put_on_grid,
     status_codes,
-    target,
     threshold_set,
     total,
 )
@@ -36,9 +36,9 @@ def map_core(
     found = activation(cam, negative, mask, region)
     if threshold is not None:
         found = threshold_set(found, (mask.shape[-2], mask.shape[-1]), threshold)
-    goal = target(mask, region, shape_of(found.values), found.values)
-    inside, whole = mass(found, goal)
-    codes = status_codes(found, goal, inside, whole)
+    mask_on_grid = put_on_grid(mask, region, shape_of(found.values), found.values)
+    inside, whole = mass(found, mask_on_grid)
+    codes = status_codes(found, mask_on_grid, inside, whole)
     return _table([_defined(divide(inside, whole), codes)], codes, raising)[..., :1]
 
 
@@ -48,14 +48,14 @@ def alignment_core(
     """Return all scores, the status code and the ends of the CAM: (n, 10)."""
     xp = namespace(cam)
     found = activation(cam, negative, mask, region)
-    goal = target(mask, region, shape_of(found.values), found.values)
-    inside, whole = mass(found, goal)
-    codes = status_codes(found, goal, inside, whole)
-    _, mask_area = areas(goal)
-    chance, ceiling = _frame(goal)
+    mask_on_grid = put_on_grid(mask, region, shape_of(found.values), found.values)
+    inside, whole = mass(found, mask_on_grid)
+    codes = status_codes(found, mask_on_grid, inside, whole)
+    _, mask_area = areas(mask_on_grid)
+    chance, ceiling = _frame(mask_on_grid)
     score = _defined(divide(inside, whole), codes)
     # Where ceiling or 1 meets chance up to rounding, there is no room to measure in.
-    room = 64 * float(xp.finfo(goal.inside.dtype).eps)
+    room = 64 * float(xp.finfo(mask_on_grid.inside.dtype).eps)
     top = xp.astype(upsampled_max(found.values, shape_of(mask)), whole.dtype)
     scores = [
         score,
@@ -71,15 +71,19 @@ def alignment_core(
     return _table(scores, codes, raising, ends)
 
 
-def _frame(goal: Target) -> tuple[Array, Array]:
+def _frame(mask_on_grid: MaskOnGrid) -> tuple[Array, Array]:
     """Return chance and ceiling, which mask and grid alone define; NaN where they do not."""
-    xp = namespace(goal.inside)
-    region_area, mask_area = areas(goal)
+    xp = namespace(mask_on_grid.inside)
+    region_area, mask_area = areas(mask_on_grid)
     chance = divide(mask_area, region_area)
-    share = goal.inside if goal.region is None else divide(goal.inside, goal.region)
+    share = (
+        mask_on_grid.inside
+        if mask_on_grid.region is None
+        else divide(mask_on_grid.inside, mask_on_grid.region)
+    )
     unseen = xp.isnan(share)
     ceiling = xp.max(xp.where(unseen, xp.zeros_like(share), share), axis=(-2, -1))
-    valid = goal.finite & (mask_area > 0)
+    valid = mask_on_grid.finite & (mask_area > 0)
     ceiling = xp.astype(ceiling, chance.dtype)
     nan = xp.full_like(chance, xp.nan)
     return xp.where(valid, chance, nan), xp.where(valid, ceiling, nan)
@@ -99,12 +103,12 @@ def curve_core(
     found = activation(cam, negative, mask, region)
     up = upsample(found.values, size)
     found = found._replace(values=up, total=total(up))
-    goal = target(mask, region, size, found.values)
-    codes = status_codes(found, goal, *mass(found, goal))
-    _, mask_area = areas(goal)
+    mask_on_grid = put_on_grid(mask, region, size, found.values)
+    codes = status_codes(found, mask_on_grid, *mass(found, mask_on_grid))
+    _, mask_area = areas(mask_on_grid)
     precision, recall = [], []
     for level in levels:
-        inside, whole = mass(threshold_set(found, size, float(level)), goal)
+        inside, whole = mass(threshold_set(found, size, float(level)), mask_on_grid)
         precision.append(_defined(divide(inside, whole), codes))
         recall.append(_defined(divide(inside, mask_area), codes))
     return _table([*precision, *recall], codes, raising)
@@ -112,17 +116,19 @@ def curve_core(
 
 def ceiling_core(mask: Array, region: Array | None, *, grid: tuple[int, int]) -> Array:
     """Return the best MAP that a CAM of `grid` can reach: (n, 1)."""
-    _, ceiling = _frame(target(mask, region, grid, _like(mask, grid)))
+    _, ceiling = _frame(put_on_grid(mask, region, grid, _like(mask, grid)))
     return ceiling[:, None]
 
 
 def pool_core(mask: Array, region: Array | None, *, grid: tuple[int, int]) -> Array:
     """Return the mask's share and the region's weight of each cell: (n, 2 h w)."""
     xp = namespace(mask)
-    goal = target(mask, region, grid, _like(mask, grid))
-    weight = xp.ones_like(goal.inside) if goal.region is None else goal.region
-    share = divide(goal.inside, weight)
-    share = xp.where(goal.finite[:, None, None], share, xp.full_like(share, xp.nan))
+    mask_on_grid = put_on_grid(mask, region, grid, _like(mask, grid))
+    weight = (
+        xp.ones_like(mask_on_grid.inside) if mask_on_grid.region is None else mask_on_grid.region
+    )
+    share = divide(mask_on_grid.inside, weight)
+    share = xp.where(mask_on_grid.finite[:, None, None], share, xp.full_like(share, xp.nan))
     weight = divide(weight, xp.max(weight, axis=(-2, -1), keepdims=True))
     flat = (-1, grid[0] * grid[1])
     weight = xp.broadcast_to(xp.reshape(weight, flat), xp.reshape(share, flat).shape)

@@ -21,14 +21,14 @@ from membrane_xai.errors import InvalidInputError
 
 __all__ = [
     "Activation",
-    "Target",
+    "MaskOnGrid",
     "activation",
     "areas",
     "check_negative",
     "divide",
     "mass",
+    "put_on_grid",
     "status_codes",
-    "target",
     "threshold_set",
     "total",
 ]
@@ -51,7 +51,7 @@ class Activation(NamedTuple):
     """Sum of `values`, shape (n,)."""
 
 
-class Target(NamedTuple):
+class MaskOnGrid(NamedTuple):
     """What counts, on some grid: mask within the region, and the region."""
 
     inside: Array
@@ -128,7 +128,9 @@ def threshold_set(found: Activation, size: tuple[int, int], threshold: float) ->
     return found._replace(values=values, total=total(values))
 
 
-def target(mask: Array, region: Array | None, grid: tuple[int, int], like: Array) -> Target:
+def put_on_grid(
+    mask: Array, region: Array | None, grid: tuple[int, int], like: Array
+) -> MaskOnGrid:
     """Bring mask and region to the grid of a CAM block `like`, by the adjoint of U."""
     xp = namespace(mask)
     size = (mask.shape[-2], mask.shape[-1])
@@ -144,9 +146,9 @@ def target(mask: Array, region: Array | None, grid: tuple[int, int], like: Array
         weight, region_finite = _fractions(region, "region", dtype)
         inside, finite = inside * weight, finite & region_finite
     if size == grid:
-        return Target(inside, weight, finite)
+        return MaskOnGrid(inside, weight, finite)
     weight = pooled_ones(like, size, grid)[None, :, :] if weight is None else pool(weight, grid)
-    return Target(xp.minimum(pool(inside, grid), weight), weight, finite)
+    return MaskOnGrid(xp.minimum(pool(inside, grid), weight), weight, finite)
 
 
 def _fractions(x: Array, name: str, dtype: Any) -> tuple[Array, Array]:
@@ -162,23 +164,23 @@ def _fractions(x: Array, name: str, dtype: Any) -> tuple[Array, Array]:
     return values, finite
 
 
-def mass(found: Activation, goal: Target) -> tuple[Array, Array]:
+def mass(found: Activation, mask_on_grid: MaskOnGrid) -> tuple[Array, Array]:
     """Return <A+, U^T Omega M> and <A+, U^T Omega> of each sample."""
     xp = namespace(found.values)
     values = found.values
-    if goal.inside.dtype != values.dtype:
-        values = xp.astype(values, goal.inside.dtype)
-    whole = found.total if goal.region is None else _dot(values, goal.region)
-    return xp.minimum(_dot(values, goal.inside), whole), whole  # rounding must not pass 1
+    if mask_on_grid.inside.dtype != values.dtype:
+        values = xp.astype(values, mask_on_grid.inside.dtype)
+    whole = found.total if mask_on_grid.region is None else _dot(values, mask_on_grid.region)
+    return xp.minimum(_dot(values, mask_on_grid.inside), whole), whole  # rounding must not pass 1
 
 
-def status_codes(found: Activation, goal: Target, inside: Array, whole: Array) -> Array:
+def status_codes(found: Activation, mask_on_grid: MaskOnGrid, inside: Array, whole: Array) -> Array:
     """Classify samples; the areas are summed only when a zero makes the reason unclear."""
     xp = namespace(inside)
-    non_finite = ~(found.finite & goal.finite)
+    non_finite = ~(found.finite & mask_on_grid.finite)
     if not bool(xp.any(non_finite | (inside <= 0))):
         return classify(non_finite=non_finite)
-    region_area, mask_area = areas(goal)
+    region_area, mask_area = areas(mask_on_grid)
     return classify(
         non_finite=non_finite,
         empty_region=region_area <= 0,
@@ -187,14 +189,14 @@ def status_codes(found: Activation, goal: Target, inside: Array, whole: Array) -
     )
 
 
-def areas(goal: Target) -> tuple[Array, Array]:
+def areas(mask_on_grid: MaskOnGrid) -> tuple[Array, Array]:
     """Return sum(Omega) and sum(Omega M) of each sample, in pixels of the mask."""
-    xp = namespace(goal.inside)
-    mask_area = total(goal.inside)
-    if goal.region is None:
-        pixels = goal.inside.shape[-2] * goal.inside.shape[-1]
+    xp = namespace(mask_on_grid.inside)
+    mask_area = total(mask_on_grid.inside)
+    if mask_on_grid.region is None:
+        pixels = mask_on_grid.inside.shape[-2] * mask_on_grid.inside.shape[-1]
         return xp.full_like(mask_area, pixels), mask_area
-    return total(goal.region), mask_area
+    return total(mask_on_grid.region), mask_area
 
 
 def _dot(x: Array, y: Array) -> Array:

@@ -12,12 +12,12 @@ import numpy as np
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, to_numpy, wide_dtype
 from membrane_xai._backend.checks import check_distance, check_k, is_count
-from membrane_xai._backend.containers import CAM_MASK, columns, over_maps
+from membrane_xai._backend.containers import CAM_MASK, columns, over_arrays
 from membrane_xai._backend.resample import upsample
 from membrane_xai._backend.status import REASONS, check_on_undefined, classify, raise_undefined
 from membrane_xai._backend.ties import top_set, weighted_auc
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.metrics._mass import areas, divide, target
+from membrane_xai.metrics._mass import areas, divide, put_on_grid
 
 __all__ = ["pixel_auc", "pointing_game", "rank_accuracy", "topk_intersection"]
 
@@ -219,7 +219,7 @@ def _score(
         xp = namespace(score)
         return xp.where(codes == 0, score, xp.full_like(score, xp.nan))[:, None]
 
-    return columns(over_maps(core, CAM_MASK, (cam, mask, region), 1))[0]
+    return columns(over_arrays(core, CAM_MASK, (cam, mask, region), 1))[0]
 
 
 def _ranked(cam: Array, mask: Array, region: Array | None) -> _Ranked:
@@ -230,18 +230,18 @@ def _ranked(cam: Array, mask: Array, region: Array | None) -> _Ranked:
     finite = xp.all(xp.isfinite(values), axis=(-2, -1))
     values = xp.where(finite[:, None, None], values, xp.zeros_like(values))
     _check_binary(region)
-    goal = target(mask, region, size, xp.zeros((1, 1, 1), dtype=wide_dtype(cam)))
+    mask_on_grid = put_on_grid(mask, region, size, xp.zeros((1, 1, 1), dtype=wide_dtype(cam)))
     up = upsample(values, size)
-    outside = (1 if goal.region is None else goal.region) - goal.inside
-    up, inside, outside = xp.broadcast_arrays(up, goal.inside, outside)
-    region_area, mask_area = areas(goal)
-    if goal.region is not None:
-        up = xp.where(goal.region > 0, up, xp.full_like(up, -xp.inf))
+    outside = (1 if mask_on_grid.region is None else mask_on_grid.region) - mask_on_grid.inside
+    up, inside, outside = xp.broadcast_arrays(up, mask_on_grid.inside, outside)
+    region_area, mask_area = areas(mask_on_grid)
+    if mask_on_grid.region is not None:
+        up = xp.where(mask_on_grid.region > 0, up, xp.full_like(up, -xp.inf))
     # Nothing but zeros in the region is what a failed CAM looks like, not a ranking.
     flat = (up.shape[0], -1)
     up = xp.reshape(up, flat)
     codes = classify(
-        non_finite=~(finite & goal.finite),
+        non_finite=~(finite & mask_on_grid.finite),
         empty_region=region_area <= 0,
         empty_mask=mask_area <= 0,
         no_activation=xp.all((up == 0) | (up == -xp.inf), axis=-1),

@@ -51,23 +51,23 @@ class Similarity(NamedTuple):
     have a closed form."""
 
 
-def blank_non_finite(maps: Array) -> tuple[Array, Array]:
+def blank_non_finite(cams: Array) -> tuple[Array, Array]:
     """Widen maps (n, h, w), put 0 for those that are not finite, and tell which are."""
-    xp = namespace(maps)
-    maps = xp.astype(maps, wide_dtype(maps))
-    finite = xp.all(xp.isfinite(maps), axis=(-2, -1))
-    return xp.where(finite[:, None, None], maps, xp.zeros_like(maps)), finite
+    xp = namespace(cams)
+    cams = xp.astype(cams, wide_dtype(cams))
+    finite = xp.all(xp.isfinite(cams), axis=(-2, -1))
+    return xp.where(finite[:, None, None], cams, xp.zeros_like(cams)), finite
 
 
-def features_of(maps: Array, similarity: Similarity) -> Features:
+def features_of(cams: Array, similarity: Similarity) -> Features:
     """Widen a block of maps, blank those that are not finite, and compute features."""
-    maps, finite = blank_non_finite(maps)
-    found = similarity.prepare(maps)
+    cams, finite = blank_non_finite(cams)
+    found = similarity.prepare(cams)
     return Features(found.parts, found.defined & finite)
 
 
-def _flat(maps: Array) -> Array:
-    return namespace(maps).reshape(maps, (maps.shape[0], -1))
+def _flat(cams: Array) -> Array:
+    return namespace(cams).reshape(cams, (cams.shape[0], -1))
 
 
 def _not_constant(rows: Array) -> Array:
@@ -86,8 +86,8 @@ def _unit(rows: Array, defined: Array) -> Features:
     return Features((xp.where(defined[:, None], rows, xp.zeros_like(rows)),), defined)
 
 
-def _cosine(maps: Array) -> Features:
-    rows = _flat(maps)
+def _cosine(cams: Array) -> Features:
+    rows = _flat(cams)
     return _unit(rows, namespace(rows).any(rows != 0, axis=-1))
 
 
@@ -99,12 +99,12 @@ def _pearson_rows(rows: Array) -> Features:
     return _unit(rows - xp.mean(rows, axis=-1, keepdims=True), defined)
 
 
-def _pearson(maps: Array) -> Features:
-    return _pearson_rows(_flat(maps))
+def _pearson(cams: Array) -> Features:
+    return _pearson_rows(_flat(cams))
 
 
-def _spearman(maps: Array) -> Features:
-    return _pearson_rows(average_ranks(_flat(maps)))
+def _spearman(cams: Array) -> Features:
+    return _pearson_rows(average_ranks(_flat(cams)))
 
 
 def _product(one: Features, many: Features) -> Array:
@@ -112,14 +112,14 @@ def _product(one: Features, many: Features) -> Array:
     return xp.clip(xp.vecdot(many.parts[0], one.parts[0], axis=-1), min=-1.0, max=1.0)
 
 
-def _soft_iou(maps: Array) -> Features:
-    rows = namespace(maps).clip(_flat(maps), min=0)
+def _soft_iou(cams: Array) -> Features:
+    rows = namespace(cams).clip(_flat(cams), min=0)
     return _masses(rows)
 
 
-def _topk_iou(maps: Array, k: float) -> Features:
-    xp = namespace(maps)
-    rows = _flat(maps)
+def _topk_iou(cams: Array, k: float) -> Features:
+    xp = namespace(cams)
+    rows = _flat(cams)
     pixels = rows.shape[-1]
     if k > pixels:
         raise InvalidInputError(f"k is {k}, but the maps have {pixels} pixels")
@@ -142,30 +142,30 @@ def _jaccard(one: Features, many: Features) -> Array:
     return (both - distance) / xp.where(both > 0, both + distance, xp.ones_like(both))
 
 
-def _ssim(maps: Array) -> Features:
-    xp = namespace(maps)
-    if min(maps.shape[-2:]) < 3:
+def _ssim(cams: Array) -> Features:
+    xp = namespace(cams)
+    if min(cams.shape[-2:]) < 3:
         raise InvalidInputError(
-            f"similarity 'ssim' needs maps of at least 3x3, got {tuple(maps.shape[-2:])}"
+            f"similarity 'ssim' needs maps of at least 3x3, got {tuple(cams.shape[-2:])}"
         )
-    rows = _flat(maps)
+    rows = _flat(cams)
     low, high = xp.min(rows, axis=-1), xp.max(rows, axis=-1)
-    mean, square = _window_mean(maps), _window_mean(maps * maps)
-    return Features((maps, mean, square, low, high), low < high)
+    mean, square = _window_mean(cams), _window_mean(cams * cams)
+    return Features((cams, mean, square, low, high), low < high)
 
 
-def _window_mean(maps: Array) -> Array:
+def _window_mean(cams: Array) -> Array:
     """Mean over every full window: 7x7, or the largest odd size that fits."""
-    xp = namespace(maps)
-    side = _window(maps)
+    xp = namespace(cams)
+    side = _window(cams)
     rows, columns = (
-        from_numpy(maps, _band(length, side), maps.dtype) for length in maps.shape[-2:]
+        from_numpy(cams, _band(length, side), cams.dtype) for length in cams.shape[-2:]
     )
-    return xp.matmul(rows, xp.matmul(maps, xp.matrix_transpose(columns)))
+    return xp.matmul(rows, xp.matmul(cams, xp.matrix_transpose(columns)))
 
 
-def _window(maps: Array) -> int:
-    side = min(7, int(maps.shape[-2]), int(maps.shape[-1]))
+def _window(cams: Array) -> int:
+    side = min(7, int(cams.shape[-2]), int(cams.shape[-1]))
     return side if side % 2 else side - 1
 
 
@@ -177,13 +177,13 @@ def _band(length: int, side: int) -> np.ndarray[Any, Any]:
 def _ssim_compare(one: Features, many: Features) -> Array:
     """Wang et al. 2004 with a uniform window and sample covariance, as scikit-image computes it."""
     xp = namespace(one.parts[0])
-    maps, mean, square, low, high = many.parts
-    maps_1, mean_1, square_1, low_1, high_1 = one.parts
-    n = _window(maps) ** 2
+    cams, mean, square, low, high = many.parts
+    cams_1, mean_1, square_1, low_1, high_1 = one.parts
+    n = _window(cams) ** 2
     sample = n / (n - 1)
     reach = xp.maximum(high, high_1) - xp.minimum(low, low_1)
     c1, c2 = (0.01 * reach[:, None, None]) ** 2, (0.03 * reach[:, None, None]) ** 2
-    covariance = sample * (_window_mean(maps * maps_1) - mean * mean_1)
+    covariance = sample * (_window_mean(cams * cams_1) - mean * mean_1)
     variances = sample * ((square - mean * mean) + (square_1 - mean_1 * mean_1))
     luminance = (2 * mean * mean_1 + c1) / xp.where(
         c1 > 0, mean * mean + mean_1 * mean_1 + c1, xp.ones_like(mean)

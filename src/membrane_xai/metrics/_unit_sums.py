@@ -21,7 +21,7 @@ from membrane_xai._backend.arrays import (
 )
 from membrane_xai.metrics._similarity import Similarity, blank_non_finite, named_similarity
 
-__all__ = ["UnitSums", "maps_per_block", "mean_of_pairs", "unit_sums_on_host"]
+__all__ = ["UnitSums", "cams_per_block", "mean_of_pairs", "unit_sums_on_host"]
 
 Codes = NDArray[np.intp]
 
@@ -69,7 +69,7 @@ class UnitSums:
     @classmethod
     def of(
         cls,
-        maps: Array,
+        cams: Array,
         similarity: str | Similarity,
         *,
         codes: Any = None,
@@ -80,7 +80,7 @@ class UnitSums:
 
         Parameters
         ----------
-        maps : array of shape (N, h, w)
+        cams : array of shape (N, h, w)
             Of any library; the sums stay in it, in its widest type.
         similarity : {"pearson", "spearman", "cosine"}
             What makes a map a vector, as in :func:`membrane_xai.ec_score`.
@@ -94,11 +94,11 @@ class UnitSums:
         Returns
         -------
         UnitSums
-            Arrays of the library and on the device of `maps`.
+            Arrays of the library and on the device of `cams`.
         """
         groups = np.arange(n_groups)
-        sums = cls.empty(n_groups, int(maps.shape[-2]) * int(maps.shape[-1]), maps)
-        for part in _blocks(maps, similarity, codes, weights):
+        sums = cls.empty(n_groups, int(cams.shape[-2]) * int(cams.shape[-1]), cams)
+        for part in _blocks(cams, similarity, codes, weights):
             sums = sums.merge(part.by_group(groups))
         return sums
 
@@ -168,15 +168,15 @@ def mean_of_pairs(total: Array, norm: Array, some: Array) -> Array:
 
 
 def unit_sums_on_host(
-    maps: Array, similarity: str | Similarity, codes: Codes, n_groups: int
+    cams: Array, similarity: str | Similarity, codes: Codes, n_groups: int
 ) -> UnitSums:
     """Sum as :meth:`UnitSums.of` in NumPy's float64, whatever the library; counts are integers.
 
     Only the groups that a block has are touched, so that many groups cost nothing.
     """
-    pixels = int(maps.shape[-2]) * int(maps.shape[-1])
+    pixels = int(cams.shape[-2]) * int(cams.shape[-1])
     vectors, counts = np.zeros((n_groups, pixels)), np.zeros((n_groups, 3), np.int64)
-    for part in _blocks(maps, similarity, codes, None):
+    for part in _blocks(cams, similarity, codes, None):
         groups = np.unique(part.codes)
         found = part.by_group(groups)
         vectors[groups] += to_numpy(found.vectors)
@@ -185,9 +185,9 @@ def unit_sums_on_host(
     return UnitSums(vectors, defined, defined, counts)
 
 
-def maps_per_block(maps: Array) -> int:
+def cams_per_block(cams: Array) -> int:
     """Return how many maps are widened at a time."""
-    return max(1, _BLOCK_BYTES // (8 * int(maps.shape[-2]) * int(maps.shape[-1])))
+    return max(1, _BLOCK_BYTES // (8 * int(cams.shape[-2]) * int(cams.shape[-1])))
 
 
 class _Block(NamedTuple):
@@ -209,29 +209,29 @@ class _Block(NamedTuple):
 
 
 def _blocks(
-    maps: Array, similarity: str | Similarity, codes: Any, weights: Any
+    cams: Array, similarity: str | Similarity, codes: Any, weights: Any
 ) -> Iterator[_Block]:
     compared = named_similarity(similarity, 0.1) if isinstance(similarity, str) else similarity
-    count, step = int(maps.shape[0]), maps_per_block(maps)
+    count, step = int(cams.shape[0]), cams_per_block(cams)
     codes = np.zeros(count, np.intp) if codes is None else codes
     for start in range(0, count, step):
         part = slice(start, min(start + step, count))
         w = None if weights is None else weights[part]
-        yield _block(maps[part, ...], compared, codes[part], w)
+        yield _block(cams[part, ...], compared, codes[part], w)
 
 
-def _block(maps: Array, similarity: Similarity, codes: Codes, weights: Any) -> _Block:
-    xp, wide = namespace(maps), wide_dtype(maps)
-    maps, finite = blank_non_finite(maps)
-    found = similarity.prepare(maps)
+def _block(cams: Array, similarity: Similarity, codes: Codes, weights: Any) -> _Block:
+    xp, wide = namespace(cams), wide_dtype(cams)
+    cams, finite = blank_non_finite(cams)
+    found = similarity.prepare(cams)
     kinds = [found.defined & finite, ~found.defined & finite, ~finite]
     if weights is None:
         kinds = [xp.astype(kind, wide) for kind in kinds]
         w, columns = None, [kinds[0], kinds[0], *kinds]
     else:
-        counted = from_numpy(maps, weights > 0)
+        counted = from_numpy(cams, weights > 0)
         kinds = [xp.astype(kind & counted, wide) for kind in kinds]
-        w = from_numpy(maps, weights, wide) * kinds[0]
+        w = from_numpy(cams, weights, wide) * kinds[0]
         columns = [w, w * w, *kinds]
     return _Block(found.parts[0], w, xp.stack(columns, axis=1), codes)
 

@@ -17,7 +17,7 @@ from membrane_xai import stain
 from membrane_xai._backend.arrays import (
     Array,
     as_array,
-    check_maps,
+    check_arrays,
     compute_dtype,
     from_numpy,
     namespace,
@@ -334,5 +334,5 @@ def _turned(grid: tuple[int, int], turns: int) -> Bools:
 
 def _checked_cam(cam: Any) -> Array:
     cam = as_array(cam)
-    check_maps(cam, "cam")
+    check_arrays(cam, "cam")
     return cam

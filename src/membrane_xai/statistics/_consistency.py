@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import Array, to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.labels import group_codes
-from membrane_xai.metrics._map_sets import plain_set
+from membrane_xai.metrics._cam_sets import plain_set
 from membrane_xai.metrics._similarity import Similarity, blank_non_finite, named_similarity
 from membrane_xai.metrics._unit_sums import unit_sums_on_host
 from membrane_xai.statistics._bootstrap import Quadratic, Resampling
@@ -93,14 +93,14 @@ def summarize_consistency(
     compared = named_similarity(similarity, k)
     check_choice(pairs, "pairs", PAIRS)
     options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
-    maps = plain_set(cams)
-    count = int(maps.shape[0])
+    cams = plain_set(cams)
+    count = int(cams.shape[0])
     codes, labels = group_codes(range(count) if groups is None else groups, count)
     if compared.unit_vectors:
-        found = unit_sums_on_host(maps, compared, codes, len(labels))
+        found = unit_sums_on_host(cams, compared, codes, len(labels))
         sums, numbers, counts = *found.similarities(), found.counts
     else:
-        sums, numbers, counts = pair_sums(maps, codes, len(labels), compared)
+        sums, numbers, counts = pair_sums(cams, codes, len(labels), compared)
     return summary_of_pairs(sums, numbers, counts, pairs, options, clustered=groups is not None)
 
 
@@ -128,10 +128,10 @@ def summary_of_pairs(
     )
 
 
-def pair_sums(maps: Array, codes: Codes, n_groups: int, similarity: Similarity) -> Any:
+def pair_sums(cams: Array, codes: Codes, n_groups: int, similarity: Similarity) -> Any:
     """Compare every pair of maps; return similarities, numbers of pairs, and counts by kind."""
-    maps, finite = blank_non_finite(maps)
-    found = similarity.prepare(maps)
+    cams, finite = blank_non_finite(cams)
+    found = similarity.prepare(cams)
     known = to_numpy(finite)
     defined = to_numpy(found.defined) & known
     counts = np.zeros((n_groups, 3))

@@ -8,7 +8,7 @@ import numpy as np
 
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_seed, is_count
-from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_maps
+from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
 from membrane_xai._backend.status import as_words
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._mass import check_negative
@@ -135,7 +135,7 @@ def shift_null(
     core = partial(
         shift_core, shifts=shifts, rotations=rotations, negative=negative, seed=check_seed(seed)
     )
-    return _result(over_maps(core, CAM_MASK, (cam, mask, region), COLUMNS))
+    return _result(over_arrays(core, CAM_MASK, (cam, mask, region), COLUMNS))
 
 
 def random_cam_null(
@@ -195,7 +195,7 @@ def random_cam_null(
     if not is_count(draws) or draws < 1:
         raise InvalidInputError(f"draws is {draws!r}; it takes an integer from 1")
     core = partial(surrogate_core, draws=int(draws), negative=negative, seed=check_seed(seed))
-    return _result(over_maps(core, CAM_MASK, (cam, mask, region), COLUMNS))
+    return _result(over_arrays(core, CAM_MASK, (cam, mask, region), COLUMNS))
 
 
 def _result(table: Any) -> NullResult:

@@ -116,7 +116,7 @@ def patients_needed(
     51
     """
     level = check_number(ci, "ci", "a number in (0, 1)", lambda x: 0 < x < 1)
-    goal = check_number(width, "width", "a positive number", lambda x: x > 0)
+    widest = check_number(width, "width", "a positive number", lambda x: x > 0)
     values = read_scores(scores, "scores")
     codes, _ = group_codes(groups, values.size)
     kept = ~np.isnan(values)
@@ -126,11 +126,11 @@ def patients_needed(
         sizes = np.array([each])
     mean_size = float(sizes.mean())
     of_one = between * float((sizes**2).mean()) / mean_size**2 + within / mean_size
-    patients = _least(of_one, goal, level)
+    patients = _least(of_one, widest, level)
     whole = between + within
     return SampleSize(
         patients=patients,
-        width=goal,
+        width=widest,
         ci=level,
         expected_width=_width(of_one, patients, level),
         between_sd=float(np.sqrt(between)),
@@ -164,12 +164,12 @@ def _width(of_one: float, patients: int, ci: float) -> float:
     return float(2 * t.ppf((1 + ci) / 2, patients - 1) * np.sqrt(of_one / patients))
 
 
-def _least(of_one: float, goal: float, ci: float) -> int:
+def _least(of_one: float, widest: float, ci: float) -> int:
     """Return the least number of patients, from 2, by bisection: the width falls with it."""
-    if _width(of_one, _MOST, ci) > goal:
-        raise InvalidInputError(f"width is {goal!r}; it would take more than {_MOST:,} patients")
+    if _width(of_one, _MOST, ci) > widest:
+        raise InvalidInputError(f"width is {widest!r}; it would take more than {_MOST:,} patients")
     low, high = 1, _MOST
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _width(of_one, middle, ci) <= goal else (middle, high)
+        low, high = (low, middle) if _width(of_one, middle, ci) <= widest else (middle, high)
     return high

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import Array, from_numpy, to_numpy, wide_dtype
-from membrane_xai.metrics._mass import activation, divide, mass, status_codes, target
+from membrane_xai.metrics._mass import activation, divide, mass, put_on_grid, status_codes
 
-__all__ = ["COLUMNS", "NullTarget", "counted", "prepared", "shift_core"]
+__all__ = ["COLUMNS", "BlockOnGrid", "counted", "prepared", "shift_core"]
 
 Floats = NDArray[np.float64]
 
@@ -19,20 +19,22 @@ _ROOM = 1e-10  # within which scores tie, relative to the score
 _FFT_ROUNDING = 64 * np.finfo(np.float64).eps  # of a correlation, relative to both norms; 3 is seen
 
 
-class NullTarget:
-    """A block of CAMs and targets on the CAM's grid, in NumPy."""
+class BlockOnGrid:
+    """A block of CAMs and masks on the CAM's grid, in NumPy."""
 
     def __init__(self, cam: Array, mask: Array, region: Array | None, negative: str) -> None:
         found = activation(cam, negative, mask, region)
         grid = (int(cam.shape[-2]), int(cam.shape[-1]))
-        goal = target(mask, region, grid, found.values)
-        top, whole = mass(found, goal)
-        codes = status_codes(found, goal, top, whole)
+        mask_on_grid = put_on_grid(mask, region, grid, found.values)
+        top, whole = mass(found, mask_on_grid)
+        codes = status_codes(found, mask_on_grid, top, whole)
         self.cam = to_numpy(found.values).astype(np.float64)
         """(n, h, w) A+."""
-        self.inside = to_numpy(goal.inside).astype(np.float64)
+        self.inside = to_numpy(mask_on_grid.inside).astype(np.float64)
         """(n or 1, h, w) U^T Omega M."""
-        weight = np.ones((1, *grid)) if goal.region is None else to_numpy(goal.region)
+        weight = (
+            np.ones((1, *grid)) if mask_on_grid.region is None else to_numpy(mask_on_grid.region)
+        )
         self.region = weight.astype(np.float64)
         """(n or 1, h, w) U^T Omega."""
         n = self.cam.shape[0]
@@ -41,12 +43,12 @@ class NullTarget:
         self.codes = np.broadcast_to(to_numpy(codes), (n,)).astype(int)
 
 
-def prepared(cam: Array, mask: Array, region: Array | None, negative: str) -> NullTarget:
+def prepared(cam: Array, mask: Array, region: Array | None, negative: str) -> BlockOnGrid:
     """Bring a block of CAMs and masks to one grid, in NumPy."""
     count = max(int(x.shape[0]) for x in (cam, mask, region) if x is not None)
     if int(cam.shape[0]) < count:
         cam = from_numpy(cam, np.repeat(to_numpy(cam), count, axis=0))
-    return NullTarget(cam, mask, region, negative)
+    return BlockOnGrid(cam, mask, region, negative)
 
 
 def shift_core(
@@ -60,14 +62,14 @@ def shift_core(
     seed: int,
 ) -> Array:
     """Return the columns of each sample, (n, 7)."""
-    goal = prepared(cam, mask, region, negative)
-    moved = _moved(goal.cam) if rotations else goal.cam[:, None]
-    scores, errors = _scores(moved, goal.inside[:, None], goal.region[:, None])
+    block = prepared(cam, mask, region, negative)
+    moved = _moved(block.cam) if rotations else block.cam[:, None]
+    scores, errors = _scores(moved, block.inside[:, None], block.region[:, None])
     scores, errors = scores.reshape(len(scores), -1), errors.reshape(len(scores), -1)
     chosen = _chosen(scores.shape[1], shifts, seed)
     room = errors[:, chosen] + errors[:, :1]
-    table = counted(scores[:, 0], scores[:, chosen], goal.codes, room)
-    table[:, 0] = np.where(np.isnan(table[:, 0]), np.nan, goal.score)  # free of the FFT's rounding
+    table = counted(scores[:, 0], scores[:, chosen], block.codes, room)
+    table[:, 0] = np.where(np.isnan(table[:, 0]), np.nan, block.score)  # free of the FFT's rounding
     return from_numpy(cam, table, wide_dtype(cam))
 
 
@@ -94,7 +96,7 @@ def _scores(cam: Floats, inside: Floats, region: Floats) -> tuple[Floats, Floats
     seen = whole > 1e-9 * cam.sum(axis=(-2, -1), keepdims=True) * region.max(
         axis=(-2, -1), keepdims=True
     )
-    # The CAM at s reads the target at x + s: the shift of the CAM by s.
+    # The CAM at s reads the mask at x + s: the shift of the CAM by s.
     top, whole = np.where(top > noise_inside, top, 0), np.where(seen, whole, 1)
     scores = np.where(seen, top / whole, np.nan)
     return scores, np.where(seen, (noise_inside + top / whole * noise) / whole, 0)

@@ -20,17 +20,17 @@ def surrogate_core(
     cam: Array, mask: Array, region: Array | None, *, draws: int, negative: str, seed: int
 ) -> Array:
     """Return the columns of each sample, (n, 7)."""
-    goal = prepared(cam, mask, region, negative)
-    n, pixels = len(goal.cam), goal.cam[0].size
+    block = prepared(cam, mask, region, negative)
+    n, pixels = len(block.cam), block.cam[0].size
     shape = (n, pixels)
-    inside = np.broadcast_to(goal.inside.reshape(-1, pixels), shape)
-    region_weight = np.broadcast_to(goal.region.reshape(-1, pixels), shape)
+    inside = np.broadcast_to(block.inside.reshape(-1, pixels), shape)
+    region_weight = np.broadcast_to(block.region.reshape(-1, pixels), shape)
     scores, null = np.full(n, np.nan), np.full((n, draws), np.nan)
-    for i in np.flatnonzero(goal.codes == 0):
+    for i in np.flatnonzero(block.codes == 0):
         targets = np.stack([inside[i], region_weight[i]], axis=1)
-        scores[i] = _ratio(goal.cam[i].reshape(1, -1) @ targets)[0]
-        null[i] = _null(goal.cam[i], targets, draws, seed)
-    return from_numpy(cam, counted(scores, null, goal.codes), wide_dtype(cam))
+        scores[i] = _ratio(block.cam[i].reshape(1, -1) @ targets)[0]
+        null[i] = _null(block.cam[i], targets, draws, seed)
+    return from_numpy(cam, counted(scores, null, block.codes), wide_dtype(cam))
 
 
 def _null(cam: Floats, targets: Floats, draws: int, seed: int) -> Floats:
@@ -64,13 +64,13 @@ def surrogates(cam: Floats, draws: int, rng: np.random.Generator) -> Floats:
 
     size = cam.shape
     amplitude, values = np.abs(fft.rfft2(cam)), np.sort(cam.ravel())
-    maps = rng.standard_normal((draws, *size))
+    cams = rng.standard_normal((draws, *size))
     for _ in range(_ROUNDS):
-        spectrum = fft.rfft2(maps)
+        spectrum = fft.rfft2(cams)
         length = np.abs(spectrum)
         spectrum *= amplitude / np.where(length > 0, length, 1)
         order = np.argsort(fft.irfft2(spectrum, s=size).reshape(draws, -1), axis=1)
         flat = np.empty((draws, cam.size))
         np.put_along_axis(flat, order, np.broadcast_to(values, flat.shape), axis=1)
-        maps = flat.reshape(draws, *size)
-    return maps
+        cams = flat.reshape(draws, *size)
+    return cams

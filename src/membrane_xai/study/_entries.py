@@ -16,7 +16,7 @@ from membrane_xai._backend.labels import is_null
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai.annotations import Annotation, rasterize, read_annotations
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.explanation_consistency._explainers import as_map, check_image
+from membrane_xai.explanation_consistency._explainers import as_cam, check_image
 from membrane_xai.io import read_cam, read_image
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.perturb._perturbation import Rgb
@@ -106,7 +106,7 @@ class Entry:
     def load_map(self, method: str) -> NDArray[Any]:
         """Return a map that was there before, (h, w)."""
         one = self.maps[method]
-        return read_cam(one) if isinstance(one, str | Path) else as_map(one, method)
+        return read_cam(one) if isinstance(one, str | Path) else as_cam(one, method)
 
     def load(self) -> "Loaded":
         """Read the image and find its mask."""

@@ -134,7 +134,7 @@ def _about(image: Loaded) -> dict[str, Any]:
 
 
 def _aligned(view: View, image: Loaded, plan: Plan) -> dict[str, Any]:
-    found = alignment(view.map, image.mask, region=image.region, negative=plan.negative)
+    found = alignment(view.cam, image.mask, region=image.region, negative=plan.negative)
     values = found.to_dict()
     scores = {name: values[name] for name in (*_SCORES, "status")}
     return scores | _tested(view, image, plan) if plan.chance_test else scores
@@ -142,9 +142,9 @@ def _aligned(view: View, image: Loaded, plan: Plan) -> dict[str, Any]:
 
 def _tested(view: View, image: Loaded, plan: Plan) -> dict[str, float]:
     """Compare the map with its moves."""
-    if math.prod(view.map.shape) > LARGEST_TESTED:
+    if math.prod(view.cam.shape) > LARGEST_TESTED:
         return dict.fromkeys(CHANCE_TEST, math.nan)
-    found = shift_null(view.map, image.mask, region=image.region, negative=plan.negative)
+    found = shift_null(view.cam, image.mask, region=image.region, negative=plan.negative)
     return {name: getattr(found, name) for name in CHANCE_TEST}
 
 

@@ -68,7 +68,7 @@ class Views:
         """Keep the maps of the image as it is; `target` names the one that has no label."""
         if self._out is not None:
             about = {"method": method, "classes": [target if c is None else c for c in views]}
-            arrays = {f"map {i}": to_numpy(shown[0].map) for i, shown in enumerate(views.values())}
+            arrays = {f"map {i}": to_numpy(shown[0].cam) for i, shown in enumerate(views.values())}
             text = np.array(json.dumps(about, default=str))
             path = _folder(self._out, key) / f"{_file_name(method)}.npz"
             write_arrays(path, {"about": text, **arrays}, compressed=True)

@@ -211,8 +211,8 @@ class ExplanationConsistency(ImageMetric):
         sets = [squeeze_channel(np.asarray(first), "a_batch")]
         for _view in range(self.n_views):
             views = self.perturb(x_batch, self._rng)
-            maps = np.asarray(self.explain_batch(model, views, y_batch))
-            sets.append(squeeze_channel(maps, "explain_func's result"))
+            cams = np.asarray(self.explain_batch(model, views, y_batch))
+            sets.append(squeeze_channel(cams, "explain_func's result"))
         return [
-            ec_score(list(maps), similarity=self.similarity) for maps in zip(*sets, strict=True)
+            ec_score(list(cams), similarity=self.similarity) for cams in zip(*sets, strict=True)
         ]

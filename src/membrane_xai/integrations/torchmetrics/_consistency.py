@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_xai._backend.arrays import check_maps, is_pandas, squeeze_channel, to_numpy
+from membrane_xai._backend.arrays import check_arrays, is_pandas, squeeze_channel, to_numpy
 from membrane_xai._backend.checks import check_choice, check_grid, is_count
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
@@ -115,13 +115,13 @@ class ExplanationConsistency(SummedMetric):
         InvalidInputError
             Maps of another grid, labels or weights that do not fit.
         """
-        maps = self._as_maps(cams).to(self.vector.device)
+        cams = self._as_cams(cams).to(self.vector.device)
         batch = UnitSums.of(
-            maps,
+            cams,
             self.similarity,
-            codes=to_numpy(self._as_labels(groups, len(maps))),
+            codes=to_numpy(self._as_labels(groups, len(cams))),
             n_groups=len(self.vector),
-            weights=to_numpy(self._as_weights(weights, len(maps))),
+            weights=to_numpy(self._as_weights(weights, len(cams))),
         )
         merged = self._sums().merge(batch)
         self.vector, self.weight, self.square = merged.vectors, merged.weights, merged.squares
@@ -146,15 +146,15 @@ class ExplanationConsistency(SummedMetric):
     def _sums(self) -> UnitSums:
         return UnitSums(self.vector, self.weight, self.square, self.counts)
 
-    def _as_maps(self, cams: Any) -> torch.Tensor:
+    def _as_cams(self, cams: Any) -> torch.Tensor:
         array = torch.as_tensor(cams)
-        check_maps(array, "cams")
-        maps: torch.Tensor = squeeze_channel(array, "cams")
-        if maps.ndim != 3 or tuple(maps.shape[1:]) != self.grid:
+        check_arrays(array, "cams")
+        plain: torch.Tensor = squeeze_channel(array, "cams")
+        if plain.ndim != 3 or tuple(plain.shape[1:]) != self.grid:
             raise InvalidInputError(
-                f"cams has shape {tuple(maps.shape)}; it takes (N, {self.grid[0]}, {self.grid[1]})"
+                f"cams has shape {tuple(plain.shape)}; it takes (N, {self.grid[0]}, {self.grid[1]})"
             )
-        return maps
+        return plain
 
     def _as_labels(self, groups: Any, count: int) -> torch.Tensor:
         if (groups is None) != (self.num_groups is None):

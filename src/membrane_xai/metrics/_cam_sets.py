@@ -6,10 +6,10 @@ from typing import Any
 from membrane_xai._backend.arrays import (
     Array,
     as_array,
-    check_maps,
+    check_arrays,
     follow,
+    is_array_list,
     is_dask_array,
-    is_map_list,
     namespace,
     squeeze_channel,
     to_numpy,
@@ -30,33 +30,33 @@ def as_set(cams: Any, name: str) -> Any:
                 f"{name} has dims {cams.dims}; it takes (..., map, row, column)"
             )
         return cams
-    if is_map_list(cams):
+    if is_array_list(cams):
         return _stack(cams, name)
-    maps = as_array(cams)
-    check_maps(maps, name)
-    maps = squeeze_channel(maps, name)
-    if maps.ndim != 3:
+    cams = as_array(cams)
+    check_arrays(cams, name)
+    cams = squeeze_channel(cams, name)
+    if cams.ndim != 3:
         raise InvalidInputError(
-            f"{name} has shape {tuple(maps.shape)}; it takes (N, h, w), (N, 1, h, w) or a list"
+            f"{name} has shape {tuple(cams.shape)}; it takes (N, h, w), (N, 1, h, w) or a list"
         )
-    return maps
+    return cams
 
 
 def plain_set(cams: Any) -> Array:
     """Return CAMs as (N, h, w) of a library that computes at once, without names."""
-    maps = as_set(cams, "cams")
-    if is_dataarray(maps):
-        if maps.ndim != 3:
-            raise InvalidInputError(f"cams has dims {maps.dims}; it takes (map, row, column)")
-        maps = maps.data
-        check_maps(maps, "cams")
-    return to_numpy(maps) if is_dask_array(maps) else maps
+    cams = as_set(cams, "cams")
+    if is_dataarray(cams):
+        if cams.ndim != 3:
+            raise InvalidInputError(f"cams has dims {cams.dims}; it takes (map, row, column)")
+        cams = cams.data
+        check_arrays(cams, "cams")
+    return to_numpy(cams) if is_dask_array(cams) else cams
 
 
 def _stack(cams: Sequence[Array], name: str) -> Array:
     """Stack a list of (h, w) maps, upsampled to the largest height and width among them."""
     for i, cam in enumerate(cams):
-        check_maps(cam, f"{name}[{i}]")
+        check_arrays(cam, f"{name}[{i}]")
         if cam.ndim != 2:
             raise InvalidInputError(
                 f"{name}[{i}] has shape {tuple(cam.shape)}; in a list each map is (h, w)"
