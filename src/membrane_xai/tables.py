@@ -1,4 +1,4 @@
-"""Table in, CSV, Markdown, and JSON with provenance out; and CSV in."""
+"""Write rows as CSV, Markdown, and JSON with provenance; read CSV."""
 
 import csv
 import hashlib

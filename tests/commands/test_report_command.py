@@ -66,7 +66,7 @@ def test_wrong_arguments(study, capsys):
     assert "the following arguments are required: -o/--out" in capsys.readouterr().err
     assert exit_status(study, "-o", "r.html", "--most", "-1") == 2
     assert exit_status(study, "-o", "r.html", "--most", "few") == 2
-    assert "'few'; it takes an integer from 0" in capsys.readouterr().err
+    assert "'few'; it takes a non-negative integer" in capsys.readouterr().err
 
 
 def test_help(capsys):

@@ -649,7 +649,7 @@ def test_simplify_drops_corners_and_stays_valid():
     [
         ([[np.nan, 1.0]], {}, "mask has NaN or infinity; it takes bool, labels or"),
         ([[255.0, 1.0]], {}, "mask has values from 1 to 255"),
-        ([[-1, 1]], {}, "mask has label -1; labels count from 0"),
+        ([[-1, 1]], {}, "mask has label -1; labels are not negative"),
         (np.ones((1, 2, 2), bool), {}, "mask has shape (1, 2, 2); it takes (H, W)"),
         ([["a"]], {}, "mask has dtype <U1"),
         ([[1]], {"measurements": {"DAB": [1, 2]}}, "measurements['DAB'] has shape (2,)"),

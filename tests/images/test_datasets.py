@@ -259,7 +259,7 @@ def test_artefacts_are_no_membrane():
         ({"size": (128, 128, 3)}, "size is"),
         ({"mpp": 0.1}, r"mpp is 0.1; it takes a number in \[0.2, 1\]"),
         ({"mpp": float("nan")}, "mpp is nan"),
-        ({"seed": -1}, "seed is -1; it takes an integer from 0"),
+        ({"seed": -1}, "seed is -1; it takes a non-negative integer"),
         ({"seed": 1.0}, "seed is 1.0"),
         ({"tumour_share": 0}, "tumour_share is 0"),
         ({"cell_diameter": 50}, r"cell_diameter is 50; it takes a number in \[10, 20\]"),

@@ -213,7 +213,7 @@ def test_order_does_not_matter_and_more_stain_never_lowers_the_score(kinds, rand
         ({"tumour": np.ones((1, 1), bool)}, "tumour has shape (1, 1); cells lie outside of it"),
         ({"complete": 1.2}, "complete is 1.2; it takes numbers in [0, 1]"),
         ({"stained": "x"}, "stained is 'x'"),
-        ({"min_cells": 0}, "min_cells is 0; it takes an integer from 1"),
+        ({"min_cells": 0}, "min_cells is 0; it takes a positive integer"),
         ({"level": 1}, "level is 1; it takes a number in (0, 1)"),
     ],
 )  # fmt: skip

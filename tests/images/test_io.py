@@ -488,7 +488,7 @@ def test_no_slide(tmp_path, monkeypatch):
     path = tmp_path / "a.mrxs"
     path.write_text("not a slide")
     if _has("openslide"):
-        with pytest.raises(InvalidInputError, match="is no slide that OpenSlide"):
+        with pytest.raises(InvalidInputError, match="is not a slide that OpenSlide"):
             open_slide(path)
     monkeypatch.setattr(_slides, "_LIBRARIES", ())
     with pytest.raises(MissingDependencyError, match=r"pip install .membrane-xai\[slides\]"):

@@ -215,7 +215,7 @@ def test_bad_input(rng, network, batch):
         (lambda: MembraneActivationPrecision("precision"), "score is 'precision'"),
         (lambda: MembraneActivationPrecision(negative="keep"), "negative is 'keep'"),
         (lambda: ExplanationConsistency("dice"), "similarity is 'dice'; it takes one of"),
-        (lambda: ExplanationConsistency(n_views=0), "n_views is 0; it takes an integer from 1"),
+        (lambda: ExplanationConsistency(n_views=0), "n_views is 0; it takes a positive integer"),
     ],
 )
 def test_bad_options(make, message):

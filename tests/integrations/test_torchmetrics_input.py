@@ -36,8 +36,8 @@ def test_bad_options_of_map(options, message):
     [
         ({"grid": 7}, "grid is 7; it takes two positive integers"),
         ({"similarity": "ssim"}, "similarity is 'ssim'; it takes one of 'pearson', 'spearman'"),
-        ({"num_groups": 0}, "num_groups is 0; it takes an integer from 1"),
-        ({"num_groups": 2.0}, "num_groups is 2.0; it takes an integer from 1"),
+        ({"num_groups": 0}, "num_groups is 0; it takes a positive integer"),
+        ({"num_groups": 2.0}, "num_groups is 2.0; it takes a positive integer"),
     ],
 )
 def test_bad_options_of_ec(options, message):

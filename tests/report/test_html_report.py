@@ -662,7 +662,7 @@ def test_every_figure_has_title_and_description(study, tmp_path):
 
 @pytest.mark.parametrize("most", [-1, 1.5, "10", None, True])
 def test_most_is_checked(study, tmp_path, most):
-    with pytest.raises(InvalidInputError, match=r"most is .*; it takes an integer from 0"):
+    with pytest.raises(InvalidInputError, match=r"most is .*; it takes a non-negative integer"):
         write_html_report(study, tmp_path / "r.html", most=most)
 
 

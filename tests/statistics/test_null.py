@@ -286,7 +286,7 @@ CAM, MASK = np.eye(4), np.eye(8) > 0
     [
         (lambda: shift_null(CAM[0], MASK), "cam has shape (4,)"),
         (lambda: shift_null(CAM, MASK * 2.0), "mask has values from 0 to 2"),
-        (lambda: shift_null(CAM, MASK, shifts=0), "shifts is 0; it takes an integer from 1"),
+        (lambda: shift_null(CAM, MASK, shifts=0), "shifts is 0; it takes a positive integer"),
         (lambda: shift_null(CAM, MASK, rotations=1), "rotations is 1; it takes a bool"),
         (lambda: shift_null(CAM, MASK, negative="drop"), "negative is 'drop'"),
         (lambda: shift_null(CAM, MASK, seed=0.5), "seed is 0.5"),

@@ -451,7 +451,7 @@ def test_score_command_tells_what_failed(tmp_path, capsys):
     assert document["failed"][0]["start"] == 0
     assert document["non_finite"] == [9]
     assert "failed: samples 0 to 3: " in captured.err
-    assert "no numbers in samples 9" in captured.err
+    assert "non-finite values in samples 9" in captured.err
 
 
 def test_score_command_on_a_cluster(tmp_path, cluster, capsys):

@@ -1,4 +1,4 @@
-"""The only door to array libraries: namespaces, devices, dtypes and the checks every metric shares.
+"""The only access to array libraries: namespaces, devices, dtypes, and the checks metrics share.
 
 Whatever is not an array of a known library is read by :func:`numpy.asarray`. The first argument of
 a metric decides library and device; NumPy arrays among the others follow it there.
@@ -22,7 +22,6 @@ __all__ = [
     "column_values",
     "compute_dtype",
     "device",
-    "follow",
     "from_numpy",
     "is_array_list",
     "is_dask_array",
@@ -31,6 +30,7 @@ __all__ = [
     "namespace",
     "squeeze_channel",
     "to_numpy",
+    "to_same_backend",
     "wide_dtype",
 ]
 
@@ -57,7 +57,7 @@ def as_array(x: Any) -> Array:
     return x if is_array_api_obj(x) else to_numpy(x)
 
 
-def follow(anchor: Array, x: Array, name: str) -> Array:
+def to_same_backend(anchor: Array, x: Array, name: str) -> Array:
     """Bring a NumPy array to the library and device of `anchor`; others must be there."""
     xp = namespace(anchor)
     if is_numpy_array(x):

@@ -1,4 +1,4 @@
-"""Checks of options that are not arrays: errors name the option, its value and what it takes."""
+"""Checks of numbers, choices and seeds; errors name the option, its value and what it takes."""
 
 import math
 import operator
@@ -40,10 +40,10 @@ def check_fraction(value: Any, name: str) -> None:
 
 
 def check_distance(value: Any, name: str) -> None:
-    """Raise unless `value` is a finite number from 0."""
+    """Raise unless `value` is a finite number, not negative."""
     number = _as_float(value)
     if number is None or not 0 <= number < math.inf:
-        raise InvalidInputError(f"{name} is {value!r}; it takes a distance in pixels, from 0")
+        raise InvalidInputError(f"{name} is {value!r}; it takes a non-negative number of pixels")
 
 
 def check_grid(value: Any) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def check_k(value: Any) -> None:
     number = _as_float(value)
     if number is None or not (number >= 1 if is_count(value) else 0 < number < 1):
         raise InvalidInputError(
-            f"k is {value!r}; it takes a number of pixels (int, from 1) or a fraction in (0, 1)"
+            f"k is {value!r}; it takes a positive number of pixels (int) or a fraction in (0, 1)"
         )
 
 
@@ -128,5 +128,5 @@ def is_real(value: Any) -> bool:
 def check_seed(seed: Any) -> int:
     """Return `seed` as int, or raise: without one no result could be repeated."""
     if not is_count(seed) or seed < 0:
-        raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0")
+        raise InvalidInputError(f"seed is {seed!r}; it takes a non-negative integer")
     return int(seed)

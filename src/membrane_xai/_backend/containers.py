@@ -1,4 +1,4 @@
-"""Run a pure core over whatever the maps come in: one pair, batches, lists, dask or xarray.
+"""Run a pure core over pairs, batches, lists, dask arrays and DataArrays.
 
 A core takes a block of maps of one library, shapes (n, h, w) or (1, h, w) where shared, and returns
 (n, F): F numbers a sample. Everything else about containers is here and nowhere else.
@@ -15,13 +15,13 @@ from membrane_xai._backend.arrays import (
     as_array,
     broadcast_batch,
     check_arrays,
-    follow,
     from_numpy,
     is_array_list,
     is_dask_array,
     is_numpy_array,
     namespace,
     squeeze_channel,
+    to_same_backend,
 )
 from membrane_xai.errors import InvalidInputError
 
@@ -50,7 +50,7 @@ def over_arrays(core: Core, names: Sequence[str], arrays: Sequence[Any], n_colum
     if is_array_list(arrays[0]):
         return _over_lists(core, names, arrays, n_columns)
     prepared = [
-        None if x is None else _door(x, name) for x, name in zip(arrays, names, strict=True)
+        None if x is None else _as_batch(x, name) for x, name in zip(arrays, names, strict=True)
     ]
     _check_same_batch(prepared, names)
     return _over_batch(core, names, prepared, n_columns)
@@ -70,7 +70,7 @@ def is_dataarray(x: Any) -> bool:
     return xarray is not None and isinstance(x, xarray.DataArray)
 
 
-def _door(x: Any, name: str) -> Array:
+def _as_batch(x: Any, name: str) -> Array:
     array = as_array(x)
     check_arrays(array, name)
     return squeeze_channel(array, name)
@@ -153,7 +153,7 @@ def _over_dataarrays(
 def _shared_dataarray(x: Any, name: str) -> Any:
     import xarray
 
-    array = _door(x, name)
+    array = _as_batch(x, name)
     if array.ndim != 2:
         raise InvalidInputError(
             f"{name} has shape {tuple(array.shape)} and no dims to match those of a DataArray; "
@@ -172,7 +172,7 @@ def _over_batch(
     for x, name in zip(arrays, names, strict=True):
         if x is not None:
             check_arrays(x, name)
-            x = follow(alike[0] if alike and alike[0] is not None else x, x, name)
+            x = to_same_backend(alike[0] if alike and alike[0] is not None else x, x, name)
         alike.append(x)
     return _over_blocks(core, names, alike)
 

@@ -1,4 +1,4 @@
-"""An image through JPEG and back."""
+"""An image compressed as JPEG and decoded again."""
 
 from io import BytesIO
 

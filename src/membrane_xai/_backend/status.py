@@ -1,4 +1,4 @@
-"""Why a sample has no score: the five statuses, as codes inside the metrics and words outside."""
+"""The five statuses of a sample, codes inside the metrics and words outside, and their error."""
 
 from collections.abc import Sequence
 from functools import partial

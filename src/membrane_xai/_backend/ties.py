@@ -1,4 +1,4 @@
-"""Order of pixels with ties treated fairly: each result is an expectation over random tie-breaking.
+"""Ranks, top-k and AUC of pixels, each the expectation over random breaking of ties.
 
 So no score depends on where in memory, or on which side of the image, equal values lie.
 """

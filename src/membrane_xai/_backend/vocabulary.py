@@ -1,4 +1,4 @@
-"""Words that stand in tables and options: names of scores, statuses and HER2 grades."""
+"""Names of scores, statuses and HER2 grades, as in tables and options."""
 
 __all__ = ["EC_STATUSES", "GRADES", "ROW_STATUSES", "SCORES", "STATUSES", "SUMMARY_SCORES"]
 

@@ -1,4 +1,4 @@
-"""Scripts by which a shell completes what is typed after a command."""
+"""Completion scripts for bash, zsh and fish."""
 
 import argparse
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What options on a command line are read as; errors say what they take."""
+"""Types of command-line options, for argparse."""
 
 import argparse
 import math
@@ -17,7 +17,7 @@ def count_from(least: int) -> Callable[[str], int]:
 
     def count(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            takes = "a positive integer" if least else "an integer from 0"
+            takes = "a positive integer" if least else "a non-negative integer"
             raise argparse.ArgumentTypeError(f"{text!r}; it takes {takes}")
         return int(text)
 

@@ -110,7 +110,7 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
         some = ", ".join(map(str, result.non_finite[:_SHOWN]))
         more = len(result.non_finite) - _SHOWN
         print(
-            f"no numbers in samples {some}{f' and {more} more' if more > 0 else ''}",
+            f"non-finite values in samples {some}{f' and {more} more' if more > 0 else ''}",
             file=sys.stderr,
         )
     if args.json:

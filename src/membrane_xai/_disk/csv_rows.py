@@ -1,4 +1,4 @@
-"""Tables as text: which character separates the cells, and rows that have all of them."""
+"""Rows of a CSV table, whichever of comma, semicolon and tab separates its cells."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a file, or a folder that stands for one, holds."""
+"""SHA-256 of a file, or of all files of a Zarr folder."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files in folders, and the names by which those of one image are known to belong together."""
+"""Files below a folder by name, and the keys by which files of one image match."""
 
 import os
 import unicodedata

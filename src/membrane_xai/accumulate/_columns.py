@@ -1,4 +1,4 @@
-"""The columns of a table of means: counts by status, and each score with its interval.
+"""Columns of a summary table: counts by status, and each score with its interval.
 
 Rows of a study, and sums over more samples than fit in memory, get the same columns, and their
 means run over the same samples.

@@ -1,4 +1,4 @@
-"""EC over more CAMs than fit in memory: one vector per group, in parts that can merge."""
+"""`EcAccumulator`: EC over more CAMs than fit in memory; parts merge."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -184,9 +184,9 @@ class EcAccumulator:
         check_choice(pairs, "pairs", PAIRS)
         options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
         by_group = _sums(self._state.sums, self._state.counts)
-        labelled = None not in self._state.rows
+        labeled = None not in self._state.rows
         return summary_of_pairs(
-            *by_group.similarities(), by_group.counts, pairs, options, clustered=labelled
+            *by_group.similarities(), by_group.counts, pairs, options, clustered=labeled
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""MAP and its frame of reference over more samples than fit in memory, in parts that can merge."""
+"""`MapAccumulator`: MAP and its frame over more samples than fit in memory; parts merge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -34,14 +34,14 @@ class RunningSums:
         Without labels all samples belong to one group, None.
         """
         if groups is None:
-            self._check_labelled(labelled=False)
+            self._check_labeled(labeled=False)
             return np.zeros(count, np.intp), self.rows_of([None])
-        self._check_labelled(labelled=True)
+        self._check_labeled(labeled=True)
         codes, labels = group_codes(groups, count)
         return codes, self.rows_of(labels)
 
-    def _check_labelled(self, *, labelled: bool) -> None:
-        if self.rows and labelled == (None in self.rows):
+    def _check_labeled(self, *, labeled: bool) -> None:
+        if self.rows and labeled == (None in self.rows):
             raise InvalidInputError(
                 "groups must be given in every update, or in none: "
                 "samples without a label belong to no patient"
@@ -64,7 +64,7 @@ class RunningSums:
     def merge(self, other: "RunningSums") -> None:
         """Add all of another's sums."""
         if other.rows:
-            self._check_labelled(labelled=None not in other.rows)
+            self._check_labeled(labeled=None not in other.rows)
             self.add(self.rows_of(list(other.rows)), other.sums, other.counts)
 
     def resized(self, n_sums: int) -> None:

@@ -20,7 +20,7 @@ from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import named_files, plain, without_ome
 from membrane_xai.annotations import _geojson, _wkt
 from membrane_xai.annotations._annotation import Annotation
-from membrane_xai.annotations._features import features_of, mask_objects
+from membrane_xai.annotations._geojson_features import features_of, mask_objects
 from membrane_xai.annotations._polygons import (
     as_annotations,
     in_window,
@@ -28,7 +28,7 @@ from membrane_xai.annotations._polygons import (
     polygons_of,
     united,
 )
-from membrane_xai.annotations._scanline import centre_counts, pixel_areas, polygon_edges
+from membrane_xai.annotations._scanline import center_counts, pixel_areas, polygon_edges
 from membrane_xai.annotations._text import format_of, parse_json, text_of
 from membrane_xai.annotations._window import check_window
 from membrane_xai.errors import InvalidInputError
@@ -257,7 +257,7 @@ def rasterize(
     chosen = of_classes(as_annotations(annotations), classes)
     polygons = in_window(polygons_of(chosen, half_width), window)
     if not coverage:
-        return np.asarray(centre_counts(polygon_edges(polygons), window) > 0.5)
+        return np.asarray(center_counts(polygon_edges(polygons), window) > 0.5)
     areas = pixel_areas(polygon_edges(united(polygons, window)), window.shape)
     return np.clip(areas, 0, 1)  # sums of pieces miss 0 and 1 by rounding
 

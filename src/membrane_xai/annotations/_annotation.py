@@ -1,4 +1,4 @@
-"""One annotation, and the check that its geometry can be relied on."""
+"""`Annotation`, and the check and repair of its geometry."""
 
 import warnings
 from collections.abc import Mapping, Sequence

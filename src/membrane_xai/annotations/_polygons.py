@@ -1,4 +1,4 @@
-"""Annotations to the polygons that they cover."""
+"""The polygons that annotations cover: buffers of points and lines, unions, pieces."""
 
 import warnings
 from collections.abc import Iterable, Sequence

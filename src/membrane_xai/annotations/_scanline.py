@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.annotations._window import Window
 
-__all__ = ["Edges", "centre_counts", "pixel_areas", "polygon_edges"]
+__all__ = ["Edges", "center_counts", "pixel_areas", "polygon_edges"]
 
 _BLOCK = 1 << 21  # crossings handled at once: some 100 MB
 
@@ -59,7 +59,7 @@ def _areas(start: Floats, end: Floats, ring: NDArray[np.intp], count: int) -> Fl
     return np.bincount(ring, cross, minlength=count).astype(float)  # of no ring it is integer
 
 
-def centre_counts(edges: Edges, window: Window) -> Floats:
+def center_counts(edges: Edges, window: Window) -> Floats:
     """Return (H, W): the number of polygons that each pixel's centre lies in.
 
     A centre on an edge belongs to the polygon to the right of it, or below it.

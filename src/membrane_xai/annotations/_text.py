@@ -1,4 +1,4 @@
-"""The text of a file of annotations, and what format it is in."""
+"""Read the text of a file of annotations, and tell GeoJSON, WKT and CSV apart."""
 
 import gzip
 import json

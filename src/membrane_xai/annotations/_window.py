@@ -1,4 +1,4 @@
-"""Where the pixels of a mask lie on a slide."""
+"""`Window`: shape, offset and downsample of a grid on a slide, checked."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Hematoxylin in, nuclei out: without a network or a download."""
+"""Find nuclei in a hematoxylin density: classical, without a neural network or a download."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Nuclei and membrane in, one row of numbers per cell out: rays from each nucleus outwards."""
+"""Measure the membrane of each cell along rays from its nucleus outwards."""
 
 from typing import Any, NamedTuple
 

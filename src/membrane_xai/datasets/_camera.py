@@ -1,4 +1,4 @@
-"""What a scanner records of stain densities: light, blur, noise, 8 bits."""
+"""Turn stain densities into 8-bit RGB: stain shift, light, blur, noise, JPEG."""
 
 from typing import NamedTuple
 

@@ -49,17 +49,17 @@ class Grid:
     @property
     def rows(self) -> Floats:
         """Centres of the fine rows, a column vector."""
-        return self._centres(0)[:, None]
+        return self._centers(0)[:, None]
 
     @property
     def columns(self) -> Floats:
         """Centres of the fine columns, a row vector."""
-        return self._centres(1)[None, :]
+        return self._centers(1)[None, :]
 
-    def window(self, centre: NDArray[np.floating[Any]], reach: float) -> tuple[slice, slice] | None:
+    def window(self, center: NDArray[np.floating[Any]], reach: float) -> tuple[slice, slice] | None:
         """Return the fine pixels within a square of half side `reach`; None outside the image."""
-        low = np.floor((centre - reach) / self.pitch).astype(int)
-        high = np.ceil((centre + reach) / self.pitch).astype(int)
+        low = np.floor((center - reach) / self.pitch).astype(int)
+        high = np.ceil((center + reach) / self.pitch).astype(int)
         low, high = np.maximum(low, 0), np.minimum(high, self.fine_shape)
         if (low >= high).any():
             return None
@@ -79,7 +79,7 @@ class Grid:
         middle = self.factor // 2
         return np.ascontiguousarray(fine[middle :: self.factor, middle :: self.factor])
 
-    def _centres(self, axis: int) -> Floats:
+    def _centers(self, axis: int) -> Floats:
         return ((np.arange(self.fine_shape[axis]) + 0.5) * self.pitch).astype(np.float32)
 
 

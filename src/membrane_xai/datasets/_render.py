@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.datasets._field import Floats, Grid, SmoothField
 from membrane_xai.datasets._staining import Staining, border
-from membrane_xai.datasets._tissue import TUMOUR, Nuclei, Tissue
+from membrane_xai.datasets._tissue import TUMOR, Nuclei, Tissue
 
 __all__ = ["Densities", "add_artefacts", "draw_membrane", "draw_stains"]
 
@@ -38,7 +38,7 @@ def draw_membrane(
     width = band.own_width(staining) * uneven.ravel()[band.pixel]
     cover = own * np.clip((width - band.distance) / grid.pitch + 0.5, 0, 1)
     # One side of the line only, or it would be two pixels wide.
-    one_side = (band.cell > band.other) | (tissue.kind[band.other] != TUMOUR)
+    one_side = (band.cell > band.other) | (tissue.kind[band.other] != TUMOR)
     crossed = (own | beyond) & one_side & (band.distance < grid.pitch)
     covered, line = (np.zeros(grid.fine_shape, bool) for _ in range(2))
     covered.ravel()[band.pixel[own & (band.distance <= width)]] = True
@@ -80,8 +80,8 @@ def add_artefacts(rng: np.random.Generator, grid: Grid, densities: Densities, ra
             _add_speck(rng, grid, layer, strength * rng.uniform(0.5, 1.5))
     for _ in range(rng.poisson(0.1 * expected)):
         angle, sigma = rng.uniform(0, np.pi), rng.uniform(4, 8)
-        centre = rng.random(2) * grid.extent
-        down, right = grid.rows - centre[0], grid.columns - centre[1]
+        center = rng.random(2) * grid.extent
+        down, right = grid.rows - center[0], grid.columns - center[1]
         across = down * np.cos(angle) + right * np.sin(angle)
         across += 6 * SmoothField(rng, grid, 35.0).on_grid()
         fold = 1 + np.exp(-0.5 * (across / sigma) ** 4).astype(np.float32)
@@ -95,7 +95,7 @@ def _hematoxylin(
     strength = np.float32(rng.uniform(0.13, 0.28))
     cytoplasm = np.float32(strength * rng.uniform(0.12, 0.3))
     field = np.where(tissue.nests, cytoplasm * (1 + 0.25 * coarse + 0.2 * fine), np.float32(0))
-    field += tissue.stroma * _fibres(rng, tissue, fine) * strength
+    field += tissue.stroma * _fibers(rng, tissue, fine) * strength
     chromatin = np.maximum(1 + 0.2 * fine + 0.15 * coarse, 0.3)
     inside = nuclei.label > 0
     label, radius = nuclei.label[inside] - 1, nuclei.radius[inside]
@@ -105,29 +105,29 @@ def _hematoxylin(
     return field
 
 
-def _fibres(rng: np.random.Generator, tissue: Tissue, fine: Floats) -> Floats:
+def _fibers(rng: np.random.Generator, tissue: Tissue, fine: Floats) -> Floats:
     """Wavy bundles along the contour lines of a smooth field, relative to a nucleus' density."""
     # Irregular bundles: a random profile across the fibres instead of a wave.
     profile = rng.normal(0, 1, 4096)
-    phase = tissue.fibre.on_grid() * np.float32(rng.uniform(5.0, 9.0))
+    phase = tissue.fiber.on_grid() * np.float32(rng.uniform(5.0, 9.0))
     phase += 0.9 * SmoothField(rng, tissue.grid, 8.0).on_grid()
     bundle = np.interp(phase, np.arange(-1024, 3072), profile).astype(np.float32)
     fade = 0.35 + 0.3 * SmoothField(rng, tissue.grid, 12.0).on_grid()
-    fibre = 0.22 + 0.2 * np.clip(fade, 0, 1) * bundle + 0.07 * fine
-    return np.asarray(np.maximum(fibre, 0.03) * rng.uniform(0.5, 1.2), np.float32)
+    fiber = 0.22 + 0.2 * np.clip(fade, 0, 1) * bundle + 0.07 * fine
+    return np.asarray(np.maximum(fiber, 0.03) * rng.uniform(0.5, 1.2), np.float32)
 
 
 def _add_nucleoli(
     rng: np.random.Generator, tissue: Tissue, nuclei: Nuclei, field: Floats, strength: np.float32
 ) -> None:
     grid = tissue.grid
-    number = np.where(tissue.kind == TUMOUR, rng.integers(0, 3, len(tissue.sites)), 0)
+    number = np.where(tissue.kind == TUMOR, rng.integers(0, 3, len(tissue.sites)), 0)
     for k in np.repeat(np.arange(len(number)), number):
-        centre = tissue.sites[k] + rng.normal(0, 1.3, 2)
+        center = tissue.sites[k] + rng.normal(0, 1.3, 2)
         size, extra = rng.uniform(0.45, 0.8), rng.uniform(0.4, 0.9)
-        window = grid.window(centre, 3 * size)
+        window = grid.window(center, 3 * size)
         if window is not None:
-            spot = _spot(grid, window, centre, size)
+            spot = _spot(grid, window, center, size)
             field[window] += (nuclei.label[window] == k + 1) * spot * np.float32(strength * extra)
 
 
@@ -166,9 +166,9 @@ def _blurred(fine: Floats, grid: Grid, sigma: float) -> Floats:
 
 def _add_speck(rng: np.random.Generator, grid: Grid, layer: Floats, density: float) -> None:
     """Add an irregular speck: a cluster of grains."""
-    centre, size = rng.random(2) * grid.extent, rng.uniform(0.8, 3)
+    center, size = rng.random(2) * grid.extent, rng.uniform(0.8, 3)
     for _ in range(rng.integers(2, 9)):
-        grain = centre + rng.normal(0, size, 2)
+        grain = center + rng.normal(0, size, 2)
         sigma = size * rng.uniform(0.3, 0.9)
         window = grid.window(grain, 3 * sigma)
         if window is not None:
@@ -177,8 +177,8 @@ def _add_speck(rng: np.random.Generator, grid: Grid, layer: Floats, density: flo
 
 
 def _spot(
-    grid: Grid, window: tuple[slice, slice], centre: NDArray[np.float64], sigma: float
+    grid: Grid, window: tuple[slice, slice], center: NDArray[np.float64], sigma: float
 ) -> Floats:
-    row = np.exp(-0.5 * ((grid.rows[window[0]] - centre[0]) / sigma) ** 2)
-    column = np.exp(-0.5 * ((grid.columns[:, window[1]] - centre[1]) / sigma) ** 2)
+    row = np.exp(-0.5 * ((grid.rows[window[0]] - center[0]) / sigma) ** 2)
+    column = np.exp(-0.5 * ((grid.columns[:, window[1]] - center[1]) / sigma) ** 2)
     return np.asarray(row * column, np.float32)

@@ -1,4 +1,4 @@
-"""Which membranes of a synthetic field are stained, how strongly, and the score that follows."""
+"""Draw which membranes of a synthetic field are stained, and how strongly, for a given score."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.datasets._field import SmoothField
-from membrane_xai.datasets._tissue import TUMOUR, Tissue
+from membrane_xai.datasets._tissue import TUMOR, Tissue
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["MIX", "PHENOTYPES", "Border", "Staining", "border", "breast_score", "stain"]
@@ -112,7 +112,7 @@ def border(tissue: Tissue, reach: float) -> Border:
     """Find the pixels of tumour cells within `reach` micrometres of their border."""
     near = (tissue.to_border < reach) & tissue.nests
     pixel = np.flatnonzero(near)
-    cell, other = tissue.owner.ravel()[pixel], tissue.neighbour.ravel()[pixel]
+    cell, other = tissue.owner.ravel()[pixel], tissue.neighbor.ravel()[pixel]
     position = np.stack(np.unravel_index(pixel, tissue.grid.fine_shape), axis=1) + 0.5
     position *= tissue.grid.pitch
     return Border(
@@ -168,8 +168,8 @@ def _draw(rng: np.random.Generator, tissue: Tissue, score: str) -> Staining:
     place = rng.normal() * tissue.nest + SmoothField(rng, tissue.grid, 40.0).at(tissue.sites)
     names = list(MIX[score])
     share = np.array([rng.uniform(*MIX[score][name]) for name in names])
-    tumour = np.flatnonzero(tissue.kind == TUMOUR)
-    order = tumour[np.argsort(place[tumour] + rng.normal(0, 0.35, len(tumour)))]
+    tumor = np.flatnonzero(tissue.kind == TUMOR)
+    order = tumor[np.argsort(place[tumor] + rng.normal(0, 0.35, len(tumor)))]
     rank = (np.arange(len(order)) + rng.random()) / len(order)
     chosen = np.full(n, list(PHENOTYPES).index("negative"))
     steps = np.searchsorted(np.cumsum(share / share.sum())[:-1], rank, side="right")

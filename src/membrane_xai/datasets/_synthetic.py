@@ -17,7 +17,7 @@ from membrane_xai.datasets._render import (
     draw_stains,
 )
 from membrane_xai.datasets._staining import stain
-from membrane_xai.datasets._tissue import TUMOUR, Nuclei, Tissue, lay_out, paint_nuclei
+from membrane_xai.datasets._tissue import TUMOR, Nuclei, Tissue, lay_out, paint_nuclei
 from membrane_xai.stain import StainDensities
 
 __all__ = ["Parameters", "SyntheticHER2", "draw"]
@@ -113,8 +113,8 @@ def draw(
     tissue = lay_out(layout, grid, diameter=diameter, tumour_share=options.tumour_share)
     nuclei = paint_nuclei(layout, tissue)
     area = np.bincount(tissue.owner.ravel(), minlength=len(tissue.sites)) * grid.pitch**2
-    tumour = (tissue.kind == TUMOUR) & (area >= _MIN_AREA)
-    staining, shown = stain(stained, tissue, score, tumour)
+    tumor = (tissue.kind == TUMOR) & (area >= _MIN_AREA)
+    staining, shown = stain(stained, tissue, score, tumor)
     membrane, mask = draw_membrane(texture, tissue, staining)
     densities = draw_stains(texture, tissue, nuclei, staining, membrane, haze=options.haze)
     add_artefacts(texture, grid, densities, options.artefacts)
@@ -123,7 +123,7 @@ def draw(
         vectors if stain_matrix is None else stain_matrix,
         glass if background is None else background,
     )
-    territories, labels, cells = _label(tissue, nuclei, tumour, shown)
+    territories, labels, cells = _label(tissue, nuclei, tumor, shown)
     amounts = (densities.hematoxylin, densities.dab, densities.dust)
     return SyntheticHER2(
         rgb=_photograph(noise, grid, densities, light, options),
@@ -157,15 +157,15 @@ def _photograph(
 
 
 def _label(
-    tissue: Tissue, nuclei: Nuclei, tumour: NDArray[np.bool_], shown: Mapping[str, NDArray[Any]]
+    tissue: Tissue, nuclei: Nuclei, tumor: NDArray[np.bool_], shown: Mapping[str, NDArray[Any]]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], dict[str, NDArray[Any]]]:
     """Return territories, nuclei and the cell table; ids from 1, tumour cells first."""
     grid, n = tissue.grid, len(tissue.sites)
     regions = np.where(tissue.nests, tissue.owner + 1, nuclei.rim)
     regions, labels = grid.pick(regions.astype(np.int32)), grid.pick(nuclei.label)
     pixels = np.bincount(regions.ravel(), minlength=n + 1)[1:]
-    seen = (pixels > 0) & (tumour | (tissue.kind != TUMOUR))
-    cells = np.concatenate([np.flatnonzero(seen & tumour), np.flatnonzero(seen & ~tumour)])
+    seen = (pixels > 0) & (tumor | (tissue.kind != TUMOR))
+    cells = np.concatenate([np.flatnonzero(seen & tumor), np.flatnonzero(seen & ~tumor)])
     ids = np.zeros(n + 1, np.int32)
     ids[cells + 1] = np.arange(1, len(cells) + 1)
     rows, columns = (
@@ -179,7 +179,7 @@ def _label(
             "id": ids[cells + 1],
             "row": rows,
             "col": columns,
-            "tumour": tumour[cells],
+            "tumour": tumor[cells],
             "completeness": shown["completeness"][cells],
             "intensity": shown["intensity"][cells],
             "dab": shown["density"][cells],

@@ -1,4 +1,4 @@
-"""Where the cells of a synthetic field lie: nests of tumour, stroma, lumens, nuclei."""
+"""Lay out the cells of a synthetic field: nests of tumour, stroma, lumens, nuclei."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from membrane_xai.datasets._field import MARGIN, Floats, Grid, SmoothField
 
-__all__ = ["GLASS", "STROMA", "TUMOUR", "Nuclei", "Tissue", "lay_out", "paint_nuclei"]
+__all__ = ["GLASS", "STROMA", "TUMOR", "Nuclei", "Tissue", "lay_out", "paint_nuclei"]
 
-GLASS, STROMA, TUMOUR = 0, 1, 2
+GLASS, STROMA, TUMOR = 0, 1, 2
 
 # Lengths in micrometres. Deformations (scale, size) bend the straight borders of the Voronoi cells:
 # the coarsest stretches neighbouring cells alike, the finest makes each outline uneven.
 _BENDS = ((50.0, 6.0), (15.0, 1.3), (6.0, 0.4))
 _NEST = 55.0
 _GAP = 30.0
-_FIBRE = 30.0
+_FIBER = 30.0
 _GRAIN = 0.06  # how much a field with fibres rises per micrometre across them
 _ROUNDING = 2.5  # of the outline of nests
 _JITTER = 0.22  # of the spacing: from a hexagonal lattice to relaxed Voronoi cells
@@ -40,13 +40,13 @@ class Tissue:
     diameter: float
     owner: NDArray[np.int32]
     """Tumour cell that a pixel belongs to; n - 1 outside nests."""
-    neighbour: NDArray[np.int32]
+    neighbor: NDArray[np.int32]
     """Tumour cell on the other side of the closest border, or n - 1."""
     to_border: Floats
     """Distance to it, in micrometres."""
     stroma: Floats
     """Share of the pixel that stroma covers, in [0, 1]."""
-    fibre: "Fibres"
+    fiber: "Fibers"
 
     @property
     def nests(self) -> NDArray[np.bool_]:
@@ -54,13 +54,13 @@ class Tissue:
         return np.asarray(self.owner < len(self.sites) - 1)
 
 
-class Fibres:
+class Fibers:
     """A field whose contour lines are the wavy fibres of the stroma."""
 
     def __init__(self, rng: np.random.Generator, grid: Grid) -> None:
         angle = rng.uniform(0, np.pi)
         self._slope = _GRAIN * np.array([np.sin(angle), np.cos(angle)])
-        self._waves = SmoothField(rng, grid, _FIBRE)
+        self._waves = SmoothField(rng, grid, _FIBER)
         self._grid = grid
 
     def on_grid(self) -> Floats:
@@ -108,7 +108,7 @@ def lay_out(
     inside = np.asarray(((sites >= 0) & (sites < grid.extent)).all(axis=1))
     gap_limit = np.quantile(gap[inside], 1 - rng.uniform(0.03, 0.12)) if inside.any() else np.inf
     kind = _kinds(nest, gap, inside, gap_limit, tumour_share)
-    owner, neighbour, to_border = _tessellate(grid, lattice, sites, kind == TUMOUR, bends, spacing)
+    owner, neighbor, to_border = _tessellate(grid, lattice, sites, kind == TUMOR, bends, spacing)
     stroma = np.clip((gap_limit - gap_field.on_grid()) / 0.25, 0, 1).astype(np.float32)
     stroma[owner < len(sites)] = 0
     return Tissue(
@@ -118,10 +118,10 @@ def lay_out(
         np.append(nest, 0.0),
         diameter,
         owner,
-        neighbour,
+        neighbor,
         to_border,
         stroma,
-        Fibres(rng, grid),
+        Fibers(rng, grid),
     )
 
 
@@ -131,22 +131,22 @@ def paint_nuclei(rng: np.random.Generator, tissue: Tissue, *, no_nucleus: float 
     label, rim = (np.zeros(grid.fine_shape, np.int32) for _ in range(2))
     radius = np.full(grid.fine_shape, np.inf, np.float32)
     immune = SmoothField(rng, grid, _NEST).at(tissue.sites) > 1.0
-    kinds = np.where(tissue.kind == TUMOUR, 0, np.where(immune, 2, 1))
+    kinds = np.where(tissue.kind == TUMOR, 0, np.where(immune, 2, 1))
     middles, diameters = _middles(tissue)
     axes = _axes(rng, kinds, diameters)
     present = rng.random(n) > np.choose(kinds, [no_nucleus, 0.45, 0.1])
     present &= tissue.kind != GLASS
-    centres = middles + rng.normal(0, 0.05 * tissue.diameter, (n, 2))
-    angles = np.where(kinds == 1, tissue.fibre.direction(centres), rng.uniform(0, np.pi, n))
+    centers = middles + rng.normal(0, 0.05 * tissue.diameter, (n, 2))
+    angles = np.where(kinds == 1, tissue.fiber.direction(centers), rng.uniform(0, np.pi, n))
     angles += rng.normal(0, 0.3, n)
     lobes = rng.normal(0, [[0.05, 0.03]], (n, 2))
     phases = rng.uniform(0, 2 * np.pi, (n, 2))
     stroma = tissue.stroma > 0.5
     for k in np.flatnonzero(present).tolist():
-        window = grid.window(centres[k], axes[k].max() + 2 * _RIM)
+        window = grid.window(centers[k], axes[k].max() + 2 * _RIM)
         if window is None:
             continue
-        shape = _radius(grid, window, centres[k], angles[k], axes[k], lobes[k], phases[k])
+        shape = _radius(grid, window, centers[k], angles[k], axes[k], lobes[k], phases[k])
         allowed = _allowed(tissue, k, window, stroma[window]) & (label[window] == 0)
         within = allowed & (shape < 1)
         label[window][within] = k + 1
@@ -187,10 +187,10 @@ def _kinds(
     tumour_share: float,
 ) -> NDArray[np.int8]:
     seen = nest[inside] if inside.any() else nest
-    tumour = nest >= np.quantile(seen, 1 - tumour_share)
-    kind = np.where(gap > gap_limit, GLASS, np.where(tumour, TUMOUR, STROMA)).astype(np.int8)
-    if inside.any() and not (kind[inside] == TUMOUR).any():
-        kind[np.flatnonzero(inside)[seen.argmax()]] = TUMOUR
+    tumor = nest >= np.quantile(seen, 1 - tumour_share)
+    kind = np.where(gap > gap_limit, GLASS, np.where(tumor, TUMOR, STROMA)).astype(np.int8)
+    if inside.any() and not (kind[inside] == TUMOR).any():
+        kind[np.flatnonzero(inside)[seen.argmax()]] = TUMOR
     return kind
 
 
@@ -198,7 +198,7 @@ def _tessellate(
     grid: Grid,
     lattice: NDArray[np.float64],
     sites: NDArray[np.float64],
-    tumour: NDArray[np.bool_],
+    tumor: NDArray[np.bool_],
     bends: list[list[tuple[SmoothField, float]]],
     spacing: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
@@ -208,31 +208,31 @@ def _tessellate(
         for axis, start in enumerate((grid.rows, grid.columns))
     )
     best, second, outside = (np.full(grid.fine_shape, 1e6, np.float32) for _ in range(3))
-    owner, neighbour = (np.full(grid.fine_shape, len(sites), np.int32) for _ in range(2))
+    owner, neighbor = (np.full(grid.fine_shape, len(sites), np.int32) for _ in range(2))
     points = lattice.astype(np.float32)
     for k, (row, column) in enumerate(points):
         window = grid.window(sites[k], _REACH * spacing)
         if window is None:
             continue
         square = (rows[window] - row) ** 2 + (columns[window] - column) ** 2
-        if not tumour[k]:
+        if not tumor[k]:
             np.minimum(outside[window], square, out=outside[window])
             continue
         closest = square < best[window]
         runner_up = np.where(closest, best[window], square)
         replaced = runner_up < second[window]
-        np.copyto(neighbour[window], np.where(closest, owner[window], k), where=replaced)
+        np.copyto(neighbor[window], np.where(closest, owner[window], k), where=replaced)
         np.copyto(second[window], runner_up, where=replaced)
         np.copyto(best[window], square, where=closest)
         np.copyto(owner[window], k, where=closest)
-    to_border = _to_bisector(best, second, points, owner, neighbour)
+    to_border = _to_bisector(best, second, points, owner, neighbor)
     to_edge = _to_edge(best, outside, spacing, grid.pitch)
     free = to_edge < to_border
     np.copyto(to_border, to_edge, where=free)
-    neighbour[free] = len(sites)
+    neighbor[free] = len(sites)
     owner[to_edge <= 0] = len(sites)
     slope = np.hypot(*np.gradient(to_border, np.float32(grid.pitch)))
-    return owner, neighbour, to_border / np.clip(slope, 0.6, 1.7).astype(np.float32)
+    return owner, neighbor, to_border / np.clip(slope, 0.6, 1.7).astype(np.float32)
 
 
 def _to_bisector(
@@ -240,14 +240,14 @@ def _to_bisector(
     second: Floats,
     points: Floats,
     owner: NDArray[np.int32],
-    neighbour: NDArray[np.int32],
+    neighbor: NDArray[np.int32],
 ) -> Floats:
     """Distance to the line half way between owner and neighbour, in the bent space."""
     nowhere = np.float32(1e6)
     row, column = np.append(points, [[nowhere, nowhere]], axis=0).astype(np.float32).T
-    apart = np.hypot(row[owner] - row[neighbour], column[owner] - column[neighbour])
+    apart = np.hypot(row[owner] - row[neighbor], column[owner] - column[neighbor])
     distance: Floats = (second - best) / np.maximum(2 * apart, np.float32(1))
-    distance[neighbour == len(points)] = nowhere
+    distance[neighbor == len(points)] = nowhere
     return distance
 
 
@@ -287,24 +287,24 @@ def _axes(
     n = len(kinds)
     mean = np.clip(0.3 * diameter * np.exp(rng.normal(0, 0.12, n)), 3.0, 5.0)
     aspect = np.exp(np.abs(rng.normal(0, 0.2, n)))
-    tumour = np.stack([mean * np.sqrt(aspect), mean / np.sqrt(aspect)], axis=1)
+    tumor = np.stack([mean * np.sqrt(aspect), mean / np.sqrt(aspect)], axis=1)
     spindle = np.stack([rng.uniform(4, 7.5, n), rng.uniform(1.2, 2.2, n)], axis=1)
     lymphocyte = rng.uniform(2.6, 3.3, (n, 1)) * rng.uniform(0.9, 1.1, (n, 2))
-    return np.asarray(np.choose(kinds[:, None], [tumour, spindle, lymphocyte]))
+    return np.asarray(np.choose(kinds[:, None], [tumor, spindle, lymphocyte]))
 
 
 def _radius(
     grid: Grid,
     window: tuple[slice, slice],
-    centre: NDArray[np.float64],
+    center: NDArray[np.float64],
     angle: float,
     axes: NDArray[np.float64],
     lobes: NDArray[np.float64],
     phases: NDArray[np.float64],
 ) -> Floats:
     """Distance from the centre of a dented ellipse: 1 on its border."""
-    row = grid.rows[window[0]] - np.float32(centre[0])
-    column = grid.columns[:, window[1]] - np.float32(centre[1])
+    row = grid.rows[window[0]] - np.float32(center[0])
+    column = grid.columns[:, window[1]] - np.float32(center[1])
     sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
     along = (column * cosine + row * sine) / np.float32(axes[0])
     across = (row * cosine - column * sine) / np.float32(axes[1])
@@ -318,7 +318,7 @@ def _allowed(
     tissue: Tissue, k: int, window: tuple[slice, slice], stroma: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Where the nucleus of cell k may lie: in its cell off the membrane, or in the stroma."""
-    if tissue.kind[k] == TUMOUR:
+    if tissue.kind[k] == TUMOR:
         return np.asarray(
             (tissue.owner[window] == k) & (tissue.to_border[window] > 0.1 * tissue.diameter)
         )

@@ -138,7 +138,7 @@ def perturbation_consistency(
 
     def add(batch: list[Any], chosen: list[Any] | None) -> None:
         views = explain_views(explain, batch, steps, chosen)
-        found.extend(agree(single_cam(labelled), measure, reference) for labelled in views)
+        found.extend(agree(single_cam(labeled), measure, reference) for labeled in views)
 
     _over_batches(images, targets, batch_size, progress, add)
     result = PerturbationConsistency.of(found, [step.name for step in steps], similarity, reference)
@@ -237,7 +237,7 @@ def magnification_consistency(
         for scale in scales:
             views = [scaled(image, mpp, scale, window) for image in batch]
             explained = explain_images(explain, [view for view, _ in views], chosen)
-            cams.append([single_cam(labelled) for labelled in explained])
+            cams.append([single_cam(labeled) for labeled in explained])
             fields.append([field for _, field in views])
         by_image = zip(zip(*cams, strict=True), zip(*fields, strict=True), strict=True)
         found.extend(compare_scales(one, field, measure) for one, field in by_image)

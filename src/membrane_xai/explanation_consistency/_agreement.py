@@ -1,4 +1,4 @@
-"""How far maps of one image agree, on the pixels where both show it."""
+"""Similarity of two CAMs of one image on the pixels valid in both, and its mean over pairs."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import Array, follow, from_numpy, namespace, to_numpy, wide_dtype
+from membrane_xai._backend.arrays import (
+    Array,
+    from_numpy,
+    namespace,
+    to_numpy,
+    to_same_backend,
+    wide_dtype,
+)
 from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError
 from membrane_xai.explanation_consistency._explainers import View
@@ -65,7 +72,7 @@ def similar(one: View, other: View, measure: Measure) -> Pair:
         max(int(one.cam.shape[0]), int(other.cam.shape[0])),
         max(int(one.cam.shape[1]), int(other.cam.shape[1])),
     )
-    valid = _spread(one.valid, size) & _spread(other.valid, size)
+    valid = _valid_on(one.valid, size) & _valid_on(other.valid, size)
     share = float(valid.mean())
     if not valid.any():
         return Pair(np.nan, share, "no_overlap")
@@ -98,7 +105,7 @@ def raise_undefined(reasons: NDArray[Any], columns: Sequence[Any]) -> None:
         )
 
 
-def _spread(valid: Bools, size: tuple[int, int]) -> Bools:
+def _valid_on(valid: Bools, size: tuple[int, int]) -> Bools:
     """Bring a region to a finer grid: valid where nothing comes from outside."""
     if valid.shape == size:
         return valid
@@ -112,7 +119,7 @@ def _cut(one: Array, other: Array, valid: Bools) -> Array:
     xp = namespace(one)
     wide = wide_dtype(one)
     size = (int(valid.shape[0]), int(valid.shape[1]))
-    cams = [upsample(xp.astype(m, wide), size) for m in (one, follow(one, other, "a map"))]
+    cams = [upsample(xp.astype(m, wide), size) for m in (one, to_same_backend(one, other, "a map"))]
     if valid.all():
         return xp.stack(cams, axis=0)
     places = from_numpy(one, np.flatnonzero(valid))

@@ -1,4 +1,4 @@
-"""Explainers: how they are called, and what they may give."""
+"""Call an explainer on images and views, check and split what it returns."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -114,8 +114,8 @@ def explain_images(
         batch = np.stack([images[i] for i in members])
         chosen = () if targets is None else ([targets[i] for i in members],)
         given = explain(batch, *chosen)
-        labelled = given if isinstance(given, Mapping) else {None: given}
-        for label, cams in labelled.items():
+        labeled = given if isinstance(given, Mapping) else {None: given}
+        for label, cams in labeled.items():
             for i, one in zip(members, _as_cams(cams, len(members)), strict=True):
                 found[i][label] = one
     return found

@@ -1,4 +1,4 @@
-"""Maps of one image at several magnifications, compared pair by pair on the field both show."""
+"""Compare CAMs of one image at several magnifications on the field both show."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -79,11 +79,11 @@ def check_magnifications(magnifications: Any, mpp: float) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def single_cam(labelled: Mapping[Any, T]) -> T:
+def single_cam(labeled: Mapping[Any, T]) -> T:
     """Return what is without a label, or raise."""
-    if list(labelled) != [None]:
+    if list(labeled) != [None]:
         raise InvalidInputError(
-            f"explain returned maps of classes {list(labelled)}; it takes one map an image: choose "
+            f"explain returned maps of classes {list(labeled)}; it takes one map an image: choose "
             f"a class, or use membrane_xai.evaluate"
         )
-    return labelled[None]
+    return labeled[None]

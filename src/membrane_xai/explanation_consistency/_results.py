@@ -1,4 +1,4 @@
-"""What comparisons of explanations give: a number an image, and the pairs behind it."""
+"""`PerturbationConsistency` and `MagnificationConsistency`."""
 
 import itertools
 from collections.abc import Sequence

@@ -180,8 +180,8 @@ def her2_rule_score(
     for name, value in (("complete", complete), ("stained", stained)):
         check_fraction(value, name)
     if not is_count(min_cells) or min_cells < 1:
-        raise InvalidInputError(f"min_cells is {min_cells!r}; it takes an integer from 1")
-    counted = _tumour_cells(cells, tumour) & ~cells.touches_border
+        raise InvalidInputError(f"min_cells is {min_cells!r}; it takes a positive integer")
+    counted = _tumor_cells(cells, tumour) & ~cells.touches_border
     chosen = Cells(
         complete=cells.completeness[counted] >= complete,
         stained=cells.completeness[counted] >= max(stained, np.finfo(float).tiny),
@@ -215,7 +215,7 @@ def _category(score: str | None, stained: int) -> str | None:
     return CATEGORIES[score]
 
 
-def _tumour_cells(cells: CellTable, tumour: Any) -> NDArray[np.bool_]:
+def _tumor_cells(cells: CellTable, tumour: Any) -> NDArray[np.bool_]:
     if tumour is None:
         return np.ones(len(cells), bool)
     which = to_numpy(tumour)

@@ -1,4 +1,4 @@
-"""Counts of cells in, score out: the ASCO/CAP rule for breast cancer, with what is uncertain."""
+"""The ASCO/CAP rule on counts of cells: scores, categories, and how near a limit they are."""
 
 from typing import NamedTuple
 

@@ -96,7 +96,7 @@ def write_html_report(
     Raises
     ------
     InvalidInputError
-        There is no study, it has no rows, or `most` is no integer from 0.
+        There is no study, it has no rows, or `most` is not a non-negative integer.
     MissingDependencyError
         jinja2 is not installed: ``pip install "membrane-xai[report]"``.
 
@@ -134,7 +134,7 @@ def write_html_report(
     membrane_xai.errors.InvalidInputError: study is '...'; no study has been kept there
     """
     if not is_count(most) or most < 0:
-        raise InvalidInputError(f"most is {most!r}; it takes an integer from 0")
+        raise InvalidInputError(f"most is {most!r}; it takes a non-negative integer")
     environment = _environment()
     folder = Path(study)
     found = _read(folder)

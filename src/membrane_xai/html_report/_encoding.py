@@ -1,4 +1,4 @@
-"""Arrays as text inside a page, from which the page computes MAP as Python does."""
+"""CAMs, masks and JPEGs as base64 for the page."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Images of a report: what its page needs to show one and to score it again."""
+"""Images of a report: which are shown, and the JSON of each."""
 
 import json
 import math
@@ -90,8 +90,8 @@ def _dab(rgb: NDArray[np.uint8]) -> str | None:
             dab = np.asarray(separate_stains(rgb).dab)
     except MembraneXAIError:
         return None
-    grey = 255 * (1 - np.clip(dab / DAB_LIMIT, 0, 1))
-    return jpeg(np.round(grey).astype(np.uint8), _DAB_SIDE, _DAB_QUALITY)
+    gray = 255 * (1 - np.clip(dab / DAB_LIMIT, 0, 1))
+    return jpeg(np.round(gray).astype(np.uint8), _DAB_SIDE, _DAB_QUALITY)
 
 
 def _plain(value: Any) -> Any:

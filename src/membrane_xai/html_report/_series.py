@@ -1,4 +1,4 @@
-"""The rows of a study as a report groups them: by what is compared, and by image."""
+"""Group the rows of a study into series, images, columns and cases for the page."""
 
 import math
 import re

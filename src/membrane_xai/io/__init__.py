@@ -18,7 +18,7 @@ from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
 from membrane_xai.io._images import IMAGE_SUFFIXES, read_pixels
 from membrane_xai.io._ome import write_single
-from membrane_xai.io._pixel_size import MICROMETRES, MPP_AT_1X, magnification_of
+from membrane_xai.io._pixel_size import MICROMETERS, MPP_AT_1X, magnification_of
 from membrane_xai.io._slides import SlideReader, open_slide_file
 
 __all__ = [
@@ -122,7 +122,7 @@ def read_image(
         raise InvalidInputError(f"max_pixels is {max_pixels!r}; it takes a positive integer")
     path = Path(path)
     rgb, size = read_pixels(path, int(max_pixels))
-    return Image(rgb, _pixel_size.settle(mpp, size, str(path)), str(path))
+    return Image(rgb, _pixel_size.resolve_mpp(mpp, size, str(path)), str(path))
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
@@ -228,6 +228,6 @@ def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path
 def _write_png(path: Path, pixels: NDArray[np.uint8], mpp: float | None) -> None:
     from PIL import Image as Pillow
 
-    density = {} if mpp is None else {"dpi": (MICROMETRES["in"] / mpp,) * 2}
+    density = {} if mpp is None else {"dpi": (MICROMETERS["in"] / mpp,) * 2}
     with atomic_path(path) as temporary:
         Pillow.fromarray(pixels).save(temporary, format="PNG", **density)

@@ -1,4 +1,4 @@
-"""The formats in which tools save CAMs, read whole or not at all, sized before decoding."""
+"""Readers of NPY, NPZ, Zarr, PNG and TIFF files of CAMs, checked before they decode."""
 
 import warnings
 import zipfile

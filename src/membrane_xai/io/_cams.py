@@ -1,4 +1,4 @@
-"""Files of CAMs in, arrays out, whatever tool has written them."""
+"""`read_cam`: the CAM of a file, whatever tool has written it."""
 
 import math
 from collections.abc import Sequence

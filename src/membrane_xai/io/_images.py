@@ -1,4 +1,4 @@
-"""Image files as RGB pixels, whole or not at all."""
+"""Read an image file as RGB pixels, whole or not at all."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _pixel_size, _tiff
-from membrane_xai.io._pixel_size import MICROMETRES, PixelSize
+from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
 from membrane_xai.io._tiff import TiffReader, over_white
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """What image files end in, in lower case."""
 
 _FORMATS = ("PNG", "JPEG", "BMP")
-_COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA")
+_COLOR = ("RGB", "RGBA", "RGBX", "P", "PA")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
 
 
@@ -100,7 +100,7 @@ def as_input_errors(path: Path) -> Iterator[None]:
             yield
         except UnidentifiedImageError:
             raise InvalidInputError(
-                f"{path}: is no PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
+                f"{path}: is not a PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
             ) from None
         except Image.DecompressionBombError as error:
             raise InvalidInputError(
@@ -109,7 +109,7 @@ def as_input_errors(path: Path) -> Iterator[None]:
 
 
 def _to_rgb(image: "PillowImage", path: Path) -> NDArray[np.uint8]:
-    if image.mode not in _COLOUR:
+    if image.mode not in _COLOR:
         raise InvalidInputError(
             f"{path}: has colour mode {image.mode!r}; stains are told apart by colour: "
             f"it takes RGB, with alpha or a palette if need be"
@@ -123,4 +123,4 @@ def _to_rgb(image: "PillowImage", path: Path) -> NDArray[np.uint8]:
 def _size(image: "PillowImage") -> PixelSize | None:
     """Return the size by the dots per inch that PNG, JPEG, BMP or TIFF record."""
     density: Any = image.info.get("dpi", (0, 0))
-    return _pixel_size.from_density(float(density[0]), float(density[1]), MICROMETRES["in"])
+    return _pixel_size.from_density(float(density[0]), float(density[1]), MICROMETERS["in"])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._disk.atomic import atomic_path
-from membrane_xai.io._pixel_size import MICROMETRES
+from membrane_xai.io._pixel_size import MICROMETERS
 
 __all__ = ["write_pyramid", "write_single"]
 
@@ -73,7 +73,7 @@ def _description(mpp: float | None) -> dict[str, Any]:
         return {"metadata": metadata}
     metadata |= {f"PhysicalSize{axis}": mpp for axis in "XY"}
     metadata |= {f"PhysicalSize{axis}Unit": "\N{MICRO SIGN}m" for axis in "XY"}
-    per_cm = MICROMETRES["cm"] / mpp
+    per_cm = MICROMETERS["cm"] / mpp
     return {
         "metadata": metadata,
         "resolution": (per_cm, per_cm),

@@ -1,4 +1,4 @@
-"""Pixel sizes out of what image files say of themselves, in micrometres."""
+"""Pixel sizes in micrometres: from metadata, by user, and as magnification."""
 
 import math
 import re
@@ -9,20 +9,20 @@ from xml.etree import ElementTree as ET
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
 __all__ = [
-    "MICROMETRES",
+    "MICROMETERS",
     "MPP_AT_1X",
     "PixelSize",
     "from_density",
     "from_ome",
     "from_text",
     "magnification_of",
-    "settle",
+    "resolve_mpp",
 ]
 
 MPP_AT_1X = 10.0
 """Micrometres per pixel by convention: 10x is 1, 20x is 0.5, 40x is 0.25."""
 
-MICROMETRES = {
+MICROMETERS = {
     "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0,
     "\N{MICRO SIGN}m": 1.0, "\N{GREEK SMALL LETTER MU}m": 1.0, "um": 1.0, "micron": 1.0,
 }  # fmt: skip
@@ -75,7 +75,7 @@ def from_ome(xml: str) -> PixelSize | None:
     sides = []
     for axis in "XY":
         unit = pixels.get(f"PhysicalSize{axis}Unit", "um")
-        length = _number(pixels.get(f"PhysicalSize{axis}")) * MICROMETRES.get(unit, math.nan)
+        length = _number(pixels.get(f"PhysicalSize{axis}")) * MICROMETERS.get(unit, math.nan)
         sides.append(length)
     return _if_known(sides[0], sides[1])
 
@@ -96,7 +96,7 @@ def from_text(description: str) -> PixelSize | None:
     return _if_known(size, size)
 
 
-def settle(mpp: float | None, found: PixelSize | None, source: str) -> float | None:
+def resolve_mpp(mpp: float | None, found: PixelSize | None, source: str) -> float | None:
     """Return the size to go by: `mpp` if given, else the one found.
 
     Raises if the one found is not square and no other was given; warns if both are there and

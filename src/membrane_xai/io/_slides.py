@@ -71,7 +71,7 @@ class _TiffSlideReader(TiffReader):
     def __init__(self, path: Path, mpp: float | None) -> None:
         super().__init__(path, gaps=True)
         try:
-            self.mpp = _pixel_size.settle(mpp, self.pixel_size, str(path))
+            self.mpp = _pixel_size.resolve_mpp(mpp, self.pixel_size, str(path))
         except BaseException:
             self.close()
             raise
@@ -82,7 +82,7 @@ class _OpenSlideReader:
 
     def __init__(self, slide: Any, mpp: float | None, path: Path) -> None:
         self._slide, self._path = slide, path
-        self.mpp = _pixel_size.settle(mpp, _size_of(slide.properties), str(path))
+        self.mpp = _pixel_size.resolve_mpp(mpp, _size_of(slide.properties), str(path))
 
     @property
     def dimensions(self) -> tuple[int, int]:
@@ -128,7 +128,7 @@ def open_slide_file(path: Path, mpp: float | None) -> SlideReader:
     if tiff:
         return _TiffSlideReader(path, mpp)
     if tried:
-        raise InvalidInputError(f"{path}: is no slide that {' or '.join(tried)} reads")
+        raise InvalidInputError(f"{path}: is not a slide that {' or '.join(tried)} can read")
     raise missing("openslide", f"{path}: a slide of this kind", extra="slides")
 
 

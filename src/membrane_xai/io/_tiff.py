@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _pixel_size
-from membrane_xai.io._pixel_size import MICROMETRES, PixelSize
+from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
 
 __all__ = ["TiffReader", "as_input_errors", "over_white"]
 
 _MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
 _JPEG = (6, 7, 33007, 34892)
-_RGB, _PALETTE, _YCBCR, _GREY = 2, 3, 6, (0, 1)
+_RGB, _PALETTE, _YCBCR, _GRAY = 2, 3, 6, (0, 1)
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-_UNITS = {2: MICROMETRES["in"], 3: MICROMETRES["cm"]}  # of resolution, as TIFF numbers them
+_UNITS = {2: MICROMETERS["in"], 3: MICROMETERS["cm"]}  # of resolution, as TIFF numbers them
 
 
 class TiffReader:
@@ -46,7 +46,7 @@ class TiffReader:
         try:
             with as_input_errors(path):
                 self._levels = [_planes(level, path) for level in self._file.series[0].levels]
-                self._colour = _colour_of(self._levels[0], path)
+                self._color = _color_of(self._levels[0], path)
                 if not all(min(_size(level)) for level in self._levels):
                     raise InvalidInputError(f"{path}: has a picture without pixels")
         except BaseException:
@@ -138,7 +138,7 @@ class TiffReader:
         return np.asarray(decoded[0])
 
     def _to_rgb(self, samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
-        if self._colour == "palette":
+        if self._color == "palette":
             return np.asarray((page.colormap.T >> 8).astype(np.uint8)[samples[..., 0]])
         if samples.dtype == np.uint16:
             samples = _from_16_bits(samples, self._path)
@@ -150,8 +150,8 @@ class TiffReader:
 
 def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArray[np.uint8]:
     """Lay (..., 4) with alpha over white; return (..., 3)."""
-    colour, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
-    own = colour * 255 if premultiplied else colour * alpha
+    color, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
+    own = color * 255 if premultiplied else color * alpha
     return np.asarray(np.minimum((own + (255 - alpha) * 255 + 127) // 255, 255), dtype=np.uint8)
 
 
@@ -189,12 +189,12 @@ def _planes(level: Any, path: Path) -> list[Any]:
     return pages
 
 
-def _colour_of(planes: list[Any], path: Path) -> str:
+def _color_of(planes: list[Any], path: Path) -> str:
     page = planes[0]
     if page.dtype not in (np.uint8, np.uint16):
         raise InvalidInputError(f"{path}: has samples of {page.dtype}; it takes 8 or 16 bits")
     kind, samples = int(page.photometric), page.samplesperpixel
-    if len(planes) == 3 and samples == 1 and kind in _GREY:
+    if len(planes) == 3 and samples == 1 and kind in _GRAY:
         return "rgb"
     if len(planes) == 1 and kind == _PALETTE and page.colormap is not None:
         return "palette"

@@ -1,4 +1,4 @@
-"""RGB in, membrane mask out, with its reasons: densities, limits, and what is wrong."""
+"""Membrane mask of an RGB image, with its densities, limits and quality flags."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where DAB lies on thin structures: the decision for each pixel of one tile."""
+"""Membrane pixels of one tile: DAB on thin structures."""
 
 import math
 from typing import NamedTuple
@@ -20,7 +20,7 @@ _LEAST_EXTENT = 4.0
 # Pixels. JPEG halves the resolution of colour, so which stain it is comes from a wider view than
 # how dark it is.
 _LEAST_BLUR = 0.6
-_COLOUR_BLUR = 2.25
+_COLOR_BLUR = 2.25
 # Optical density. A membrane stands out of its surroundings by an amount that grows with them.
 _CONTRAST = 0.07
 _CONTRAST_SHARE = 0.25
@@ -65,7 +65,7 @@ def find_candidates(
 
 def margin(mpp: float) -> int:
     """Return how many pixels beyond a tile decide on its pixels."""
-    blur = math.ceil(_TRUNCATE * max(_blur(mpp), _COLOUR_BLUR))
+    blur = math.ceil(_TRUNCATE * max(_blur(mpp), _COLOR_BLUR))
     return blur + _odd(_BROAD / mpp) + _odd(2 * _REACH / mpp)
 
 
@@ -96,12 +96,12 @@ def _sharp_density(
 ) -> tuple[Plane, Mask]:
     """Return DAB density with the detail of the brightness, and where colour is DAB's."""
     darkness = darkness + np.float32(_FAINT)
-    brown, blue = _smooth(dab, _COLOUR_BLUR), _smooth(hematoxylin, _COLOUR_BLUR)
+    brown, blue = _smooth(dab, _COLOR_BLUR), _smooth(hematoxylin, _COLOR_BLUR)
     np.maximum(blue, 0, out=blue)
     blue += _FAINT
     blue *= _BROWN / (1 - _BROWN)
     is_brown: Mask = brown >= blue
-    brown /= _smooth(darkness, _COLOUR_BLUR)
+    brown /= _smooth(darkness, _COLOR_BLUR)
     brown *= _smooth(darkness, sigma)
     return brown, is_brown
 

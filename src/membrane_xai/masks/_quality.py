@@ -1,4 +1,4 @@
-"""What may be wrong with an image: flags that tell a membrane mask not to be trusted.
+"""Quality flags of an image: reasons not to trust its membrane mask.
 
 Everything is decided on block means of about a micrometre, and focus in one window, so the cost is
 small beside that of the mask.

@@ -1,4 +1,4 @@
-"""Read a set of CAMs, whatever it comes in, as one array of maps of one size."""
+"""Read CAMs from an array, a list or a DataArray as one array of one grid."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from membrane_xai._backend.arrays import (
     Array,
     as_array,
     check_arrays,
-    follow,
     is_array_list,
     is_dask_array,
     namespace,
     squeeze_channel,
     to_numpy,
+    to_same_backend,
     wide_dtype,
 )
 from membrane_xai._backend.containers import is_dataarray
@@ -64,5 +64,5 @@ def _stack(cams: Sequence[Array], name: str) -> Array:
     xp = namespace(cams[0])
     size = (max(cam.shape[0] for cam in cams), max(cam.shape[1] for cam in cams))
     wide = wide_dtype(cams[0])
-    same = [follow(cams[0], cam, f"{name}[{i}]") for i, cam in enumerate(cams)]
+    same = [to_same_backend(cams[0], cam, f"{name}[{i}]") for i, cam in enumerate(cams)]
     return xp.stack([upsample(xp.astype(cam, wide), size) for cam in same], axis=0)

@@ -280,7 +280,7 @@ def _weights(weights: Any, count: int) -> np.ndarray[Any, Any]:
     if not (np.isfinite(values).all() and (values >= 0).all()):
         raise InvalidInputError(f"weights is {weights!r}; it takes finite numbers, none negative")
     if not values.any():
-        raise InvalidInputError("weights is all zero; at least one map must count")
+        raise InvalidInputError("weights is all zero; it takes at least one positive weight")
     scaled: np.ndarray[Any, Any] = values / values.max()
     return scaled
 

@@ -1,4 +1,4 @@
-"""Pure cores of the MAP family: blocks (n, h, w) of one library in, columns (n, F) out."""
+"""Cores of `map_score`, `alignment`, `map_curve`, `map_ceiling` and `pool_mask` on (n, h, w) blocks."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Activation mass inside a mask and in all: the two sums behind MAP, kept apart until the end."""
+"""Activation mass inside a mask and in all, and the mask on the grid of a CAM."""
 
 import math
 import operator

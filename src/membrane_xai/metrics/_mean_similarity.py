@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from membrane_xai._backend.arrays import Array, follow, from_numpy, namespace, wide_dtype
+from membrane_xai._backend.arrays import Array, from_numpy, namespace, to_same_backend, wide_dtype
 from membrane_xai.metrics._similarity import Similarity, features_of
 from membrane_xai.metrics._unit_sums import UnitSums, cams_per_block, mean_of_pairs
 
@@ -124,7 +124,7 @@ def _against_reference(
     if isinstance(pairs.reference, int):
         reference = cams[pairs.reference : pairs.reference + 1, ...]
     else:
-        reference = follow(cams, pairs.reference, "reference")[None, ...]
+        reference = to_same_backend(cams, pairs.reference, "reference")[None, ...]
     if not indices.size:
         return _empty(cams)
     one = features_of(reference, similarity)

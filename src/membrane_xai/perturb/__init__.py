@@ -82,7 +82,7 @@ def standard_perturbations(*, mpp: float, seed: int = 0) -> Steps:
     Raises
     ------
     InvalidInputError
-        For an `mpp` that is not positive, or a seed that is no integer from 0.
+        For an `mpp` that is not positive, or a seed that is not a non-negative integer.
 
     Examples
     --------

@@ -225,13 +225,13 @@ class _Affine:
     def positions(self, grid: tuple[int, int], *, inverse: bool = False) -> Floats:
         """Return row and column that each cell goes to (comes from), shape (2, h, w)."""
         sides = np.array(grid, float).reshape(2, 1, 1)
-        centred = np.indices(grid) - (sides - 1) / 2
+        centered = np.indices(grid) - (sides - 1) / 2
         shift = np.reshape(self.shift, (2, 1, 1)) * sides
         matrix = np.array(self.matrix)
         if inverse:
-            moved = np.tensordot(np.linalg.inv(matrix), centred - shift, axes=1)
+            moved = np.tensordot(np.linalg.inv(matrix), centered - shift, axes=1)
         else:
-            moved = np.tensordot(matrix, centred, axes=1) + shift
+            moved = np.tensordot(matrix, centered, axes=1) + shift
         return np.round(moved + (sides - 1) / 2, 9)  # whole cells are met exactly
 
 

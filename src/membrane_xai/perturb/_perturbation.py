@@ -1,4 +1,4 @@
-"""What a perturbation is, and the checks that all of them share."""
+"""`Perturbation`, and the checks that all perturbations share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -252,10 +252,12 @@ def noise(std: float, *, photons: float | None = None, seed: int) -> Perturbatio
     >>> int(noise(0, photons=1000, seed=1).apply(black).max())  # no light, no Poisson noise
     0
     """
-    std = check_number(std, "std", "a number from 0, in 8-bit steps", lambda x: x >= 0)
+    std = check_number(std, "std", "a non-negative number, in 8-bit steps", lambda x: x >= 0)
     seed = check_seed(seed)
     if photons is not None:
-        photons = check_number(photons, "photons", "None or a number from 100", lambda x: x >= 100)
+        photons = check_number(
+            photons, "photons", "None or a number of at least 100", lambda x: x >= 100
+        )
     elif std == 0:
         raise InvalidInputError("std is 0 and photons is None; one of them must make some noise")
     shot = "" if photons is None else f", {photons:g} photons"

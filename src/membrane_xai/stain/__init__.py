@@ -101,9 +101,9 @@ def estimate_background(rgb: Any) -> Floats:
     brightness = blocks.sum(axis=1)
     bright = brightness >= (1 - _GLASS_RANGE) * np.quantile(brightness, 1 - _GLASS_SHARE)
     glass: Floats = np.median(blocks[bright], axis=0).astype(float)
-    single_colour = bright.mean() > _ALL
+    single_color = bright.mean() > _ALL
     tint = glass.min() / max(glass.max(), 1)
-    if glass.max() >= _MIN_GLASS and tint >= (_NEUTRAL if single_colour else _STRONGEST_TINT):
+    if glass.max() >= _MIN_GLASS and tint >= (_NEUTRAL if single_color else _STRONGEST_TINT):
         return glass
     return np.full(3, max(glass.max(), _MIN_GLASS))
 

@@ -1,4 +1,4 @@
-"""Scores and weights, checked, and their sums per group: all that a bootstrap of a mean needs."""
+"""Check scores and weights, and sum them per group for the bootstrap of a mean."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Two methods on the same samples: their difference, its interval, and a test over groups."""
+"""``compare_paired``: difference of two methods, its interval, and a test over groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

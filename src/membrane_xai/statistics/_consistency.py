@@ -1,4 +1,4 @@
-"""CAMs in; Explanation Consistency with an interval that knows which CAMs belong together out."""
+"""`summarize_consistency`: EC with an interval that keeps groups together."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Does a CAM lie on the membrane more than by chance? MAP against that of moved or random CAMs."""
+"""`shift_null` and `random_cam_null`: MAP against that of moved or random CAMs."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -128,7 +128,7 @@ def shift_null(
     check_negative(negative)
     if shifts is not None and (not is_count(shifts) or shifts < 1):
         raise InvalidInputError(
-            f"shifts is {shifts!r}; it takes an integer from 1, or None for all"
+            f"shifts is {shifts!r}; it takes a positive integer, or None for all"
         )
     if not isinstance(rotations, bool):
         raise InvalidInputError(f"rotations is {rotations!r}; it takes a bool")
@@ -193,7 +193,7 @@ def random_cam_null(
     """
     check_negative(negative)
     if not is_count(draws) or draws < 1:
-        raise InvalidInputError(f"draws is {draws!r}; it takes an integer from 1")
+        raise InvalidInputError(f"draws is {draws!r}; it takes a positive integer")
     core = partial(surrogate_core, draws=int(draws), negative=negative, seed=check_seed(seed))
     return _result(over_arrays(core, CAM_MASK, (cam, mask, region), COLUMNS))
 

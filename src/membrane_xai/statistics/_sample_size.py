@@ -1,4 +1,4 @@
-"""How many patients an interval of a given width takes, from the spread between and within them."""
+"""`patients_needed`: patients for an interval of a given width."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +122,7 @@ def patients_needed(
     kept = ~np.isnan(values)
     between, within, sizes = _components(values[kept], codes[kept])
     if per_patient is not None:
-        each = check_number(per_patient, "per_patient", "a number from 1", lambda x: x >= 1)
+        each = check_number(per_patient, "per_patient", "a number of at least 1", lambda x: x >= 1)
         sizes = np.array([each])
     mean_size = float(sizes.mean())
     of_one = between * float((sizes**2).mean()) / mean_size**2 + within / mean_size

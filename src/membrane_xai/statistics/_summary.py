@@ -1,4 +1,4 @@
-"""Scores in; their mean with an interval that knows which samples belong together out."""
+"""`summarize`: the mean of scores with an interval that keeps groups together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -183,7 +183,7 @@ class ExplanationConsistency(ImageMetric):
     ) -> None:
         named_similarity(similarity, 0.1)
         if not (is_count(n_views) and n_views > 0):
-            raise InvalidInputError(f"n_views is {n_views!r}; it takes an integer from 1")
+            raise InvalidInputError(f"n_views is {n_views!r}; it takes a positive integer")
         super().__init__(return_aggregate, display_progressbar)
         self.similarity = similarity
         self.perturb = perturb

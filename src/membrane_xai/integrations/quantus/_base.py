@@ -1,4 +1,4 @@
-"""A metric of Quantus that takes maps as they are, on any grid."""
+"""Base class of the Quantus metrics, which takes CAMs as they are, on any grid."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""A metric of TorchMetrics whose states are sums, so that batches and processes just add up."""
+"""Base class of the TorchMetrics metrics: states are sums over batches and processes."""
 
 from typing import Any
 

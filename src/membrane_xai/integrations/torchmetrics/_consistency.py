@@ -87,7 +87,7 @@ class ExplanationConsistency(SummedMetric):
         super().__init__(**kwargs)
         check_choice(similarity, "similarity", _CLOSED_FORM)
         if num_groups is not None and not (is_count(num_groups) and num_groups > 0):
-            raise InvalidInputError(f"num_groups is {num_groups!r}; it takes an integer from 1")
+            raise InvalidInputError(f"num_groups is {num_groups!r}; it takes a positive integer")
         self.grid = check_grid(grid)
         self.similarity = similarity
         self.num_groups = num_groups

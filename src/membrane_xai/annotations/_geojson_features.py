@@ -1,4 +1,4 @@
-"""Masks to GeoJSON features."""
+"""GeoJSON features of the objects of a mask."""
 
 import json
 import uuid
@@ -52,7 +52,7 @@ def _labels(array: NDArray[Any], threshold: float) -> NDArray[np.intp]:
 
     if array.dtype.kind in "iu":
         if array.min() < 0:
-            raise InvalidInputError(f"mask has label {array.min()}; labels count from 0")
+            raise InvalidInputError(f"mask has label {array.min()}; labels are not negative")
         return array.astype(np.intp)
     if not np.isfinite(array).all():
         raise InvalidInputError(
