@@ -1,4 +1,4 @@
-"""The former path of :mod:`membrane_xai.tables`: the same names."""
+"""The former path of :mod:``membrane_xai.tables``: the same names."""
 
 from membrane_xai.tables import (
     CsvTable,

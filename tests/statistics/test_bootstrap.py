@@ -114,7 +114,7 @@ class Broken(Columns):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: bootstrap(x, draws=99), "draws is 99; it takes an integer from 100"),
+        (lambda x: bootstrap(x, draws=99), "draws is 99; it takes an integer of at least 100"),
         (lambda x: bootstrap(x, method="studentized"), "method is 'studentized'; it takes one of"),
         (lambda x: bootstrap(x, ci=1), "ci is 1; it takes a number in (0, 1)"),
         (lambda x: bootstrap(x, seed=-1), "seed is -1"),

@@ -1,4 +1,4 @@
-"""Completion scripts for bash, zsh and fish."""
+"""Completion scripts for bash, zsh and tcsh, and the option that prints them."""
 
 import argparse
 from collections.abc import Iterator, Sequence

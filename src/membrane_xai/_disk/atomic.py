@@ -1,4 +1,4 @@
-"""`atomic_path`: write a file whole or not at all."""
+"""``atomic_path``: write a file whole or not at all."""
 
 import os
 import tempfile

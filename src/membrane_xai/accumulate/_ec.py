@@ -1,4 +1,4 @@
-"""`EcAccumulator`: EC over more CAMs than fit in memory; parts merge."""
+"""``EcAccumulator``: EC over more CAMs than fit in memory; parts merge."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""`MapAccumulator`: MAP and its frame over more samples than fit in memory; parts merge."""
+"""``MapAccumulator``: MAP and its frame over more samples than fit in memory; parts merge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`Annotation`, and the check and repair of its geometry."""
+"""``Annotation``, and the check and repair of its geometry."""
 
 import warnings
 from collections.abc import Mapping, Sequence

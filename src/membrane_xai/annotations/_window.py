@@ -1,4 +1,4 @@
-"""`Window`: shape, offset and downsample of a grid on a slide, checked."""
+"""``Window``: shape, offset and downsample of a grid on a slide, checked."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Turn stain densities into 8-bit RGB: stain shift, light, blur, noise, JPEG."""
+"""Turn stain densities into 8-bit RGB: stain vectors, background, optics, noise."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""`PerturbationConsistency` and `MagnificationConsistency`."""
+"""``PerturbationConsistency`` and ``MagnificationConsistency``."""
 
 import itertools
 from collections.abc import Sequence

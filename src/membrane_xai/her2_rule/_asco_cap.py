@@ -1,4 +1,4 @@
-"""The ASCO/CAP rule on counts of cells: scores, categories, and how near a limit they are."""
+"""The ASCO/CAP rule on shares of cells: the score, and which limits are uncertain."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""`read_cam`: the CAM of a file, whatever tool has written it."""
+"""``read_cam``: the CAM of a file, whatever tool has written it."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Cores of `map_score`, `alignment`, `map_curve`, `map_ceiling` and `pool_mask` on (n, h, w) blocks."""
+"""Cores of the MAP family on (n, h, w) blocks of one library: MAP, frame, curve, ceiling, pool."""
 
 from collections.abc import Sequence
 from typing import Any

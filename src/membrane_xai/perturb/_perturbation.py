@@ -1,4 +1,4 @@
-"""`Perturbation`, and the checks that all perturbations share."""
+"""``Perturbation``, and the checks that all perturbations share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

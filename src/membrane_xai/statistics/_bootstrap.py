@@ -52,7 +52,7 @@ class Resampling(NamedTuple):
         ci = check_number(self.ci, "ci", "a number in (0, 1)", lambda x: 0 < x < 1)
         check_choice(self.method, "method", methods)
         if not is_count(self.draws) or self.draws < 100:
-            raise InvalidInputError(f"draws is {self.draws!r}; it takes an integer from 100")
+            raise InvalidInputError(f"draws is {self.draws!r}; it takes an integer of at least 100")
         if not isinstance(self.small_sample, bool):
             raise InvalidInputError(f"small_sample is {self.small_sample!r}; it takes a bool")
         return self._replace(ci=ci, draws=int(self.draws), seed=check_seed(self.seed))

@@ -1,4 +1,4 @@
-"""`combine_nulls`: one p-value for a set of CAMs, from the null test of each."""
+"""``combine_nulls``: one p-value for a set of CAMs, from the null test of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -140,7 +140,7 @@ def compare_paired(
     """
     options = Resampling(ci, draws, method, small_sample, seed).checked()
     if not is_count(permutations) or permutations < 100:
-        raise InvalidInputError(f"permutations is {permutations!r}; it takes an integer from 100")
+        raise InvalidInputError(f"permutations is {permutations!r}; it takes an integer of at least 100")
     x, y = read_scores(a, "a"), read_scores(b, "b")
     if x.size != y.size:
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""`summarize_consistency`: EC with an interval that keeps groups together."""
+"""``summarize_consistency``: EC with an interval that keeps groups together."""
 
 from typing import Any
 

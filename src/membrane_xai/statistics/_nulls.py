@@ -1,4 +1,4 @@
-"""`shift_null` and `random_cam_null`: MAP against that of moved or random CAMs."""
+"""``shift_null`` and ``random_cam_null``: MAP against that of moved or random CAMs."""
 
 from dataclasses import dataclass
 from functools import partial

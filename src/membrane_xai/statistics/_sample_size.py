@@ -1,4 +1,4 @@
-"""`patients_needed`: patients for an interval of a given width."""
+"""``patients_needed``: patients for an interval of a given width."""
 
 from dataclasses import dataclass
 from typing import Any

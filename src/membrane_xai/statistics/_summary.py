@@ -1,4 +1,4 @@
-"""`summarize`: the mean of scores with an interval that keeps groups together."""
+"""``summarize``: the mean of scores with an interval that keeps groups together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
