@@ -388,7 +388,7 @@ def test_nuclei_of_synthetic_fields_are_found():
         ({"dab": np.full((4, 4), np.nan)}, "dab has values that are not finite"),
         ({"mpp": 0}, "mpp is 0; it takes a positive number"),
         ({"reach": -1}, "reach is -1; it takes a positive number, micrometres"),
-        ({"sectors": 7}, "sectors is 7; it takes an integer from 8"),
+        ({"sectors": 7}, "sectors is 7; it takes an integer of at least 8"),
         ({"sectors": 72.0}, "sectors is 72.0"),
         ({"thresholds": (0.2, 0.2, 0.4)}, "thresholds is (0.2, 0.2, 0.4); it takes"),
     ],

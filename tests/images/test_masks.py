@@ -209,7 +209,7 @@ def test_unstained_synthetic_fields_have_hardly_any_membrane():
         ({"thresholds": (0.2, 0.4)}, "thresholds is (0.2, 0.4)"),
         ({"thresholds": 0.2}, "thresholds is 0.2"),
         ({"thresholds": (0.2, 0.4, np.nan)}, "thresholds is (0.2, 0.4, nan)"),
-        ({"tile": 63}, "tile is 63; it takes an integer from 64"),
+        ({"tile": 63}, "tile is 63; it takes an integer of at least 64"),
         ({"tile": 2048.0}, "tile is 2048.0"),
         ({"background": "white"}, "background is 'white'; it takes 'auto' or three numbers"),
         ({"background": (0, 0, 0)}, "background is (0, 0, 0)"),

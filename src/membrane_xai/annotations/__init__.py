@@ -45,7 +45,7 @@ __all__ = [
     "write_geojson",
 ]
 
-_MAX_BYTES = 512 * 2**20
+_MAX_BYTES = 512 * 2**20  # bounds what a small archive can unpack to; set by hand
 _FORMATS = ("auto", "geojson", "wkt", "csv")
 
 OUTLINE_SUFFIXES = (".geojson.gz", ".json.gz", ".geojson", ".json", ".wkt", ".csv")

@@ -20,7 +20,7 @@ from membrane_xai.stain import separate_stains
 
 __all__ = ["CellTable", "cell_territories", "membrane_completeness", "segment_nuclei"]
 
-_LEAST_SECTORS = 8
+_LEAST_SECTORS = 8  # fewer make completeness coarser than an eighth; set by hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,7 +238,7 @@ def membrane_completeness(
     density = _check_density(dab, mask.shape)
     limits = check_thresholds(thresholds)
     if not is_count(sectors) or sectors < _LEAST_SECTORS:
-        raise InvalidInputError(f"sectors is {sectors!r}; it takes an integer from 8")
+        raise InvalidInputError(f"sectors is {sectors!r}; it takes an integer of at least 8")
     mpp, reach = check_mpp(mpp), _check_reach(reach)
     found = measure(mask, density, labels, mpp=mpp, sectors=int(sectors), reach=reach)
     intensity = np.digitize(np.nan_to_num(found.dab), limits).astype(np.int64)

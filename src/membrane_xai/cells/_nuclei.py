@@ -15,14 +15,14 @@ Labels = NDArray[np.int32]
 _PITCH = 0.5  # micrometres per pixel: nuclei are 5 to 12 across, finer pixels only cost time
 # Micrometres.
 _BLUR = 0.8
-_SURROUNDINGS = 12.0
+_SURROUNDINGS = 12.0  # standard deviation of the mean that nuclei stand out of
 _SMOOTHING = 0.7  # what is thinner is no nucleus
 _RADIUS = 3.0  # of the smallest nuclei that two touching ones are told apart by
 _REACH = 2.0  # the darkest point within this distance decides how far a nucleus extends
 _LEAST_AREA = 15.0  # square micrometres
 # Base-10 optical density of hematoxylin.
 _LEAST_DENSITY = 0.06
-_CONTRAST = 0.02
+_CONTRAST = 0.02  # above the surroundings; like the others set by hand
 _HALF = 0.4  # of the density at that point: a little outside of a blurred edge
 _CEILING = 1.5  # saturated pixels say no more than that
 _SHAPE_WEIGHT = 0.02  # density per micrometre from the rim: separates where blobs do not

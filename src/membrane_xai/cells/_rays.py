@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 # Micrometres.
 _LARGEST_NUCLEUS = 7.0  # radius; rays start in the middle of the nucleus
 _SHARED = 1.0  # a membrane is both cells': rays look for it that far beyond their own cell
-_STEP = 0.25
+_STEP = 0.25  # between samples of a ray, or a pixel where pixels are finer
 _CELLS_AT_ONCE = 1024  # bounds the memory of the rays
 
 

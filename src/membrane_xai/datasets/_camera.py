@@ -11,11 +11,13 @@ from membrane_xai.stain import stain_vectors
 
 __all__ = ["Light", "draw_background", "draw_vectors", "record"]
 
-# What the stains of scanned slides differ by, on average, from the tabled vectors.
+# What the stains of scanned slides differ by, on average, from the tabled vectors: rows hematoxylin
+# and DAB, columns red, green, blue. Set by hand beside real stains, and so is _SHIFT_SD.
 _SHIFT = np.array([[0.03, -0.07, 0.07], [0.0, -0.08, 0.04]])
+_SHIFT_SD = 0.022  # from slide to slide
 _STRAY = 0.015  # share of all light that lenses scatter over the field: dark is never black
 _SHOT = 1.6  # standard deviation of the noise at white, in grey levels
-_READ = 0.6
+_READ = 0.6  # the same at black
 
 
 class Light(NamedTuple):
@@ -29,7 +31,7 @@ class Light(NamedTuple):
 
 def draw_vectors(rng: np.random.Generator, variation: float) -> NDArray[np.float64]:
     """Turn the H-DAB vectors a little, as other reagents and scanners do: (2, 3) unit vectors."""
-    turned = stain_vectors("hdab") + variation * (_SHIFT + rng.normal(0, 0.022, (2, 3)))
+    turned = stain_vectors("hdab") + variation * (_SHIFT + rng.normal(0, _SHIFT_SD, (2, 3)))
     return stain_vectors(np.maximum(turned, 0.02))
 
 

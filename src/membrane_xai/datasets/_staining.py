@@ -60,8 +60,8 @@ _COMPLETE = 0.9  # of the perimeter
 _STAINED = 0.1  # of the perimeter: less does not make a cell stained
 _MODERATE, _STRONG = 0.5, 0.8  # optical density from which staining is so
 _ALONE = 1.5  # a membrane without a stained one on its other side looks this much thicker
-_DIRECTIONS = 72
-_TRIES = 400
+_DIRECTIONS = 72  # of a membrane that are stained or not: 5 degrees each
+_TRIES = 400  # draws of a field until its cells have the score asked for; set by hand
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ GLASS, STROMA, TUMOR = 0, 1, 2
 # Lengths in micrometres. Deformations (scale, size) bend the straight borders of the Voronoi cells:
 # the coarsest stretches neighbouring cells alike, the finest makes each outline uneven.
 _BENDS = ((50.0, 6.0), (15.0, 1.3), (6.0, 0.4))
-_NEST = 55.0
-_GAP = 30.0
-_FIBER = 30.0
+_NEST = 55.0  # scale of nests, and of crowds of immune cells
+_GAP = 30.0  # of gaps in the tissue
+_FIBER = 30.0  # of the waves of fibres
 _GRAIN = 0.06  # how much a field with fibres rises per micrometre across them
 _ROUNDING = 2.5  # of the outline of nests
 _JITTER = 0.22  # of the spacing: from a hexagonal lattice to relaxed Voronoi cells

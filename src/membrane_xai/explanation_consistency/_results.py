@@ -15,7 +15,7 @@ __all__ = ["MagnificationConsistency", "PerturbationConsistency"]
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.str_]
-_WORD = "<U10"
+_WORD = "<U10"  # as long as "no_overlap", the longest status
 
 
 @dataclass(frozen=True, slots=True)

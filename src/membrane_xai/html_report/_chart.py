@@ -21,8 +21,8 @@ ROOM, HEADING = 52.0, 28.0
 """Heights of a row and of a heading."""
 _WIDTH = 440.0
 """Of the drawing, in its own units; as wide as a phone, so that its text stays readable there."""
-_LEFT, _RIGHT, _BELOW = 6.0, 434.0, 36.0
-_LONGEST, _LONGEST_HEADING = 38, 58
+_LEFT, _RIGHT, _BELOW = 6.0, 434.0, 36.0  # ends of the axis, and the room for it
+_LONGEST, _LONGEST_HEADING = 38, 58  # characters that fit into the width
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from membrane_xai.study._views import KeptView, read_view
 
 __all__ = ["DAB_LIMIT", "chosen", "payload", "plain_row", "view_of"]
 
+# Longest side in pixels, and JPEG quality; set by hand so that a page of many images stays small.
 _SIDE, _QUALITY = 512, 85
 _DAB_SIDE, _DAB_QUALITY = 256, 70
 DAB_LIMIT = 1.0

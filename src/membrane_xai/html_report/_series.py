@@ -27,7 +27,7 @@ __all__ = [
 
 _EC = "ec_"
 _FIRST = ("status", "map", "chance", "ceiling", "relative", "ec")
-_MOST_VALUES = 12
+_MOST_VALUES = 12  # of a label that the page lists; set by hand
 
 
 @dataclass(frozen=True, slots=True)

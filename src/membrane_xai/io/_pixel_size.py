@@ -31,8 +31,8 @@ MICROMETERS = {
 # Resolutions are also written by programs that know none: 72, 96 or 300 dots per inch. Microscope
 # images lie within these limits, and those do not.
 _PLAUSIBLE = (0.05, 2.0)
-_CONFLICT = 0.05
-_ANISOTROPY = 0.02
+_CONFLICT = 0.05  # relative difference from what the user gives that is warned of; set by hand
+_ANISOTROPY = 0.02  # relative difference of height and width of a square pixel; set by hand
 
 
 class PixelSize(NamedTuple):

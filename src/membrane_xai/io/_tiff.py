@@ -20,6 +20,7 @@ from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
 __all__ = ["TiffReader", "as_input_errors", "over_white"]
 
 _MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
+# Numbers that TIFF gives compressions, colour models and kinds of alpha.
 _JPEG = (6, 7, 33007, 34892)
 _RGB, _PALETTE, _YCBCR, _GRAY = 2, 3, 6, (0, 1)
 _ASSOCIATED, _UNASSOCIATED = 1, 2

@@ -20,7 +20,7 @@ __all__ = ["INTENSITIES", "QUALITY_FLAGS", "MembraneMask", "extract_membrane_mas
 INTENSITIES = ("negative", "weak", "moderate", "strong")
 """Names of the intensity classes 0 to 3."""
 
-_LEAST_TILE = 64
+_LEAST_TILE = 64  # pixels; smaller ones are mostly margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def extract_membrane_mask(
     """
     mpp = check_fine_mpp(mpp, "membranes")
     if not is_count(tile) or tile < _LEAST_TILE:
-        raise InvalidInputError(f"tile is {tile!r}; it takes an integer from {_LEAST_TILE}")
+        raise InvalidInputError(f"tile is {tile!r}; it takes an integer of at least {_LEAST_TILE}")
     limits = check_thresholds(thresholds)
     vectors = stain.stain_vectors(stain_matrix)
     images = np.asarray(rgb)

@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 _BLUR = 0.3
 _BROAD = 6.0
 _REACH = 1.2  # the brightest line within this distance decides how wide a membrane is drawn
-_LEAST_EXTENT = 4.0
+_LEAST_EXTENT = 4.0  # of a piece of membrane: shorter ones are specks; set by hand
 # Pixels. JPEG halves the resolution of colour, so which stain it is comes from a wider view than
 # how dark it is.
 _LEAST_BLUR = 0.6

@@ -21,30 +21,30 @@ QUALITY_FLAGS = (
 )
 
 _TISSUE = 0.03  # mean optical density of the channels, over 2 micrometres
-_LEAST_TISSUE = 0.02
+_LEAST_TISSUE = 0.02  # share of the image; like the shares below set by hand
 _LEAST_FIELD = 20.0  # micrometres
 _STAINED = 0.15  # sum of the channels' optical densities from which a colour can be told
 
 # Green beyond both other channels, as a share of the three: eosin 0.75, hematoxylin 0.03, DAB < 0.
 _PINK = 0.12
-_PINK_SHARE = 0.1
+_PINK_SHARE = 0.1  # of the stained blocks
 
 # Stained nuclei: compact pieces of 12 to 150 square micrometres that hold a disk of 2 in radius.
 _NUCLEUS_RADIUS = 2.0
 _NUCLEUS_AREA = (12.0, 150.0)
-_NUCLEUS_ASPECT = 2.5
-_NUCLEUS_FILL = 0.55
-_NUCLEAR_SHARE = 0.4
+_NUCLEUS_ASPECT = 2.5  # longer over shorter side of the bounding box
+_NUCLEUS_FILL = 0.55  # of that box; a disk fills 0.79
+_NUCLEAR_SHARE = 0.4  # of the stain that lies in nuclei
 _LEAST_NUCLEI = 10
-_LEAST_STAINED = 0.03
+_LEAST_STAINED = 0.03  # of the blocks
 
 # How much steeper edges are at 0.35 than at 1.4 micrometres: 4 if sharp, 1.15 for a blur of 2.5.
 _FINE, _COARSE = 0.35, 1.4
 _SHARPNESS = 1.15
-_FOCUS_WINDOW = 384
+_FOCUS_WINDOW = 384  # pixels: focus costs the same in an image of any size
 
 _DARK = 0.02  # of the background's blue
-_SATURATED_SHARE = 0.05
+_SATURATED_SHARE = 0.05  # dark pixels over stained ones
 
 
 class Overview(NamedTuple):

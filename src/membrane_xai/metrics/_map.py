@@ -54,7 +54,8 @@ def alignment_core(
     _, mask_area = areas(mask_on_grid)
     chance, ceiling = _frame(mask_on_grid)
     score = _defined(divide(inside, whole), codes)
-    # Where ceiling or 1 meets chance up to rounding, there is no room to measure in.
+    # Where ceiling or 1 meets chance up to rounding, there is no room to measure in: 64 roundings,
+    # set by hand.
     room = 64 * float(xp.finfo(mask_on_grid.inside.dtype).eps)
     top = xp.astype(upsampled_max(found.values, shape_of(mask)), whole.dtype)
     scores = [

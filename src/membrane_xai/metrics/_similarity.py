@@ -182,6 +182,7 @@ def _ssim_compare(one: Features, many: Features) -> Array:
     n = _window(cams) ** 2
     sample = n / (n - 1)
     reach = xp.maximum(high, high_1) - xp.minimum(low, low_1)
+    # K1 = 0.01 and K2 = 0.03 are those of Wang et al.
     c1, c2 = (0.01 * reach[:, None, None]) ** 2, (0.03 * reach[:, None, None]) ** 2
     covariance = sample * (_window_mean(cams * cams_1) - mean * mean_1)
     variances = sample * ((square - mean * mean) + (square_1 - mean_1 * mean_1))

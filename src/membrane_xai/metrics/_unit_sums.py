@@ -25,7 +25,7 @@ __all__ = ["UnitSums", "cams_per_block", "mean_of_pairs", "unit_sums_on_host"]
 
 Codes = NDArray[np.intp]
 
-_BLOCK_BYTES = 1 << 21
+_BLOCK_BYTES = 1 << 21  # of CAMs widened to float64 at a time; set by hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,13 +35,14 @@ HDAB: Floats = np.array([[0.651, 0.701, 0.290], [0.269, 0.568, 0.778]])
 HDAB.flags.writeable = False
 
 _BLOCK = 4  # pixels: averaged over, noise and the bright rims of sharpened edges do not count
-_GLASS_SHARE = 0.01
+_GLASS_SHARE = 0.01  # of the blocks, the brightest: glass, where any is in view
 _GLASS_RANGE = 0.03  # of its brightness, how much glass varies
-_MIN_GLASS = 80.0
+_MIN_GLASS = 80.0  # of 255: nothing darker is taken for glass
 _STRONGEST_TINT = 0.5  # darkest channel of glass over its brightest
-_NEUTRAL = 0.85
-_ALL = 0.98
+_NEUTRAL = 0.85  # the same for an image of a single colour, which may be stain
+_ALL = 0.98  # share of alike blocks that makes an image one of a single colour
 
+# scikit-image divides the natural logarithm by that of 1e-6.
 _HED_UNIT = np.log(10) / -np.log(1e-6)
 
 

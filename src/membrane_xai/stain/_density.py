@@ -22,7 +22,7 @@ Plane = NDArray[np.float32]
 
 _DARK = 0.02  # of the background: below it a channel tells little more than that it is dark
 _BLUE = 2
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def as_image(rgb: Any) -> NDArray[Any]:

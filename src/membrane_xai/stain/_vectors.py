@@ -11,8 +11,8 @@ __all__ = ["Found", "find_vectors"]
 Floats = NDArray[np.float64]
 
 _STAINED = 0.25  # length of the optical density from which a pixel's colour is its stain's
-_MOST_PIXELS = 200_000
-_LEAST_PIXELS = 50
+_MOST_PIXELS = 200_000  # looked at in each image, evenly spaced; set by hand
+_LEAST_PIXELS = 50  # stained ones from which a stain is estimated; set by hand
 _TAIL = 1.0  # per cent of the stained pixels taken as extreme
 _SPREAD = np.deg2rad(12)  # closer together, two extremes are one stain
 _NEAR = np.deg2rad(18)  # farther from the reference, a colour is another stain

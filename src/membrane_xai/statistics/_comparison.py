@@ -140,7 +140,9 @@ def compare_paired(
     """
     options = Resampling(ci, draws, method, small_sample, seed).checked()
     if not is_count(permutations) or permutations < 100:
-        raise InvalidInputError(f"permutations is {permutations!r}; it takes an integer of at least 100")
+        raise InvalidInputError(
+            f"permutations is {permutations!r}; it takes an integer of at least 100"
+        )
     x, y = read_scores(a, "a"), read_scores(b, "b")
     if x.size != y.size:
         raise InvalidInputError(
@@ -186,4 +188,5 @@ def _effect_size(means: NDArray[np.float64]) -> float:
     if means.size < 2:
         return float("nan")
     spread = float(means.std(ddof=1))
+    # A spread below 1e-12 of the differences is rounding.
     return float(means.mean() / spread) if spread > 1e-12 * np.abs(means).max() else float("nan")

@@ -204,7 +204,7 @@ def _result(table: Any) -> NullResult:
     values = (to_numpy(x.data if is_dataarray(x) else x) for x in columns(table))
     score, mean, spread, above, tied, count, codes = (np.asarray(x, float) for x in values)
     undefined = np.isnan(score)
-    varies = ~undefined & (spread > 1e-10 * np.abs(score))
+    varies = ~undefined & (spread > 1e-10 * np.abs(score))  # less is rounding
     p = np.where(undefined, np.nan, (1 + above + tied) / (1 + count))
     p_mid = np.where(undefined, np.nan, (0.5 + above + tied / 2) / (1 + count))
     z = np.where(varies, (score - mean) / np.where(varies, spread, 1), np.nan)

@@ -15,7 +15,7 @@ __all__ = ["SampleSize", "patients_needed"]
 
 Floats = NDArray[np.float64]
 
-_MOST = 10_000_000
+_MOST = 10_000_000  # patients; the search gives up there
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ def _scores(cam: Floats, inside: Floats, region: Floats) -> tuple[Floats, Floats
     noise_inside, noise = (_FFT_ROUNDING * _norm(cam) * _norm(x) for x in (inside, region))
     conjugate = np.conj(fft.rfft2(cam))
     top, whole = (fft.irfft2(conjugate * fft.rfft2(x), s=size) for x in (inside, region))
+    # A CAM that lies outside the region but for rounding has no MAP there; 1e-9 is set by hand.
     seen = whole > 1e-9 * cam.sum(axis=(-2, -1), keepdims=True) * region.max(
         axis=(-2, -1), keepdims=True
     )

@@ -12,8 +12,8 @@ __all__ = ["surrogate_core", "surrogates"]
 
 Floats = NDArray[np.float64]
 
-_ROUNDS = 5
-_BLOCK = 1 << 21
+_ROUNDS = 5  # of putting back spectrum and values; set by hand
+_BLOCK = 1 << 21  # values of random CAMs held at a time: 16 MB
 
 
 def surrogate_core(
