@@ -175,7 +175,7 @@ def json_text(document: Any, *, indent: int | None = 2) -> str:
     >>> json_text({"map": float("nan"), "grid": (7, 7)}, indent=None)
     '{"map": null, "grid": [7, 7]}'
     """
-    return json.dumps(_plain(document), indent=indent, allow_nan=False)
+    return json.dumps(_json_value(document), indent=indent, allow_nan=False)
 
 
 def interval_text(value: float, low: float, high: float, note: str = "") -> str:
@@ -396,14 +396,14 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """Replace what JSON has no word for: NaN and infinity by null, arrays and tuples by lists."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return _json_value(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -14,7 +14,7 @@ from skimage.transform import resize
 
 from membrane_xai import separate_stains
 from membrane_xai.datasets import ihc_sample, synthetic_her2
-from membrane_xai.datasets._staining import breast_score
+from membrane_xai.datasets._staining import breast_grade
 from membrane_xai.errors import InvalidInputError
 
 SCORES = ("0", "1+", "2+", "3+")
@@ -165,7 +165,7 @@ def test_faint_membrane_is_one_or_two_pixels_wide():
 )
 def test_rule_on_ten_cells(cells, score):
     completeness, intensity = np.array(cells).T
-    assert breast_score(completeness, intensity) == score
+    assert breast_grade(completeness, intensity) == score
     table = {"tumour": np.ones(10, bool), "completeness": completeness, "intensity": intensity}
     assert score_by_hand(table) == score
 

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from membrane_xai import CellTable, her2_rule_score, membrane_completeness, segment_nuclei
 from membrane_xai.datasets import synthetic_her2
-from membrane_xai.datasets._staining import breast_score
+from membrane_xai.datasets._staining import breast_grade
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import CATEGORIES, CRITERIA, GAPS
 
@@ -68,7 +68,7 @@ def test_the_truth_of_synthetic_images_is_written_independently_and_agrees(tenth
     kinds = (NONE, FAINT, FAINT_COMPLETE, PARTLY, COMPLETE, INTENSE_PARTLY, INTENSE)
     for one, other in itertools.permutations(kinds, 2):
         cells = table((tenth, one), (rest, other))
-        assert her2_rule_score(cells).score == breast_score(cells.completeness, cells.intensity)
+        assert her2_rule_score(cells).score == breast_grade(cells.completeness, cells.intensity)
 
 
 @pytest.mark.parametrize(

@@ -65,15 +65,11 @@ def named_files(
         raise InvalidInputError(f"{folder}: there is no such folder")
     ends = {one[one.rindex(".") :] for one in suffixes}
     files = {
-        path: _name(path.relative_to(folder), suffixes)
+        path: plain(path.relative_to(folder).with_name(stem(path.name, suffixes)).as_posix())
         for path in files_below(folder, ends, without=without)
         if path.name.lower().endswith(tuple(suffixes))
     }
     return by_name(files, what)
-
-
-def _name(place: Path, suffixes: Sequence[str]) -> str:
-    return plain(place.with_name(stem(place.name, suffixes)).as_posix())
 
 
 def stem(name: str, suffixes: Sequence[str] = ()) -> str:

@@ -136,8 +136,8 @@ class MapAccumulator:
                 f"result was made with negative={result.negative!r}; this accumulator has "
                 f"negative={self.negative!r}"
             )
-        values = np.stack([_row(getattr(result, name)) for name in SCORES], axis=1)
-        words = np.atleast_1d(np.asarray(_plain(result.status))).ravel()
+        values = np.stack([_as_values(getattr(result, name)) for name in SCORES], axis=1)
+        words = np.atleast_1d(np.asarray(_as_numpy(result.status))).ravel()
         codes, rows = self._state.codes(groups, len(values))
         counts = np.zeros((rows.size, len(SCORES) + len(STATUSES)), np.int64)
         np.add.at(counts, codes, _counted(values, words))
@@ -302,10 +302,10 @@ def _counted(values: NDArray[np.float64], words: Any) -> NDArray[np.int64]:
     return table
 
 
-def _plain(x: Any) -> Any:
+def _as_numpy(x: Any) -> Any:
     return x.values if is_dataarray(x) else to_numpy(x) if hasattr(x, "shape") else x
 
 
-def _row(x: Any) -> NDArray[np.float64]:
-    row: NDArray[np.float64] = np.atleast_1d(np.asarray(_plain(x), dtype=np.float64)).ravel()
+def _as_values(x: Any) -> NDArray[np.float64]:
+    row: NDArray[np.float64] = np.atleast_1d(np.asarray(_as_numpy(x), dtype=np.float64)).ravel()
     return row

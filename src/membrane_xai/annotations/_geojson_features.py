@@ -95,7 +95,7 @@ def _geometry(
     placed = [[origin + ring * scale for ring in rings] for rings in polygons]
     if simplify is not None:
         placed = _simplified(placed, simplify)
-    coordinates = [[_plain(ring) for ring in rings] for rings in placed]
+    coordinates = [[_coordinates(ring) for ring in rings] for rings in placed]
     if len(coordinates) == 1:
         return {"type": "Polygon", "coordinates": coordinates[0]}
     return {"type": "MultiPolygon", "coordinates": coordinates}
@@ -115,7 +115,7 @@ def _simplified(
     ]
 
 
-def _plain(ring: NDArray[Any]) -> list[list[Any]]:
+def _coordinates(ring: NDArray[Any]) -> list[list[Any]]:
     """Return Python numbers; whole ones as int, which keeps files small."""
     whole = ring.astype(np.int64)
     return (whole if (whole == ring).all() else ring).tolist()  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from membrane_xai.datasets._field import SmoothField
 from membrane_xai.datasets._tissue import TUMOR, Tissue
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["MIX", "PHENOTYPES", "Border", "Staining", "border", "breast_score", "stain"]
+__all__ = ["MIX", "PHENOTYPES", "Border", "Staining", "border", "breast_grade", "stain"]
 
 
 class Phenotype(NamedTuple):
@@ -126,7 +126,7 @@ def border(tissue: Tissue, reach: float) -> Border:
 
 
 def stain(
-    rng: np.random.Generator, tissue: Tissue, score: str, counted: NDArray[np.bool_]
+    rng: np.random.Generator, tissue: Tissue, grade: str, counted: NDArray[np.bool_]
 ) -> tuple[Staining, dict[str, NDArray[Any]]]:
     """Stain the tumour cells so that the counted ones have the score.
 
@@ -135,17 +135,17 @@ def stain(
     """
     line = border(tissue, tissue.grid.pitch)
     for _ in range(_TRIES if counted.any() else 0):
-        staining = _draw(rng, tissue, score)
+        staining = _draw(rng, tissue, grade)
         table = _appearance(tissue, staining, line)
-        if breast_score(table["completeness"][counted], table["intensity"][counted]) == score:
+        if breast_grade(table["completeness"][counted], table["intensity"][counted]) == grade:
             return staining, table
     raise InvalidInputError(
         f"size is {tissue.grid.shape} pixels at {tissue.grid.mpp} um per pixel; "
-        f"its {counted.sum()} tumour cells do not make a score of {score}: take a larger field"
+        f"its {counted.sum()} tumour cells do not make a score of {grade}: take a larger field"
     )
 
 
-def breast_score(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
+def breast_grade(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
     """Apply the ASCO/CAP rule for breast to tumour cells.
 
     3+ if more than 10 % of the cells have complete and intense staining, else 2+ if more than 10 %
@@ -162,12 +162,12 @@ def breast_score(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
     return "1+" if (intensity > 0).mean() > 0.1 else "0"
 
 
-def _draw(rng: np.random.Generator, tissue: Tissue, score: str) -> Staining:
+def _draw(rng: np.random.Generator, tissue: Tissue, grade: str) -> Staining:
     n = len(tissue.sites)
     # Staining varies over the field, and between the middle and the edge of nests.
     place = rng.normal() * tissue.nest + SmoothField(rng, tissue.grid, 40.0).at(tissue.sites)
-    names = list(MIX[score])
-    share = np.array([rng.uniform(*MIX[score][name]) for name in names])
+    names = list(MIX[grade])
+    share = np.array([rng.uniform(*MIX[grade][name]) for name in names])
     tumor = np.flatnonzero(tissue.kind == TUMOR)
     order = tumor[np.argsort(place[tumor] + rng.normal(0, 0.35, len(tumor)))]
     rank = (np.arange(len(order)) + rng.random()) / len(order)

@@ -65,7 +65,7 @@ def payload(patch: Patch, view: KeptView, rows: Rows, negative: str) -> dict[str
 def plain_row(row: Mapping[str, Any]) -> list[Any]:
     """Return the values of a row as JSON has them: undefined numbers are null."""
     return [
-        None if isinstance(value, float) and not math.isfinite(value) else _plain(value)
+        None if isinstance(value, float) and not math.isfinite(value) else _json_cell(value)
         for value in row.values()
     ]
 
@@ -95,5 +95,5 @@ def _dab(rgb: NDArray[np.uint8]) -> str | None:
     return jpeg(np.round(gray).astype(np.uint8), _DAB_SIDE, _DAB_QUALITY)
 
 
-def _plain(value: Any) -> Any:
+def _json_cell(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else json.dumps(value)

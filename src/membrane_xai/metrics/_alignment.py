@@ -95,7 +95,7 @@ class AlignmentResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values: floats and strings, or lists of them for a batch."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: _python_value(getattr(self, field.name)) for field in fields(self)}
 
 
 class MapCurve(NamedTuple):
@@ -447,7 +447,7 @@ def _grid_of(cam: Any) -> tuple[int, ...]:
     return shape_of(cam if is_dataarray(cam) else as_array(cam))
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     if isinstance(value, float | str):
         return value
     if isinstance(value, tuple):

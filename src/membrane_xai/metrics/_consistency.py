@@ -199,7 +199,7 @@ def consistency(
     n = len(pairs.members)
     table = _over_sets(core, cams, 4 * n)
     labels = None if groups is None else tuple(pairs.members)
-    ec, n_pairs, n_undefined, codes = (_part(table, i * n, n, labels) for i in range(4))
+    ec, n_pairs, n_undefined, codes = (_columns_of(table, i * n, n, labels) for i in range(4))
     return ConsistencyResult(
         _scalar(ec),
         _scalar(n_pairs, int),
@@ -346,7 +346,7 @@ def _over_sets(core: Callable[[Array], Array], cams: Any, n_columns: int) -> Any
     return xp.reshape(xp.stack(rows, axis=0), (*cams.shape[:-3], n_columns))
 
 
-def _part(table: Any, start: int, length: int, labels: tuple[Any, ...] | None) -> Any:
+def _columns_of(table: Any, start: int, length: int, labels: tuple[Any, ...] | None) -> Any:
     """Take the columns of one quantity: all groups, or its only value."""
     if not is_dataarray(table):
         return table[..., start] if labels is None else table[..., start : start + length]

@@ -35,7 +35,8 @@ def find_vectors(densities: Sequence[NDArray[Any]], reference: Floats) -> Found:
     if _angle(*extremes) < _SPREAD:  # a single stain: which of the two is it
         middle = extremes.mean(axis=0)
         extremes = np.vstack([middle, middle])
-        absent = [_angle(middle, other) <= _angle(middle, own) for own, other in _pairs(reference)]
+        angles = [_angle(middle, vector) for vector in reference]
+        absent = [other <= own for own, other in zip(angles, reversed(angles), strict=True)]
     else:
         if _blue_over_red(extremes[0]) > _blue_over_red(extremes[1]):
             extremes = extremes[::-1]  # DAB absorbs blue more than red, hematoxylin the reverse
@@ -47,10 +48,6 @@ def find_vectors(densities: Sequence[NDArray[Any]], reference: Floats) -> Found:
         if not absent[stain]:
             vectors[stain] = unit
     return Found(vectors, tuple(n for n, gone in zip(names, absent, strict=True) if gone))
-
-
-def _pairs(reference: Floats) -> list[tuple[Any, Any]]:
-    return [(reference[0], reference[1]), (reference[1], reference[0])]
 
 
 def _stained(density: NDArray[Any]) -> NDArray[Any]:

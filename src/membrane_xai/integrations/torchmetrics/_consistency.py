@@ -162,7 +162,7 @@ class ExplanationConsistency(SummedMetric):
             raise InvalidInputError(f"groups: it takes {takes} num_groups is {self.num_groups}")
         if groups is None:
             return torch.zeros(count, dtype=torch.int64, device=self.vector.device)
-        labels = torch.as_tensor(_plain(groups), device=self.vector.device)
+        labels = torch.as_tensor(_column_as_array(groups), device=self.vector.device)
         whole = not (labels.is_floating_point() or labels.is_complex())
         if not whole or tuple(labels.shape) != (count,):
             raise InvalidInputError(
@@ -179,7 +179,7 @@ class ExplanationConsistency(SummedMetric):
     def _as_weights(self, weights: Any, count: int) -> torch.Tensor:
         if weights is None:
             return torch.ones(count, dtype=self.vector.dtype, device=self.vector.device)
-        values = torch.as_tensor(_plain(weights)).to(self.vector)
+        values = torch.as_tensor(_column_as_array(weights)).to(self.vector)
         if tuple(values.shape) != (count,) or not bool((values.isfinite() & (values >= 0)).all()):
             raise InvalidInputError(
                 f"weights is {weights!r}; it takes {count} finite numbers, none negative"
@@ -187,6 +187,6 @@ class ExplanationConsistency(SummedMetric):
         return values
 
 
-def _plain(values: Any) -> Any:
+def _column_as_array(values: Any) -> Any:
     """Return a column of pandas as an array that torch may share memory with."""
     return np.array(to_numpy(values)) if is_pandas(values) else values
