@@ -18,7 +18,7 @@ _PACKAGES = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-"""What the package is called that a module of another name comes from."""
+"""Package of a module, where their names differ."""
 
 
 class MembraneXAIError(Exception):

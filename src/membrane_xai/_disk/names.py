@@ -87,7 +87,7 @@ def without_ome(bare: str) -> str:
 def plain(text: str) -> str:
     r"""Return text in one Unicode form, as systems write one name in several; all of it printable.
 
-    Bytes that are no UTF-8 come out as ``\xNN``.
+    Bytes that are not UTF-8 come out as ``\xNN``.
     """
     return unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
 

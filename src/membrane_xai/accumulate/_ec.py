@@ -62,7 +62,7 @@ class EcAccumulator:
 
     @property
     def undefined(self) -> dict[str, int]:
-        """Number of CAMs that are "flat" and "non_finite", those that there are."""
+        """Number of CAMs that are "flat" and "non_finite"; a reason without CAMs is left out."""
         _, flat, non_finite = self._state.counts.sum(axis=0).tolist()
         return {k: n for k, n in (("flat", flat), ("non_finite", non_finite)) if n}
 

@@ -49,7 +49,7 @@ _MAX_BYTES = 512 * 2**20  # bounds what a small archive can unpack to; set by ha
 _FORMATS = ("auto", "geojson", "wkt", "csv")
 
 OUTLINE_SUFFIXES = (".geojson.gz", ".json.gz", ".geojson", ".json", ".wkt", ".csv")
-"""What files of annotations end in."""
+"""Suffixes of files of annotations."""
 
 
 class Consensus(NamedTuple):

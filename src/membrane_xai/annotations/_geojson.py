@@ -27,7 +27,7 @@ _LISTS = {
     "Polygon": 2,
     "MultiPolygon": 3,
 }
-"""How many lists are around the positions of a geometry."""
+"""Number of lists around the positions of a geometry."""
 
 
 def read_features(document: Any) -> list[Annotation]:

@@ -72,7 +72,7 @@ class CellTable:
 def segment_nuclei(
     rgb: Any, *, mpp: float, stain_matrix: Any = "hdab", background: Any = "auto"
 ) -> NDArray[np.int32]:
-    """Find nuclei by their hematoxylin, without a network or a download.
+    """Find nuclei by their hematoxylin, without a neural network or a download.
 
     What is denser than its surroundings within 12 micrometres is split at its blobs (Laplacian of
     Gaussian for a radius of 3 micrometres) by a watershed; pieces below 15 square micrometres are
@@ -211,7 +211,7 @@ def membrane_completeness(
     -----
     Research use only. A long cell has more border in some sectors than in others: completeness by
     direction then differs from completeness by length. Cells whose membrane is not stained anywhere
-    look the same as cells that are no tumour cells.
+    look the same as cells that are not tumour cells.
 
     Examples
     --------

@@ -75,7 +75,7 @@ def _centroids(nuclei: Labels) -> tuple[Floats, Floats]:
 
 
 class _Rays(NamedTuple):
-    """What rays cross, and how densely they are sampled."""
+    """Membrane and labels that rays cross, and how densely they are sampled."""
 
     membrane: Mask
     dab: NDArray[Any]

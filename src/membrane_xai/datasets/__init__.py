@@ -94,7 +94,7 @@ def synthetic_her2(
 
     Nests of tumour cells in stroma with spindle cells and lymphocytes. Membranes are stained per
     cell, in arcs; light passes hematoxylin and DAB by Beer-Lambert, then optics, noise and 8 bits.
-    For testing measurements and training small models: it looks like the stain, it is no tissue.
+    For testing measurements and training small models: it looks like the stain, but is not tissue.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _READ = 0.6  # the same at black
 
 
 class Light(NamedTuple):
-    """What turns densities into colours."""
+    """Background and stain vectors, which turn densities into colours."""
 
     vectors: NDArray[np.float64]
     """(2, 3) unit vectors of hematoxylin and DAB in red, green and blue."""

@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 class Field(NamedTuple):
-    """What a view shows of the image, in micrometres from the image's upper left corner."""
+    """Field of a view on the image, in micrometres from the image's upper left corner."""
 
     rows: Span
     columns: Span

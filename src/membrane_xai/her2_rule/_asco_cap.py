@@ -32,7 +32,7 @@ CATEGORIES = {
     "2+": "equivocal: HER2-low if ISH is not amplified, HER2-positive if it is",
     "3+": "HER2-positive",
 }
-"""What a score means for treatment; a score of 0 is "null" or "ultralow"."""
+"""Meaning of a score for treatment; a score of 0 is "null" or "ultralow"."""
 
 GAPS = {
     "intense_complete_at_most_10": "complete intense staining in 10 % of the cells or fewer",
@@ -57,7 +57,7 @@ def is_borderline(share: Proportion) -> bool:
 
 
 class Cells(NamedTuple):
-    """What the rule asks of each cell, (n,) each."""
+    """Answers to the questions of the rule for each cell, (n,) each."""
 
     complete: NDArray[np.bool_]
     stained: NDArray[np.bool_]

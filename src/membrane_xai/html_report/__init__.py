@@ -154,7 +154,7 @@ def write_html_report(
 
 
 class _Page:
-    """What the template shows of a study."""
+    """Context of the template: numbers, figures and images of a study."""
 
     def __init__(self, folder: Path, study: StudyResult, most: int) -> None:
         self._folder = folder

@@ -113,7 +113,7 @@ def values_of(rows: Rows, column: str) -> list[Any]:
 
 
 def cases_of(series: Series, count: int) -> tuple[Rows, Rows]:
-    """Return the rows of the least and of the greatest relative MAP, none of them twice."""
+    """Return the rows of the least and of the greatest relative MAP; no row is in both."""
     known = [row for row in series.rows if math.isfinite(row["relative"])]
     ranked = sorted(known, key=lambda row: (row["relative"], str(row["id"])))
     low = ranked[: min(count, (len(ranked) + 1) // 2)]

@@ -1,4 +1,4 @@
-"""What other libraries produce, scored; one module per library, which loads that library alone.
+"""Score what other libraries produce: one module per library, which loads that library alone.
 
 Each module needs its library to be installed and says so on import; importing this package loads
 none of them. Nothing else in ``membrane_xai`` uses them.

@@ -89,8 +89,8 @@ def read_image(
     Raises
     ------
     InvalidInputError
-        A file that is no image, truncated, damaged, grey, too large, or of several planes; pixels
-        that are not square within 2 %, without `mpp`. Part of a picture is never returned.
+        A file that is not an image, truncated, damaged, grey, too large, or of several planes;
+        pixels that are not square within 2 %, without `mpp`. Part of a picture is never returned.
     MissingDependencyError
         Compression that needs imagecodecs.
 

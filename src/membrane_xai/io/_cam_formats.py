@@ -18,7 +18,7 @@ from membrane_xai.io._zarr_codecs import check_codecs
 __all__ = ["READERS", "Check"]
 
 Check = Callable[[Sequence[int], Any], None]
-"""Raises if an array of this shape and dtype is no CAM."""
+"""Raises if an array of this shape and dtype is not a CAM."""
 
 _NAME = "cam"
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -155,4 +155,4 @@ READERS: dict[str, Callable[[Path, Check], NDArray[Any]]] = {
     ".tif": _read_tiff,
     ".tiff": _read_tiff,
 }
-"""What reads a file, by the end of its name."""
+"""Reader of a file, by the end of its name."""

@@ -15,7 +15,7 @@ from membrane_xai.io._cam_formats import READERS
 __all__ = ["CAM_SUFFIXES", "MAX_VALUES", "read_cam"]
 
 CAM_SUFFIXES = tuple(READERS)
-"""What names of CAM files end in; capitals are the same."""
+"""Suffixes of CAM files; capitals are the same."""
 
 MAX_VALUES = 2**26
 """Values of the largest CAM that :func:`read_cam` decodes by default: 8192 x 8192."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["IMAGE_SUFFIXES", "Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-"""What image files end in, in lower case."""
+"""Suffixes of image files, in lower case."""
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOR = ("RGB", "RGBA", "RGBX", "P", "PA")
@@ -28,7 +28,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
 
 
 class Pixels(NamedTuple):
-    """What an image file holds."""
+    """Pixels and pixel size of an image file."""
 
     rgb: NDArray[np.uint8]
     size: PixelSize | None

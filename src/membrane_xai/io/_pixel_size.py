@@ -26,7 +26,7 @@ MICROMETERS = {
     "m": 1e6, "dm": 1e5, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0,
     "\N{MICRO SIGN}m": 1.0, "\N{GREEK SMALL LETTER MU}m": 1.0, "um": 1.0, "micron": 1.0,
 }  # fmt: skip
-"""What a unit of length holds."""
+"""Micrometres in a unit of length."""
 
 # Resolutions are also written by programs that know none: 72, 96 or 300 dots per inch. Microscope
 # images lie within these limits, and those do not.

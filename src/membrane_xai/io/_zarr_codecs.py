@@ -51,7 +51,7 @@ class _Codec(NamedTuple):
 def check_codecs(store: str | Path) -> None:
     """Raise if any array of a store, a folder or a URL of fsspec, has a codec not on the list.
 
-    Metadata that is no JSON raises ValueError; zarr could not read it either.
+    Metadata that is not JSON raises ValueError; zarr could not read it either.
     """
     files: _Files = _Remote(str(store)) if "://" in str(store) else _Local(Path(store))
     for codec in _of_store(files):

@@ -121,7 +121,7 @@ def extract_membrane_mask(
 
     Notes
     -----
-    Research use only. Thin brown structures that are no membranes, such as folds and fibres, count
+    Research use only. Thin brown structures that are not membranes, such as folds and fibres, count
     as such. Flags:
 
     - "not_ihc": at least 10 % of what is stained is pink, as by eosin.

@@ -32,7 +32,7 @@ _TRUNCATE = 3  # of Gaussians, in standard deviations
 
 
 class Tile(NamedTuple):
-    """What was found in a tile; each pixel depends on others within :func:`margin` only."""
+    """Densities and candidates of a tile; a pixel depends on others within :func:`margin` only."""
 
     candidate: Mask
     certain: Mask

@@ -53,7 +53,7 @@ class Activation(NamedTuple):
 
 
 class MaskOnGrid(NamedTuple):
-    """What counts, on some grid: mask within the region, and the region."""
+    """Mask within the region, and the region, on the grid of a CAM."""
 
     inside: Array
     """Omega M or its pooled form, (n or 1, h, w)."""

@@ -13,7 +13,7 @@ __all__ = ["PairSet", "mean_similarity", "similarity_matrix"]
 
 
 class PairSet(NamedTuple):
-    """Which maps are compared, and how much each counts."""
+    """Pairs to compare: members of each group, weights, and the reference."""
 
     members: Mapping[Any, np.ndarray[Any, Any]]
     """Label -> indices of the maps of that group."""

@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What comparisons need of n maps."""
+    """Features of n maps, from which they are compared."""
 
     parts: tuple[Array, ...]
     """Arrays whose first axis is n."""
@@ -40,7 +40,7 @@ class Features:
 
 
 class Similarity(NamedTuple):
-    """How to compare maps."""
+    """A similarity: features of maps, and a comparison of features."""
 
     prepare: Callable[[Array], Features]
     """(n, h, w) finite maps in the widest type -> features."""

@@ -326,7 +326,7 @@ def magnification(*, from_mpp: float, to_mpp: float) -> Perturbation:
     Raises
     ------
     InvalidInputError
-        For pixel sizes that are not positive, or a `to_mpp` that is no coarser.
+        For pixel sizes that are not positive, or a `to_mpp` that is not coarser.
 
     Examples
     --------

@@ -39,7 +39,7 @@ _FEWEST, _ENOUGH = 3, 10
 
 
 class Resampling(NamedTuple):
-    """How an interval is made."""
+    """Options of an interval: coverage, draws, method, small samples, seed."""
 
     ci: float
     draws: int

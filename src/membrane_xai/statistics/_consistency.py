@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 PAIRS = ("all", "between", "within")
-"""Which pairs of CAMs may count: by whether they are of one group."""
+"""Pairs of CAMs that count: by whether they are of one group."""
 
 
 def summarize_consistency(

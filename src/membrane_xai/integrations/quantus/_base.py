@@ -26,7 +26,7 @@ def mean_of_defined(scores: Any) -> float:
 
 
 class ImageMetric(Metric[list[float]]):
-    """What both metrics share: they read attributions as they are, neither scaled nor made abs."""
+    """Base of both metrics: they read attributions as they are, neither scaled nor made abs."""
 
     data_applicability: ClassVar = {DataType.IMAGE}
     model_applicability: ClassVar = {ModelType.TORCH, ModelType.TF}
