@@ -1,4 +1,4 @@
-"""A Zarr store of CAMs and masks: what has to be in it, and some of its samples."""
+"""Layout of a Zarr store of CAMs and masks: its checks, parts, and samples."""
 
 from collections.abc import Hashable
 from pathlib import Path
@@ -17,7 +17,7 @@ SAMPLE = "sample"
 
 
 class Source(NamedTuple):
-    """Where samples are, and the names of their variables; None where there is none."""
+    """Path of a store, and the names of its variables; None for those it has not."""
 
     store: str
     cam: str
@@ -29,7 +29,7 @@ class Source(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What a store says before a CAM is read."""
+    """Sizes and grids of a store, read before any CAM."""
 
     source: Source
     samples: int
@@ -79,12 +79,12 @@ def read_layout(
                 raise InvalidInputError(
                     f"{name}: {label!r} has dims {data[label].dims}; it takes ({SAMPLE!r},)"
                 )
-        maps = data[cam]
-        stored = maps.encoding.get("chunks") or maps.shape
+        cams = data[cam]
+        stored = cams.encoding.get("chunks") or cams.shape
         return Layout(
             source,
-            samples=int(maps.shape[0]),
-            grid=(int(maps.shape[1]), int(maps.shape[2])),
+            samples=int(cams.shape[0]),
+            grid=(int(cams.shape[1]), int(cams.shape[2])),
             mask=(int(data[mask].shape[-2]), int(data[mask].shape[-1])),
             chunk=int(stored[0]),
         )

@@ -1,4 +1,4 @@
-"""Score the samples of one part of a store: what a worker does, and how its result is kept.
+"""Score one part of a store, and pack its result as arrays for a file.
 
 A result is a flat dict of arrays, without objects, so that a file needs no pickle.
 """
@@ -25,7 +25,7 @@ _STATE = ("sums", "counts")
 
 
 class Measures(NamedTuple):
-    """How samples are scored."""
+    """Options of the scores of samples."""
 
     negative: str
     similarity: str

@@ -1,4 +1,4 @@
-"""The table that says what each image of an audit belongs to."""
+"""Read the table of labels of an audit, such as group and class of each image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

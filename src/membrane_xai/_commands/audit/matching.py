@@ -1,4 +1,4 @@
-"""Which CAMs, outlines and rows of a table belong to which image, by name; and what is left over.
+"""Match CAMs, outlines and rows of a table to images by name; list what is left over.
 
 The name of an image is its path below the folder of images, without suffix, with ``/`` between
 folders. A CAM lies at the same place below its own folder, or below a folder for its method.
@@ -41,7 +41,7 @@ class Unmatched(NamedTuple):
 
 @dataclass(frozen=True)
 class Matches:
-    """What an audit works with."""
+    """Images with their CAMs, outlines and rows, and what is left over."""
 
     methods: tuple[str, ...]
     images: list[Matched]
@@ -68,10 +68,12 @@ def match(
     suffixes = CAM_SUFFIXES
     if cams.resolve() == images.resolve():  # where pictures are the images
         suffixes = tuple(one for one in suffixes if one not in _PICTURES)
-    by_method, strays = _cams(cams, suffixes, found, method, _others(cams, [images, *without]))
+    by_method, unmatched_cams = _cams(
+        cams, suffixes, found, method, _others(cams, [images, *without])
+    )
     rows = {} if table is None else _rows_of(table, found, images)
     outlines, more = _outlines(annotations, found, without)
-    unmatched = [Unmatched("CAM without an image", one) for one in strays]
+    unmatched = [Unmatched("CAM without an image", one) for one in unmatched_cams]
     unmatched += [Unmatched("annotations without an image", one) for one in more]
     unmatched += [
         Unmatched("row of the table without an image", name) for name in rows if name not in found
@@ -80,8 +82,8 @@ def match(
     for name, path in found.items():
         own = {one: files.get(name) for one, files in by_method.items()}
         row = rows.get(name) if table else {}
-        lacking = _lacking(own, annotations and outlines.get(name), annotations, row)
-        unmatched += [Unmatched(what, name) for what in lacking]
+        missing = _missing(own, annotations and outlines.get(name), annotations, row)
+        unmatched += [Unmatched(what, name) for what in missing]
         if any(own.values()) and (annotations is None or name in outlines):
             matched.append(Matched(name, path, own, outlines.get(name), row or {}))
     if not matched:
@@ -156,22 +158,22 @@ def _outlines(
     )
 
 
-def _lacking(
+def _missing(
     cams: Mapping[str, Path | None],
     outlines: Path | None,
     annotations: Path | None,
     row: Mapping[str, str | None] | None,
 ) -> list[str]:
-    lacking = []
+    missing = []
     if not any(cams.values()):
-        lacking.append("image without a CAM")
+        missing.append("image without a CAM")
     else:
-        lacking += [f"image without a CAM of {name}" for name, path in cams.items() if not path]
+        missing += [f"image without a CAM of {name}" for name, path in cams.items() if not path]
     if annotations is not None and outlines is None:
-        lacking.append("image without annotations")
+        missing.append("image without annotations")
     if row is None:
-        lacking.append("image without a row in the table")
-    return lacking
+        missing.append("image without a row in the table")
+    return missing
 
 
 def _nothing(
@@ -182,11 +184,11 @@ def _nothing(
     unmatched: Sequence[Unmatched],
 ) -> str:
     """Say that nothing matches, with what there is."""
-    strays = [one.name for one in unmatched if one.what == "CAM without an image"]
+    unmatched_cams = [one.name for one in unmatched if one.what == "CAM without an image"]
     outlined = "" if annotations is None else f" with annotations in {annotations}"
     return (
         f"{cams}: no CAM is named like an image in {images}{outlined}; images are "
-        f"{_some(names)}, CAMs without one are {_some(strays)}; a CAM is METHOD/NAME.npy or "
+        f"{_some(names)}, CAMs without one are {_some(unmatched_cams)}; a CAM is METHOD/NAME.npy or "
         f"NAME.npy, or ends in {', '.join(CAM_SUFFIXES[1:])}"
     )
 

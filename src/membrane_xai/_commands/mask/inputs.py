@@ -1,4 +1,4 @@
-"""Which images a command line names, and what their results are to be called."""
+"""Find the images a command line names, and name their results."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from membrane_xai.io._slides import SLIDE_SUFFIXES
 __all__ = ["ENDINGS", "RECORD", "Job", "find_jobs"]
 
 ENDINGS = {"png": ".mask.png", "ome-tiff": ".mask.ome.tif", "geojson": ".mask.geojson"}
-"""What the results of an image end in, by format."""
+"""Suffixes of the results of an image, by format."""
 RECORD = ".mask.json"
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *SLIDE_SUFFIXES)

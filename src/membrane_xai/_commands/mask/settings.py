@@ -1,4 +1,4 @@
-"""What the command ``mask`` is asked to do to every image."""
+"""``Settings`` of the command ``mask``."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The mask of a whole slide, window by window, in memory that does not grow with the slide."""
+"""Write the mask of a whole slide, window by window."""
 
 import json
 from collections.abc import Callable, Iterator
