@@ -68,12 +68,10 @@ def match(
     suffixes = CAM_SUFFIXES
     if cams.resolve() == images.resolve():  # where pictures are the images
         suffixes = tuple(one for one in suffixes if one not in _PICTURES)
-    by_method, unmatched_cams = _cams(
-        cams, suffixes, found, method, _others(cams, [images, *without])
-    )
+    by_method, left_cams = _cams(cams, suffixes, found, method, _others(cams, [images, *without]))
     rows = {} if table is None else _rows_of(table, found, images)
     outlines, more = _outlines(annotations, found, without)
-    unmatched = [Unmatched("CAM without an image", one) for one in unmatched_cams]
+    unmatched = [Unmatched("CAM without an image", one) for one in left_cams]
     unmatched += [Unmatched("annotations without an image", one) for one in more]
     unmatched += [
         Unmatched("row of the table without an image", name) for name in rows if name not in found
@@ -184,11 +182,11 @@ def _nothing(
     unmatched: Sequence[Unmatched],
 ) -> str:
     """Say that nothing matches, with what there is."""
-    unmatched_cams = [one.name for one in unmatched if one.what == "CAM without an image"]
+    left_cams = [one.name for one in unmatched if one.what == "CAM without an image"]
     outlined = "" if annotations is None else f" with annotations in {annotations}"
     return (
         f"{cams}: no CAM is named like an image in {images}{outlined}; images are "
-        f"{_some(names)}, CAMs without one are {_some(unmatched_cams)}; a CAM is METHOD/NAME.npy or "
+        f"{_some(names)}, CAMs without one are {_some(left_cams)}; a CAM is METHOD/NAME.npy or "
         f"NAME.npy, or ends in {', '.join(CAM_SUFFIXES[1:])}"
     )
 
