@@ -1,4 +1,4 @@
-"""A whole slide and an explainer in; where on the slide its explanations lie on membrane, out."""
+"""Explain and score the tiles of a whole slide, and say where each lies."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -162,7 +162,7 @@ def slide_map(
     ------
     InvalidInputError
         As in :func:`membrane_xai.io.open_slide` and :func:`membrane_xai.evaluate`; an unknown pixel
-        size, a tile that is no positive integer, a slide without tissue.
+        size, a tile that is not a positive integer, a slide without tissue.
 
     Examples
     --------

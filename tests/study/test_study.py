@@ -35,7 +35,7 @@ from membrane_xai.study import StudyResult, class_consistency, read_study, read_
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._rows import ec_name
 from membrane_xai.study._summary import parts_of_columns
-from membrane_xai.study._views import read_map
+from membrane_xai.study._views import read_kept_cam
 
 KEYS = [
     "id",
@@ -593,9 +593,9 @@ def test_class_consistency_reads_each_map_once(images, masks, tmp_path, monkeypa
 
     def counted(out, *place):
         read[place] += 1
-        return read_map(out, *place)
+        return read_kept_cam(out, *place)
 
-    monkeypatch.setattr("membrane_xai.study._consistency.read_map", counted)
+    monkeypatch.setattr("membrane_xai.study._consistency.read_kept_cam", counted)
     parts = parts_of_columns(study.rows, ["class", "group"])
     found = {
         (row["method"], row["by"], row["value"]): row for row in consistency_of(parts, tmp_path)
@@ -664,7 +664,7 @@ def test_draws_and_seed_are_kept_and_may_change(images, masks, tmp_path):
     evaluate(METHODS, images, masks, out=tmp_path, draws=160)
     assert read_study(tmp_path).settings["draws"] == 160
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(first.rows)
-    with pytest.raises(InvalidInputError, match="draws is 10; it takes an integer from 100"):
+    with pytest.raises(InvalidInputError, match="draws is 10; it takes an integer of at least 100"):
         evaluate(METHODS, images, masks, draws=10)
 
 

@@ -7,8 +7,8 @@ from membrane_xai import alignment, evaluate
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import horizontal_flip
 from membrane_xai.study import read_study, read_view
-from membrane_xai.study._finished import keep_only
-from membrane_xai.study._views import forget_views
+from membrane_xai.study._finished import prune_rows
+from membrane_xai.study._views import remove_views
 
 
 @pytest.fixture
@@ -126,12 +126,12 @@ def test_another_map_is_scored_again_and_the_same_is_not(images, masks, maps, tm
 def test_rows_of_what_is_gone_are_left_out_for_good(images, masks, maps, tmp_path):
     first = evaluate({"m": maps, "n": maps}, images, masks, out=tmp_path, views=True).rows
     kept = [(row["key"], row["method"]) for row in first[1:4]]  # n of 0, m and n of 1
-    assert keep_only(tmp_path, kept) == {first[4]["key"]}
+    assert prune_rows(tmp_path, kept) == {first[4]["key"]}
     found = sorted(read_study(tmp_path).rows, key=lambda row: (row["id"], row["method"]))
     np.testing.assert_equal(found, first[1:4])
-    assert keep_only(tmp_path, kept) == set()
+    assert prune_rows(tmp_path, kept) == set()
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == len(kept)
-    forget_views(tmp_path, {first[4]["key"], "..", "."})
+    remove_views(tmp_path, {first[4]["key"], "..", "."})
     assert (tmp_path / "manifest.json").exists()
     assert {path.name for path in (tmp_path / "views").iterdir()} == {key for key, _ in kept}
     again = evaluate({"m": maps, "n": maps}, images, masks, out=tmp_path, views=True).rows
@@ -147,7 +147,7 @@ def test_leaving_out_rows_survives_a_stop(images, masks, maps, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.replace", stop)
         with pytest.raises(KeyboardInterrupt):
-            keep_only(tmp_path, {(first[0]["key"], "m")})
+            prune_rows(tmp_path, {(first[0]["key"], "m")})
     assert sorted(row["id"] for row in read_study(tmp_path).rows) == [0, 1, 2]
-    keep_only(tmp_path, {(first[0]["key"], "m")})
+    prune_rows(tmp_path, {(first[0]["key"], "m")})
     assert [row["id"] for row in read_study(tmp_path).rows] == [0]

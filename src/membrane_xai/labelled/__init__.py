@@ -356,7 +356,7 @@ def _score_missing(
 
 
 def _undone(parts: list[Part], files: PartFiles) -> tuple[list[int], int]:
-    """Return samples that are no numbers, and how many samples have no row."""
+    """Return samples with NaN or infinity, and how many samples have no row."""
     bad: list[int] = []
     there = 0
     for part, arrays in files.results(parts):

@@ -1,4 +1,4 @@
-"""A folder with one file for every part that is scored: written whole, read in order."""
+"""One .npz file for every scored part of a store: written whole, read in order."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -154,7 +154,7 @@ def evaluate(
     (2, 1, 1, 1.0, 'few_groups')
     """
     images, labels = column_values(images), {} if labels is None else dict(labels)
-    check_explainers(explainers, perturbations, maps=True)
+    check_explainers(explainers, perturbations, cams=True)
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
     options = Options(
@@ -182,7 +182,7 @@ def evaluate(
         targets=targets,
         regions=regions,
         labels=labels,
-        maps={name: maps for name, maps in explainers.items() if not callable(maps)},
+        cams={name: cams for name, cams in explainers.items() if not callable(cams)},
         mpp=mpp,
     )
     with closing(given):

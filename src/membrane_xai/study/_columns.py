@@ -1,4 +1,4 @@
-"""Columns of numbers that are measured after the rows of a study, kept beside them."""
+"""Columns measured after a study, kept beside its rows."""
 
 import json
 import math

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from membrane_xai.accumulate._ec import EcAccumulator
 from membrane_xai.study._finished import Rows
 from membrane_xai.study._summary import Part
-from membrane_xai.study._views import read_map
+from membrane_xai.study._views import read_kept_cam
 
 __all__ = ["consistency_of"]
 
@@ -39,7 +39,7 @@ def consistency_of(
     ordered = sorted(places, key=lambda place: places[place][-1])
     for done, place in enumerate(ordered):
         show(done)
-        cam = read_map(out, *place)
+        cam = read_kept_cam(out, *place)
         for number in places[place]:
             by_grid = sums.setdefault(number, {})
             by_grid.setdefault(cam.shape, _Sum(EcAccumulator(similarity=similarity))).add(cam)

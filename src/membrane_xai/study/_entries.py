@@ -1,4 +1,4 @@
-"""`Entry`: an image of a study with all that belongs to it, and the hash by which it is known."""
+"""``Entry``: an image of a study with all that belongs to it, and its key, a hash."""
 
 import hashlib
 import json
@@ -86,7 +86,7 @@ class Entry:
     """What is explained."""
     labels: Mapping[str, Any] = field(default_factory=dict)
     """More columns of the table."""
-    maps: Mapping[str, Any] = field(default_factory=dict)
+    cams: Mapping[str, Any] = field(default_factory=dict)
     """By method, maps that were there before: arrays, paths, or None where there is none."""
 
     @cached_property
@@ -94,18 +94,18 @@ class Entry:
         """A hash of all that the scores of this image depend on."""
         parts = [self.id, self.group, self.target, self.mpp, sorted(self.labels.items())]
         parts += [_identity(x) for x in (self.image, self.mask, self.region)]
-        if self.maps:
-            parts.append(sorted((name, _identity(one)) for name, one in self.maps.items()))
+        if self.cams:
+            parts.append(sorted((name, _identity(one)) for name, one in self.cams.items()))
         text = json.dumps(parts, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
     def has(self, method: str) -> bool:
         """Tell whether there is, or can be, a map by that method."""
-        return self.maps.get(method, self) is not None
+        return self.cams.get(method, self) is not None
 
-    def load_map(self, method: str) -> NDArray[Any]:
+    def load_cam(self, method: str) -> NDArray[Any]:
         """Return a map that was there before, (h, w)."""
-        one = self.maps[method]
+        one = self.cams[method]
         return read_cam(one) if isinstance(one, str | Path) else as_cam(one, method)
 
     def load(self) -> "Loaded":
@@ -157,13 +157,13 @@ def entries(
     targets: Sequence[Any] | None,
     regions: Any,
     labels: Mapping[str, Iterable[Any]],
-    maps: Mapping[str, Iterable[Any]],
+    cams: Mapping[str, Iterable[Any]],
     mpp: float | None,
 ) -> Generator[Entry, None, None]:
     """Yield what belongs together; raise where one argument has more values than another."""
     given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
     given |= {f"labels[{name!r}]": values for name, values in labels.items()}
-    given |= {_maps_of(name): values for name, values in maps.items()}
+    given |= {_cams_of(name): values for name, values in cams.items()}
     shared = {name: x for name, x in given.items() if x is None or isinstance(x, str)}
     rest: dict[str, Iterator[Any]] = {
         name: iter(x) for name, x in given.items() if name not in shared
@@ -182,7 +182,7 @@ def entries(
             group=_label(one["groups"]),
             target=_label(one["targets"]),
             labels={name: _label(one[f"labels[{name!r}]"]) for name in labels},
-            maps={name: one[_maps_of(name)] for name in maps},
+            cams={name: one[_cams_of(name)] for name in cams},
         )
     for name, values in rest.items():
         if next(values, rest) is not rest:
@@ -191,7 +191,7 @@ def entries(
             )
 
 
-def _maps_of(method: str) -> str:
+def _cams_of(method: str) -> str:
     return f"explainers[{method!r}]"
 
 

@@ -1,4 +1,4 @@
-"""Rows of a study that are finished, in a folder, so that a stopped one can go on."""
+"""The finished rows of a study in a folder, so that a stopped one can go on."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from membrane_xai.results import KeptRows, check_settings, read_settings
 
-__all__ = ["Finished", "Rows", "keep_only", "read_finished"]
+__all__ = ["Finished", "Rows", "prune_rows", "read_finished"]
 
 Rows = list[dict[str, Any]]
 
@@ -57,7 +57,7 @@ def read_finished(out: Path) -> tuple[dict[str, Any], Rows]:
     return settings, [row for one in _kept(out, manifest["numbers"]) for row in one["rows"]]
 
 
-def keep_only(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
+def prune_rows(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
     """Leave out rows by input and method that are not among `pairs`; return the inputs without any.
 
     A stop loses none of the rows that stay.

@@ -1,4 +1,4 @@
-"""`StudyResult`: the table of a study, and its summary."""
+"""``StudyResult``: the table of a study, and its summary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

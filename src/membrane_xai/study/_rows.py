@@ -1,4 +1,4 @@
-"""Rows of a study: images explained by every method and scored, an error being a row, too."""
+"""Score images explained by every method, a row each; errors are rows, too."""
 
 import math
 import re
@@ -86,7 +86,7 @@ def score_given(method: str, images: Sequence[Loaded], plan: Plan) -> list[Rows]
     found: list[Rows] = []
     for image in images:
         try:
-            views = {None: [view_of(image.entry.load_map(method))]}
+            views = {None: [view_of(image.entry.load_cam(method))]}
         except (OSError, ValueError, ImportError) as error:
             found.append(rows_of_errors(image.entry, method, error, plan, image))
         else:
@@ -112,7 +112,7 @@ def _explain(explain: Explain, images: Sequence[Loaded], plan: Plan) -> list[dic
 
 def _score(image: Loaded, views: Mapping[Any, list[View]], method: str, plan: Plan) -> Rows:
     entry = image.entry
-    plan.views.add_maps(entry.key, method, views, entry.target)
+    plan.views.add_cams(entry.key, method, views, entry.target)
     try:
         return [
             _row(

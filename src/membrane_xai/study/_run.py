@@ -59,19 +59,19 @@ class Options:
         return {"draws": self.draws, "seed": self.seed}
 
 
-def check_explainers(explainers: Any, perturbations: Any = (), *, maps: bool = False) -> None:
-    """Raise unless there are callables by name; with `maps`, maps will do where no view is made."""
+def check_explainers(explainers: Any, perturbations: Any = (), *, cams: bool = False) -> None:
+    """Raise unless there are callables by name; with `cams`, maps will do where no view is made."""
     if not isinstance(explainers, Mapping) or not explainers:
         raise InvalidInputError(
             f"explainers is {explainers!r}; it takes a mapping from names to callables"
-            f"{' or maps' if maps else ''}, not empty"
+            f"{' or maps' if cams else ''}, not empty"
         )
     for name, explain in explainers.items():
-        known = callable(explain) or (maps and _is_iterable(explain))
+        known = callable(explain) or (cams and _is_iterable(explain))
         if not isinstance(name, str) or not known:
             raise InvalidInputError(
                 f"explainers has {name!r}: {explain!r}; it takes names and callables"
-                f"{', or N maps' if maps else ''}"
+                f"{', or N maps' if cams else ''}"
             )
         if perturbations and not callable(explain):
             raise InvalidInputError(
@@ -96,7 +96,7 @@ def run(
     options: Options,
     total: int | None = None,
 ) -> StudyResult:
-    """Score explainers on entries; of a method that is no callable the entries have the maps."""
+    """Score explainers on entries; of a method that is not callable the entries have the maps."""
     folder = None if options.out is None else Path(options.out)
     if options.views and folder is None:
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")

@@ -1,4 +1,4 @@
-"""Rows of a study that belong together, and what they come to: counts, means, intervals."""
+"""Group the rows of a study and summarise each group: counts, means, intervals."""
 
 import math
 from collections.abc import Mapping, Sequence

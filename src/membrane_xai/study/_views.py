@@ -1,4 +1,4 @@
-"""What the scores of a study were made from, kept on disk for those who look: image, mask, maps."""
+"""Images, masks and CAMs of a study, kept on disk for the page and for people."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from membrane_xai.perturb._perturbation import Rgb
 from membrane_xai.results import write_arrays
 from membrane_xai.study._entries import Loaded
 
-__all__ = ["KeptView", "Views", "forget_views", "has_view", "read_map", "read_view"]
+__all__ = ["KeptView", "Views", "has_view", "read_kept_cam", "read_view", "remove_views"]
 
 _FOLDER = "views"
 _IMAGE = "image.npz"
@@ -64,7 +64,7 @@ class Views:
                 arrays["region"] = image.region
             write_arrays(_folder(self._out, image.entry.key) / _IMAGE, arrays, compressed=True)
 
-    def add_maps(self, key: str, method: str, views: Mapping[Any, list[View]], target: Any) -> None:
+    def add_cams(self, key: str, method: str, views: Mapping[Any, list[View]], target: Any) -> None:
         """Keep the maps of the image as it is; `target` names the one that has no label."""
         if self._out is not None:
             about = {"method": method, "classes": [target if c is None else c for c in views]}
@@ -74,7 +74,7 @@ class Views:
             write_arrays(path, {"about": text, **arrays}, compressed=True)
 
 
-def forget_views(out: Path, keys: Iterable[str]) -> None:
+def remove_views(out: Path, keys: Iterable[str]) -> None:
     """Remove what was kept of some images."""
     for key in filter(str.isalnum, keys):
         shutil.rmtree(_folder(out, key), ignore_errors=True)
@@ -129,7 +129,7 @@ def read_view(out: str | Path, key: str) -> KeptView:
     return KeptView(rgb, mask, region, found)
 
 
-def read_map(out: Path, key: str, method: str, label: Any) -> NDArray[Any]:
+def read_kept_cam(out: Path, key: str, method: str, label: Any) -> NDArray[Any]:
     """Return one map that was kept of an image, and read no other."""
     path = _folder(out, key) / f"{_file_name(method)}.npz"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What would be wrong with every image of an audit, told at the start."""
+"""Checks at the start of an audit of what would be wrong with every image."""
 
 import warnings
 from collections.abc import Sequence

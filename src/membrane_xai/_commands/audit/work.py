@@ -1,4 +1,4 @@
-"""An audit from files to files: matched, scored, summarised, reported."""
+"""Run an audit from files to files: match, score, summarise, report."""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -16,10 +16,10 @@ from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.study import read_study
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import Entry, Outlines
-from membrane_xai.study._finished import Rows, keep_only
+from membrane_xai.study._finished import Rows, prune_rows
 from membrane_xai.study._run import Options, run
 from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
-from membrane_xai.study._views import forget_views
+from membrane_xai.study._views import remove_views
 from membrane_xai.tables import provenance, write_csv, write_json
 
 __all__ = ["Audit", "Request", "audit"]
@@ -30,7 +30,7 @@ _PACKAGES = ("pillow", "scikit-image", "shapely", "tifffile", "zarr")
 
 @dataclass(frozen=True)
 class Request:
-    """What to audit, and how."""
+    """Folders and options of an audit."""
 
     images: Path
     cams: Path
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Audit:
-    """What came of it."""
+    """Rows, matches, summary and EC of an audit."""
 
     rows: Rows
     matches: Matches
@@ -117,7 +117,9 @@ def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Row
     except KeyboardInterrupt:
         _write_finished(request.out)
         raise
-    forget_views(request.out, keep_only(request.out, {(row["key"], row["method"]) for row in rows}))
+    remove_views(
+        request.out, prune_rows(request.out, {(row["key"], row["method"]) for row in rows})
+    )
     return rows
 
 
@@ -136,7 +138,7 @@ def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str])
             group=one.row.get("group"),
             target=one.row.get("class"),
             labels={name: one.row.get(name) for name in labels},
-            maps=one.cams,
+            cams=one.cams,
         )
 
 

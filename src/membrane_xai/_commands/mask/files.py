@@ -1,4 +1,4 @@
-"""One image: its mask, its results, and the record by which a later run knows that they are there.
+"""Write the mask and results of one image, and the record by which a later run skips it.
 
 The record is written last and removed first, so results without one are not taken for finished.
 """

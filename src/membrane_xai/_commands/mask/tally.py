@@ -1,4 +1,4 @@
-"""Sums over the masks of an image or of the windows of a slide, and the table's row from them."""
+"""Sum over the masks of an image or the windows of a slide, and make the row of the table."""
 
 import math
 from collections.abc import Mapping
