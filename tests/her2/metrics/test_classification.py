@@ -307,7 +307,7 @@ EVEN = np.full((2, 4), 0.25)
         ({"ci": float("nan")}, "ci is nan"),
         ({"draws": -1}, "draws is -1; it takes a non-negative integer"),
         ({"draws": 10.0}, "draws is 10.0"),
-        ({"draws": 99}, "draws is 99; it takes an integer of at least 100, or 0 for no intervals"),
+        ({"draws": 99}, "draws is 99; it takes an integer from 100, or 0 for no intervals"),
         ({"seed": True}, "seed is True"),
     ],
 )
