@@ -68,10 +68,12 @@ minimum: .venv-minimum/installed
 
 MINIMUM_TESTS := tests/metrics/test_map_score.py tests/metrics/test_alignment.py tests/metrics/test_ranking.py \
 	tests/metrics/test_consistency.py tests/backend/test_containers.py tests/backend/test_bad_input.py \
-	tests/images/test_stain.py tests/images/test_masks.py tests/images/test_io.py tests/images/test_annotations.py \
-	tests/images/test_quality.py tests/images/test_cells.py tests/images/test_her2_rule.py \
-	tests/images/test_files_by_name.py tests/package/test_imports.py tests/package/test_errors.py tests/package/test_vocabulary.py \
-	tests/commands/test_cli.py tests/commands/test_mask_command.py tests/report/test_report.py
+	tests/images/test_stain.py tests/images/test_masks.py tests/images/test_quality.py tests/images/test_cells.py \
+	tests/images/test_her2_rule.py tests/images/annotations tests/images/io/test_images.py tests/images/io/test_tiff.py \
+	tests/images/io/test_damaged.py tests/images/io/test_pixel_size.py tests/images/io/test_slides.py \
+	tests/images/io/test_masks.py tests/disk tests/package/test_imports.py tests/package/test_layout.py \
+	tests/package/test_errors.py tests/package/test_vocabulary.py tests/commands/test_cli.py \
+	tests/commands/test_mask_command.py tests/report/test_tables.py tests/report/test_read_csv.py
 
 # What people will install: both archives, and the wheel where nothing but the core is installed.
 # `-I` and no PYTHONPATH keep this checkout out of the way.

@@ -1,7 +1,13 @@
-"""One fixture for every array library, so that each metric is tested on all of them."""
+"""One fixture for every array library, so that each metric is tested on all of them.
 
+And what processes import that a test starts.
+"""
+
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,3 +100,13 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pythonpath_of_processes() -> Iterator[None]:
+    """Let every process that a test starts, in any folder, import the package tested here."""
+    tested = Path(find_spec("membrane_xai").origin).parents[1]
+    others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(os.path.abspath, (tested, *others))))
+        yield

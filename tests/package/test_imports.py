@@ -55,6 +55,15 @@ def test_no_function_is_called_like_a_module():
     assert "membrane_xai" in loaded
 
 
+def test_processes_import_what_is_tested(tmp_path):
+    """Wherever they run: a relative PYTHONPATH would lead them to what is installed."""
+    code = "import membrane_xai; print(membrane_xai.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()) == Path(mx.__file__).resolve()
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(mx, "no_such_name")
 

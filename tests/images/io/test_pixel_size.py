@@ -1,0 +1,100 @@
+"""The pixel size, from whatever a file says and from the caller."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiff_files import OME, write_tiff
+
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
+from membrane_xai.io import open_slide, read_image, write_mask
+from membrane_xai.io._pixel_size import PixelSize, from_density, from_ome, from_text
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "micrometres"),
+    [
+        ("nm", 250, 0.25),
+        ("mm", 0.00025, 0.25),
+        ("\N{MICRO SIGN}m", 0.25, 0.25),
+        ("\N{GREEK SMALL LETTER MU}m", 0.25, 0.25),
+        (None, 0.25, 0.25),
+        ("in", 1e-5, 0.254),
+        ("pixel", 1, None),
+        ("\N{MICRO SIGN}m", 0, None),
+        ("\N{MICRO SIGN}m", "inf", None),
+        ("\N{MICRO SIGN}m", "wide", None),
+    ],
+)
+def test_units_of_ome(unit, value, micrometres):
+    units = "" if unit is None else f'PhysicalSizeXUnit="{unit}" PhysicalSizeYUnit="{unit}"'
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels '
+        f'PhysicalSizeX="{value}" PhysicalSizeY="{value}" {units}/></Image></OME>'
+    )
+    found = from_ome(xml)
+    assert found == (None if micrometres is None else pytest.approx((micrometres,) * 2))
+
+
+@pytest.mark.parametrize("xml", ["", "<OME>", "<OME/>", "<OME><Pixels/></OME>"])
+def test_ome_that_says_nothing(xml):
+    assert from_ome(xml) is None
+
+
+def test_aperio_says_it_in_words():
+    description = "Aperio Image Library v11\n46000x32914 -> |AppMag = 20|MPP = 0.4990|Left = 25"
+    assert from_text(description) == PixelSize(0.499, 0.499)
+    assert from_text("MPP") is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "mpp"),
+    [("INCH", 25400 / 0.5, 0.5), ("CENTIMETER", 1e4 / 0.5, 0.5), ("INCH", 96, None),
+     ("INCH", 300, None), ("NONE", 2, None)],
+)  # fmt: skip
+def test_resolution_of_tiff(tmp_path, rgb, unit, per_unit, mpp):
+    path = write_tiff(tmp_path / "a.tif", rgb, resolution=(per_unit, per_unit), resolutionunit=unit)
+    assert read_image(path).mpp == (None if mpp is None else pytest.approx(mpp, rel=1e-6))
+
+
+def test_resolution_of_imagej(tmp_path, rgb):
+    path = write_tiff(
+        tmp_path / "a.tif", rgb, imagej=True, resolution=(4, 4), metadata={"unit": "um"}
+    )
+    assert read_image(path).mpp == 0.25
+
+
+@given(st.floats(1e-3, 1e9), st.floats(1e-3, 1e9))
+def test_only_plausible_resolutions_count(x, y):
+    found = from_density(x, y, 25400)
+    assert (found is not None) == all(0.05 <= 25400 / side <= 2 for side in (x, y))
+
+
+def test_what_the_caller_says_goes_first(tmp_path, rgb):
+    path = write_tiff(tmp_path / "a.ome.tif", rgb, metadata=OME)
+    assert read_image(path, mpp=0.26).mpp == 0.26  # 4 % off
+    with pytest.warns(MembraneXAIWarning, match=r"mpp=0.5 was given and is used; the file says"):
+        assert read_image(path, mpp=0.5).mpp == 0.5
+    with pytest.warns(MembraneXAIWarning, match="mpp=0.5"), closing(open_slide(path, mpp=0.5)) as s:
+        assert s.mpp == 0.5
+
+
+def test_pixels_have_to_be_square(tmp_path, rgb):
+    path = write_tiff(tmp_path / "a.ome.tif", rgb, metadata=OME | {"PhysicalSizeY": 0.254})
+    assert read_image(path).mpp == pytest.approx(0.252, rel=1e-3)
+    write_tiff(path, rgb, metadata=OME | {"PhysicalSizeY": 0.26})
+    with pytest.raises(InvalidInputError, match=r"pixels are 0.25 by 0.26 um; .*square within 2 %"):
+        read_image(path)
+    with pytest.raises(InvalidInputError, match="square"):
+        open_slide(path)
+    assert read_image(path, mpp=0.255).mpp == 0.255
+
+
+@pytest.mark.parametrize("mpp", [0, -1, float("nan"), float("inf"), "0.25", True])
+def test_mpp_is_checked(tmp_path, mpp):
+    with pytest.raises(InvalidInputError, match="mpp is"):
+        read_image(tmp_path / "none.png", mpp=mpp)
+    with pytest.raises(InvalidInputError, match="mpp is"):
+        write_mask(tmp_path / "a.png", np.ones((2, 2), bool), mpp=mpp)

@@ -1,0 +1,132 @@
+"""Columns of a study: chance, perturbations, labels, and those that come later."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from study_cases import KEYS, METHODS, STEPS, coarse, darkness, same
+
+from membrane_xai import evaluate, shift_null
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.perturb import Perturbation
+from membrane_xai.statistics import combine_nulls
+from membrane_xai.study import read_study
+from membrane_xai.study._rows import ec_name
+
+
+def test_the_chance_test_is_columns_of_the_study(images, masks, tmp_path):
+    masks[1] = False
+    maps = {"coarse": coarse, "large": lambda rgb: np.kron(darkness(rgb), np.ones((1, 9, 9)))}
+    plain = evaluate(maps, images, masks, groups=list("aabbc"))
+    assert "p_value" not in plain.rows[0]
+    assert "p_value" not in plain.summary()[0]
+    options = {"groups": list("aabbc"), "chance_test": True, "out": tmp_path}
+    tested = evaluate(maps, images, masks, **options)
+    mine, large = ([row for row in tested.rows if row["method"] == m] for m in maps)
+    found = shift_null(coarse(images), np.asarray(masks))
+    for name in ("p_value", "p_mid", "z"):
+        got = [row[name] for row in mine]
+        assert got == pytest.approx(getattr(found, name).tolist(), nan_ok=True, abs=1e-9)
+    assert np.isnan([row["p_value"] for row in large]).all()  # 72 x 72 pixels
+    assert [row["status"] for row in large] == [row["status"] for row in mine]
+    first, second = tested.summary()
+    combined = combine_nulls(found, list("aabbc"))
+    assert first["p_value"] == pytest.approx(combined.p_value)
+    assert first["p_value_n"] == combined.n == 4
+    assert (math.isnan(second["p_value"]), second["p_value_n"]) == (True, 0)
+    same(sorted(read_study(tmp_path).rows, key=str), sorted(tested.rows, key=str))
+    with pytest.raises(InvalidInputError, match="there chance_test is True, now False"):
+        evaluate(maps, images, masks, groups=list("aabbc"), out=tmp_path)
+
+
+def test_columns_that_come_later_are_of_the_study(images, masks, tmp_path):
+    study = evaluate(METHODS, images, masks, out=tmp_path, batch_size=2)
+    place = {(row["key"], row["method"], row["class"]): row["map"] / 2 for row in study.rows[::2]}
+    more = study.with_columns({"ec_scale": place, "confidence": {}}, out=tmp_path)
+    names = list(more.rows[0])
+    assert names[names.index("mask_share") - 2 :][:2] == ["ec_scale", "confidence"]
+    assert [row["ec_scale"] for row in more.rows[::2]] == [
+        row["map"] / 2 for row in study.rows[::2]
+    ]
+    assert np.isnan([row["ec_scale"] for row in more.rows[1::2]]).all()
+    assert np.isnan([row["confidence"] for row in more.rows]).all()
+    [first, second] = more.summary()
+    assert (first["ec_scale_n"], second["ec_scale_n"]) == (5, 0)
+    again = read_study(tmp_path)
+    same(sorted(again.rows, key=str), sorted(more.rows, key=str))
+    assert again.settings["added"] == ["ec_scale", "confidence"]
+    assert "ec_scale" not in study.rows[0]
+    # What is computed stays apart from what was added: the study goes on, and may be added to anew.
+    same(evaluate(METHODS, images, masks, out=tmp_path, batch_size=2).rows, study.rows)
+    study.with_columns({"depth": {}}, out=tmp_path)
+    assert "ec_scale" not in read_study(tmp_path).rows[0]
+    with pytest.raises(InvalidInputError, match="columns has 'map', which the table has already"):
+        study.with_columns({"map": {}})
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("horizontal flip", "ec_horizontal_flip"),
+        ("rotation (-5.5 degrees)", "ec_rotation_minus_5_5_degrees"),
+        ("stain jitter (seed 1: H x1.00, DAB x1.09)", "ec_stain_jitter_seed_1_h_x1_00_dab_x1_09"),
+        ("  JPEG--(quality 30)!", "ec_jpeg_quality_30"),
+    ],
+)
+def test_columns_of_perturbations(name, column):
+    assert ec_name(Perturbation(name, lambda x: x, lambda x: x)) == column
+
+
+def test_perturbations_of_one_column(images, masks):
+    steps = [Perturbation(name, lambda x: x, lambda x: x) for name in ("a b", "a-b")]
+    with pytest.raises(InvalidInputError, match="of different names in letters and digits"):
+        evaluate(METHODS, images, masks, perturbations=steps)
+
+
+def test_tables_on_disk(images, masks, tmp_path):
+    masks[1] = False
+    result = evaluate(METHODS, images, masks, perturbations=STEPS)
+    with result.to_csv(tmp_path / "rows.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 10
+    assert list(table[0]) == list(result.rows[0])
+    assert float(table[0]["map"]) == result.rows[0]["map"]
+    assert table[2]["map"] == ""
+    document = json.loads(result.to_json(tmp_path / "rows.json").read_text())
+    assert document["provenance"]["parameters"]["methods"] == ["darkness", "coarse"]
+    assert len(document["rows"]) == 10
+
+
+def test_no_bar_without_a_terminal(images, masks, capsys):
+    evaluate(METHODS, images, masks, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_labels_are_columns() -> None:
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    masks = [np.eye(4, dtype=bool)] * 2
+    methods = {"m": lambda rgb: 1.0 + rgb[..., 0]}
+    labels = {"score": ["0", "3+"], "magnification": np.array([10, 40])}
+    rows = evaluate(methods, images, masks, labels=labels).rows
+    assert [(row["score"], row["magnification"]) for row in rows] == [("0", 10), ("3+", 40)]
+    assert list(rows[0]) == [*KEYS[:4], "score", "magnification", *KEYS[4:]]
+    assert rows[0]["key"] != rows[1]["key"]
+
+
+@pytest.mark.parametrize("name", [*KEYS, "ec_noise", "p_value"])
+def test_labels_of_names_that_are_taken(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"labels has '{name}', which the table has"):
+        evaluate({"m": np.asarray}, [np.zeros((4, 4, 3))], "extract", labels={name: [1]})
+
+
+def test_labels_of_another_length() -> None:
+    with pytest.raises(InvalidInputError, match=r"labels\['score'\] has more values"):
+        evaluate(
+            {"m": lambda rgb: 1.0 + rgb[..., 0]},
+            np.zeros((1, 4, 4, 3), np.uint8),
+            [np.eye(4, dtype=bool)],
+            labels={"score": [1, 2]},
+        )
