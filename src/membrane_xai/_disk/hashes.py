@@ -2,8 +2,29 @@
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["content_hash"]
+__all__ = ["Content", "content_hash", "read_content"]
+
+
+class Content(NamedTuple):
+    """A file that was read once, for its hash and for its values."""
+
+    digest: str
+    """As of :func:`content_hash`."""
+    data: bytes | None
+    """None of a folder, of a file that is too large to hold, and of one that cannot be read."""
+
+
+def read_content(path: Path, most: int) -> Content:
+    """Read a file of up to `most` bytes; of what is larger return the hash alone."""
+    try:
+        if path.is_dir() or path.stat().st_size > most:
+            return Content(content_hash(path), None)
+        data = path.read_bytes()
+    except OSError as error:
+        return Content(_unreadable(error), None)
+    return Content(hashlib.sha256(data).hexdigest(), data)
 
 
 def content_hash(path: Path) -> str:
@@ -14,7 +35,11 @@ def content_hash(path: Path) -> str:
     try:
         return _of_folder(path) if path.is_dir() else _of_file(path)
     except OSError as error:
-        return f"unreadable: {error.strerror}"
+        return _unreadable(error)
+
+
+def _unreadable(error: OSError) -> str:
+    return f"unreadable: {error.strerror}"
 
 
 def _of_file(path: Path) -> str:

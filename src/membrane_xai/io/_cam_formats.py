@@ -3,7 +3,7 @@
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,10 +15,13 @@ from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _images, _tiff
 from membrane_xai.io._zarr_codecs import check_codecs
 
-__all__ = ["READERS", "Check"]
+__all__ = ["READERS", "Check", "Source"]
 
 Check = Callable[[Sequence[int], Any], None]
 """Raises if an array of this shape and dtype is not a CAM."""
+
+Source = Path | IO[bytes]
+"""Where the bytes are: the file, or what was read of it; a path beside it names it in errors."""
 
 _NAME = "cam"
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -26,19 +29,19 @@ _PICTURE = "a picture of a heat map is not a CAM; save the array"
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow 10 calls a PNG of them "I"
 
 
-def _read_npy(path: Path, check: Check) -> NDArray[Any]:
-    with _as_input_errors(path), path.open("rb") as file:
+def _read_npy(path: Path, source: Source, check: Check) -> NDArray[Any]:
+    with _as_input_errors(path), _opened(source) as file:
         return _from_stream(file, check)
 
 
-def _read_npz(path: Path, check: Check) -> NDArray[Any]:
-    with _as_input_errors(path), zipfile.ZipFile(path) as archive:
+def _read_npz(path: Path, source: Source, check: Check) -> NDArray[Any]:
+    with _as_input_errors(path), zipfile.ZipFile(source) as archive:
         name = _chosen(path, [one.removesuffix(".npy") for one in archive.namelist()])
         with archive.open(f"{name}.npy") as file:
             return _from_stream(file, check)
 
 
-def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
+def _read_zarr(path: Path, _source: Source, check: Check) -> NDArray[Any]:
     try:
         import zarr
     except ImportError as error:
@@ -52,12 +55,12 @@ def _read_zarr(path: Path, check: Check) -> NDArray[Any]:
         return np.asarray(member[...])
 
 
-def _read_png(path: Path, check: Check) -> NDArray[Any]:
+def _read_png(path: Path, source: Source, check: Check) -> NDArray[Any]:
     from PIL import Image
 
     with _images.as_input_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
-        with Image.open(path, formats=("PNG",)) as image:
+        with Image.open(source, formats=("PNG",)) as image:
             return _from_picture(path, image, check)
 
 
@@ -72,10 +75,10 @@ def _from_picture(path: Path, image: Any, check: Check) -> NDArray[Any]:
     raise InvalidInputError(f"{path}: has colour mode {image.mode!r}; {_PICTURE}")
 
 
-def _read_tiff(path: Path, check: Check) -> NDArray[Any]:
+def _read_tiff(path: Path, source: Source, check: Check) -> NDArray[Any]:
     import tifffile
 
-    with _tiff.as_input_errors(path), closing(tifffile.TiffFile(path)) as file:
+    with _tiff.as_input_errors(path), closing(tifffile.TiffFile(source)) as file:
         pages = file.pages
         if len(pages) != 1:
             raise InvalidInputError(f"{path}: has {len(pages)} pages; it takes one map a file")
@@ -87,7 +90,7 @@ def _read_tiff(path: Path, check: Check) -> NDArray[Any]:
             raise InvalidInputError(f"{path}: is {kind}; it takes one map, black at 0")
         check(page.shape, page.dtype)
         check(page.chunks[:2], page.dtype)  # each of which is decoded whole
-        _check_whole(path, page)
+        _check_whole(path, page, file.filehandle.size)
         values = np.asarray(page.asarray())
     if values.dtype.kind in "fb":
         return values
@@ -119,9 +122,8 @@ def _chosen(path: Path, names: Sequence[str]) -> str:
     return names[0]
 
 
-def _check_whole(path: Path, page: Any) -> None:
+def _check_whole(path: Path, page: Any, end: int) -> None:
     """Raise for parts that a file lacks: tifffile would give zeros for them."""
-    end = path.stat().st_size
     for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not size or offset + size > end:
             raise InvalidInputError(f"{path}: is truncated or damaged: a part of it is missing")
@@ -129,6 +131,10 @@ def _check_whole(path: Path, page: Any) -> None:
 
 def _shares(values: NDArray[Any]) -> NDArray[np.float64]:
     return values / float(np.iinfo(values.dtype).max)
+
+
+def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
+    return source.open("rb") if isinstance(source, Path) else nullcontext(source)
 
 
 @contextmanager
@@ -147,7 +153,7 @@ def _as_input_errors(path: Path) -> Iterator[None]:
             raise InvalidInputError(f"{path}: {error}") from None
 
 
-READERS: dict[str, Callable[[Path, Check], NDArray[Any]]] = {
+READERS: dict[str, Callable[[Path, Source, Check], NDArray[Any]]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".zarr": _read_zarr,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,11 @@ def read_cam(path: str | Path, *, max_values: int = MAX_VALUES) -> NDArray[Any]:
     """
     if not is_count(max_values) or max_values < 1:
         raise InvalidInputError(f"max_values is {max_values!r}; it takes a positive integer")
-    path = Path(path)
+    return decode_cam(Path(path), None, max_values)
+
+
+def decode_cam(path: Path, data: bytes | None, max_values: int = MAX_VALUES) -> NDArray[Any]:
+    """Return the map of a file from its bytes, if they were read already, else from the file."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InvalidInputError(
@@ -89,7 +94,7 @@ def read_cam(path: str | Path, *, max_values: int = MAX_VALUES) -> NDArray[Any]:
         _check_shape(path, shape, max_values)
         _check_dtype(path, dtype)
 
-    values = reader(path, check)
+    values = reader(path, path if data is None else BytesIO(data), check)
     return _as_floats(values.reshape(_sides(values.shape)))
 
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array, to_numpy
 from membrane_xai._backend.labels import is_null
-from membrane_xai._disk.hashes import content_hash
+from membrane_xai._disk.hashes import Content, content_hash, read_content
 from membrane_xai.annotations import Annotation, rasterize, read_annotations
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import as_cam, check_image
-from membrane_xai.io import read_cam, read_image
+from membrane_xai.io import read_image
+from membrane_xai.io._cams import decode_cam
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.perturb._perturbation import Rgb
 from membrane_xai.tables import array_hash
@@ -26,6 +27,11 @@ __all__ = ["Entry", "Loaded", "Outlines", "entries"]
 
 _KEY_DIGITS = 24
 """96 bits: even among 1e9 images two of one key are less likely than one in 1e10."""
+_LARGEST_HELD = 2**22
+"""Bytes of a CAM file that is held until it is scored: a map of 1024 x 1024 floats. A batch holds
+a few of them; what is larger is read a second time."""
+_WORDS = ("extract", "tissue")
+"""Of masks and regions, which are no paths."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,6 @@ class Outlines:
     """Micrometres, of lines."""
     tissue: bool = False
     """Whether the stain has to tell where tissue is."""
-
-    @property
-    def identity(self) -> str:
-        """What tells this mask from others, beside the image."""
-        return f"{content_hash(self.path)} {self}"
 
     def draw(self, rgb: Rgb, mpp: float | None) -> Any:
         """Return a mask; an image may well have no outlines of the classes."""
@@ -93,11 +94,35 @@ class Entry:
     def key(self) -> str:
         """A hash of all that the scores of this image depend on."""
         parts = [self.id, self.group, self.target, self.mpp, sorted(self.labels.items())]
-        parts += [_identity(x) for x in (self.image, self.mask, self.region)]
+        parts += [self._identity(x) for x in (self.image, self.mask, self.region)]
         if self.cams:
-            parts.append(sorted((name, _identity(one)) for name, one in self.cams.items()))
+            parts.append(sorted((name, self._identity(one)) for name, one in self.cams.items()))
         text = json.dumps(parts, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of each file that belongs to the image, by path."""
+        paths = [_path_of(value) for value in (self.image, self.mask, self.region)]
+        found = {str(path): content_hash(path) for path in paths if path is not None}
+        return found | {str(self.cams[name]): one.digest for name, one in self._cam_files.items()}
+
+    @cached_property
+    def _cam_files(self) -> dict[str, Content]:
+        """By method, files of maps: read once, so that the hash is that of the map."""
+        paths = {name: _path_of(one) for name, one in self.cams.items()}
+        return {
+            name: read_content(path, _LARGEST_HELD)
+            for name, path in paths.items()
+            if path is not None
+        }
+
+    def _identity(self, value: Any) -> str:
+        path = _path_of(value)
+        if path is None:
+            return _identity(value)
+        digest = self.inputs[str(path)]
+        return f"{digest} {value}" if isinstance(value, Outlines) else digest
 
     def has(self, method: str) -> bool:
         """Tell whether there is, or can be, a map by that method."""
@@ -105,8 +130,11 @@ class Entry:
 
     def load_cam(self, method: str) -> NDArray[Any]:
         """Return a map that was there before, (h, w)."""
-        one = self.cams[method]
-        return read_cam(one) if isinstance(one, str | Path) else as_cam(one, method)
+        path = _path_of(self.cams[method])
+        if path is not None:
+            return decode_cam(path, self._cam_files[method].data)
+        found: NDArray[Any] = as_cam(self.cams[method], method)
+        return found
 
     def load(self) -> "Loaded":
         """Read the image and find its mask."""
@@ -209,13 +237,18 @@ def _label(value: Any) -> Any:
     return plain if isinstance(plain, str | int | float) else str(plain)
 
 
+def _path_of(value: Any) -> Path | None:
+    """Return the file that a value stands for, or None."""
+    if isinstance(value, Outlines):
+        return value.path
+    if isinstance(value, Path) or (isinstance(value, str) and value not in _WORDS):
+        return Path(value)
+    return None
+
+
 def _identity(value: Any) -> str:
     if isinstance(value, MembraneMask):
         return f"{array_hash(value.mask)} {array_hash(value.tissue)} {value.flags}"
-    if isinstance(value, Outlines):
-        return value.identity
-    if isinstance(value, Path) or (isinstance(value, str) and value not in ("extract", "tissue")):
-        return content_hash(Path(value))
     if value is None or isinstance(value, str):
         return str(value)
     try:

@@ -24,10 +24,13 @@ class StudyResult:
         :func:`evaluate`.
     settings : dict
         What was chosen, with `draws` and `seed` of the bootstrap.
+    inputs : dict of str to str
+        SHA-256 of each file that was read, by path; empty where the rows alone were read back.
     """
 
     rows: Rows
     settings: dict[str, Any] = field(repr=False)
+    inputs: dict[str, str] = field(default_factory=dict, repr=False)
 
     def summary(
         self,

@@ -106,15 +106,18 @@ def run(
     settings = _settings(plan, options)
     finished = Finished(folder, settings, numbers_of(plan), intervals)
     rows: Rows = []
+    inputs: dict[str, str] = {}
     with progress_bar(total, shown=options.progress) as show:
         done = 0
         for batch in batches(entries, options.batch_size):
             rows += _of_batch(explainers, batch, plan, finished)
+            for entry in batch:
+                inputs |= entry.inputs
             done += len(batch)
             show(done, "explaining")
     if not rows:
         raise InvalidInputError("images is empty; it takes at least one image")
-    return StudyResult(rows, settings | intervals | {"methods": list(explainers)})
+    return StudyResult(rows, settings | intervals | {"methods": list(explainers)}, inputs)
 
 
 def _of_batch(

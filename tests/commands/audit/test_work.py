@@ -1,5 +1,6 @@
 """``membrane-xai audit``: bad files, other outputs, and going on after a stop."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -10,10 +11,23 @@ import time
 import numpy as np
 import PIL.Image
 import pytest
-from audit_files import NAMES, SAVERS, audit, save_image, save_npy, table, unmatched
+from audit_files import (
+    NAMES,
+    SAVERS,
+    assert_scores,
+    audit,
+    document,
+    save_image,
+    save_npy,
+    table,
+    unmatched,
+    write_groups,
+)
 
-from membrane_xai import extract_membrane_mask
+from membrane_xai import alignment, extract_membrane_mask
 from membrane_xai.datasets import synthetic_her2
+from membrane_xai.io import read_image
+from membrane_xai.io._cams import decode_cam
 from membrane_xai.study import read_study
 
 
@@ -184,3 +198,41 @@ def test_sigint_loses_nothing(tmp_path, fields, rng):
     assert kept.read_text().startswith(before)
     assert len(kept.read_text().splitlines()) == len(names)  # none was computed twice
     assert not list((tmp_path / "out").glob(".*"))
+
+
+OPENED = []
+sys.addaudithook(lambda event, args: OPENED.append(str(args[0])) if event == "open" else None)
+
+
+@pytest.mark.parametrize("suffix", [name for name in SAVERS if name != "zarr"])
+def test_each_cam_file_is_read_once(suffix, root, cams):
+    """For its hash in the key and in the provenance, for its scores and for EC of all parts."""
+    shutil.rmtree(root / "cams")
+    (root / "cams").mkdir()
+    paths = [root / "cams" / f"{name}.{suffix}" for name in NAMES]
+    for name, path in zip(NAMES, paths, strict=True):
+        SAVERS[suffix](path, cams[name])
+    write_groups(root, ["name,group,class", "one,A,x", "two,A,x", "three,B,y"])
+    OPENED.clear()
+    assert audit(root, "--method", "mine", "--groups", root / "groups.csv") == 0
+    assert [OPENED.count(str(path)) for path in paths] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("held", [0, 2**22])
+def test_the_hash_is_that_of_the_map_that_was_scored(held, root, cams, monkeypatch):
+    """A file that another program replaces meanwhile; what is too large to hold is read again."""
+    monkeypatch.setattr("membrane_xai.study._entries._LARGEST_HELD", held)
+    path = root / "cams" / "grad" / "one.npy"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def replaced(given, data):
+        if held and given == path:
+            np.save(path, np.ones_like(cams["one"]))
+        return decode_cam(given, data)
+
+    monkeypatch.setattr("membrane_xai.study._entries.decode_cam", replaced)
+    assert audit(root) == 0
+    [row] = [row for row in table(root) if row["id"] == "one"]
+    mask = extract_membrane_mask(read_image(root / "images" / "one.png", mpp=0.5).rgb, mpp=0.5).mask
+    assert_scores(row, alignment(cams["one"], mask))
+    assert document(root, "results.json")["provenance"]["inputs"][str(path)] == f"sha256:{before}"

@@ -13,7 +13,7 @@ from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai._disk.progress import progress
 from membrane_xai.errors import InvalidInputError, missing
-from membrane_xai.study import read_study
+from membrane_xai.study import StudyResult, read_study
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import Entry, Outlines
 from membrane_xai.study._finished import Rows, prune_rows
@@ -81,8 +81,8 @@ def audit(request: Request) -> Audit:
     _check_masks(request, matches)
     request.out.mkdir(parents=True, exist_ok=True)
     _write_unmatched(request.out, matches)
-    rows = _scored(request, matches, table)
-    return _written(request, matches, table, rows)
+    study = _scored(request, matches, table)
+    return _written(request, matches, table, study)
 
 
 def _check_masks(request: Request, matches: Matches) -> None:
@@ -94,8 +94,8 @@ def _check_masks(request: Request, matches: Matches) -> None:
         check_classes([one.outlines for one in matches.images if one.outlines], request.classes)
 
 
-def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Rows:
-    """Return the rows of all images; the folder then has these and no others."""
+def _scored(request: Request, matches: Matches, table: GroupTable | None) -> StudyResult:
+    """Return the study of all images; the folder then has these and no others."""
     options = Options(
         masks="extract" if request.annotations is None else "given",
         regions=request.regions,
@@ -113,14 +113,13 @@ def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Row
     methods = dict.fromkeys(matches.methods)  # whose maps the entries have
     given = _entries(request, matches.images, _labels(table.columns if table else ()))
     try:
-        rows = run(methods, given, options, len(matches.images)).rows
+        study = run(methods, given, options, len(matches.images))
     except KeyboardInterrupt:
         _write_finished(request.out)
         raise
-    remove_views(
-        request.out, prune_rows(request.out, {(row["key"], row["method"]) for row in rows})
-    )
-    return rows
+    there = {(row["key"], row["method"]) for row in study.rows}
+    remove_views(request.out, prune_rows(request.out, there))
+    return study
 
 
 def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str]) -> Iterator[Entry]:
@@ -152,9 +151,12 @@ def _write_finished(out: Path) -> None:
         write_csv(out / "results.csv", rows)
 
 
-def _written(request: Request, matches: Matches, table: GroupTable | None, rows: Rows) -> Audit:
+def _written(
+    request: Request, matches: Matches, table: GroupTable | None, study: StudyResult
+) -> Audit:
+    rows, out = study.rows, request.out
     columns, left_out = columns_to_part_by(rows, _labels(table.columns if table else ()))
-    out, record = request.out, _record(request, matches)
+    record = _record(request, matches, study.inputs)
     write_csv(out / "results.csv", rows)
     write_json(out / "results.json", rows, record)
     parts = parts_of_columns(rows, columns)
@@ -175,18 +177,17 @@ def _labels(columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name not in ("group", "class")]
 
 
-def _record(request: Request, matches: Matches) -> dict[str, Any]:
+def _record(request: Request, matches: Matches, inputs: dict[str, str]) -> dict[str, Any]:
+    """Return the provenance: `inputs` are hashed as they were read for the scores."""
     chosen = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(request).items()
         if name != "command"
     }
-    files = [path for one in matches.images for path in (one.image, one.outlines) if path]
-    files += [path for one in matches.images for path in one.cams.values() if path]
-    files += [request.groups] if request.groups else []
+    groups = {str(request.groups): content_hash(request.groups)} if request.groups else {}
     return provenance(chosen, packages=_PACKAGES) | {
         "command": request.command,
-        "inputs": {str(path): f"sha256:{content_hash(path)}" for path in files},
+        "inputs": {path: f"sha256:{digest}" for path, digest in (inputs | groups).items()},
         "unmatched": [one._asdict() for one in matches.unmatched],
     }
 
