@@ -46,6 +46,7 @@ def group_codes(groups: Any, count: int) -> tuple[Codes, list[Any]]:
 
 
 def is_missing(label: Any) -> bool:
+    """Tell whether a label is not known."""
     return label is None or (isinstance(label, float) and np.isnan(label)) or is_null(label)
 
 

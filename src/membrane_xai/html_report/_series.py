@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from membrane_xai._backend.labels import is_missing
 from membrane_xai.study._finished import Rows
 from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
-from membrane_xai.study._summary import Part, is_missing, summary_of
+from membrane_xai.study._summary import Part, summary_of
 
 __all__ = [
     "Patch",

@@ -1,11 +1,11 @@
 """Group the rows of a study and summarise each group: counts, means, intervals."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from membrane_xai._backend.labels import is_missing
 from membrane_xai._backend.vocabulary import SUMMARY_SCORES
 from membrane_xai.accumulate._columns import COUNTS, columns_of_rows
 from membrane_xai.errors import InvalidInputError
@@ -20,7 +20,6 @@ __all__ = [
     "ec_columns",
     "groups_of",
     "intervals_of",
-    "is_missing",
     "parts_by",
     "parts_of_columns",
     "summary_of",
@@ -114,11 +113,6 @@ def groups_of(rows: Rows) -> list[Any] | None:
     """Return the group of each row, or None unless all are known."""
     groups = [row["group"] for row in rows]
     return None if any(is_missing(group) for group in groups) else groups
-
-
-def is_missing(value: Any) -> bool:
-    """Tell whether a label is not known."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _scores(rows: Rows, scores: Sequence[str] | None) -> list[str]:
