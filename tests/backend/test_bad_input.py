@@ -54,10 +54,16 @@ def test_map_score(case):
         (lambda: mx.pool_mask(MASK, (7.5, 7)), "grid is (7.5, 7)"),
         (lambda: mx.map_curve(CAM, MASK, thresholds=[]), "thresholds is []"),
         (lambda: mx.map_curve(CAM, MASK, thresholds=[0.1, 2]), "thresholds is np.float64(2.0)"),
-        (lambda: mx.topk_intersection(CAM, MASK, k=0), "k is 0; it takes a positive number of pixels"),
+        (
+            lambda: mx.topk_intersection(CAM, MASK, k=0),
+            "k is 0; it takes a positive number of pixels",
+        ),
         (lambda: mx.topk_intersection(CAM, MASK, k=1.5), "k is 1.5"),
         (lambda: mx.topk_intersection(CAM, MASK, k=65), "k is 65, but the mask has 64 pixels"),
-        (lambda: mx.pointing_game(CAM, MASK, tolerance=-1), "tolerance is -1; it takes a non-negative number"),
+        (
+            lambda: mx.pointing_game(CAM, MASK, tolerance=-1),
+            "tolerance is -1; it takes a non-negative number",
+        ),
         (lambda: mx.pointing_game(CAM, MASK, tolerance="2"), "tolerance is '2'"),
         (lambda: mx.pixel_auc(CAM, MASK, region=MASK * 0.5), "region has fractional values"),
         (lambda: mx.ec_score(CAM[0]), "cams has shape (4, 4); it takes (N, h, w)"),

@@ -40,6 +40,7 @@ from membrane_xai.tables import p_text, provenance
 
 __all__ = ["write_html_report"]
 
+_NBSP = "\N{NO-BREAK SPACE}"
 _CASES = 6
 """The worst and the best of each method that are shown."""
 _SCORES = {
@@ -309,7 +310,8 @@ def _interval(part: Mapping[str, Any], name: str) -> str:
         return ""
     if low != low:
         return str(note)
-    return f"{number(low)} to {number(part[f'{name}_high'])} {note}".rstrip()
+    ends = number(low), "to", number(part[f"{name}_high"])
+    return f"{_NBSP.join(ends)} {note}".rstrip()  # the note may go below
 
 
 def _p(value: float) -> str:
