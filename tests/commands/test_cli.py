@@ -120,3 +120,12 @@ def test_a_missing_extra_is_named(missing, monkeypatch, tmp_path, capsys):
     assert "pip install" in shown.err
     assert "membrane-xai[her2,weights,report]" in shown.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [("audit", "--images", "in", "--cams", "in"), ("score", "in")])
+def test_draws_are_checked_before_anything_is_read(command, tmp_path, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--draws", "99", "--out", str(out)])
+    assert "argument --draws: '99'; it takes an integer of at least 100" in capsys.readouterr().err
+    assert not out.exists()

@@ -13,11 +13,12 @@ def mpp_type(text: str) -> float:
 
 
 def count_from(least: int) -> Callable[[str], int]:
-    """Return what reads an integer from `least`, 0 or 1."""
+    """Return what reads an integer of at least `least`, before any work is done."""
+    words = {0: "a non-negative integer", 1: "a positive integer"}
+    takes = words.get(least, f"an integer of at least {least}")
 
     def count(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            takes = "a positive integer" if least else "a non-negative integer"
             raise argparse.ArgumentTypeError(f"{text!r}; it takes {takes}")
         return int(text)
 
