@@ -40,6 +40,7 @@ from .her2_rule import her2_rule_score as her2_rule_score
 from .masks import MembraneMask as MembraneMask
 from .masks import extract_membrane_mask as extract_membrane_mask
 from .metrics import AlignmentResult as AlignmentResult
+from .metrics import CamGrid as CamGrid
 from .metrics import ConsistencyResult as ConsistencyResult
 from .metrics import MapCurve as MapCurve
 from .metrics import PooledMask as PooledMask

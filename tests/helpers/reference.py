@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 
-def upsample(cam, size):
-    """Bilinear interpolation with half-pixel centres, one output pixel at a time."""
+def upsample(cam, size, grid=None):
+    """Bilinear interpolation, one output pixel at a time; half-pixel centres without a grid."""
     out = np.empty(size)
     h, w = cam.shape
     for i, j in itertools.product(range(size[0]), range(size[1])):
-        y = min(max((i + 0.5) * h / size[0] - 0.5, 0.0), h - 1.0)
-        x = min(max((j + 0.5) * w / size[1] - 0.5, 0.0), w - 1.0)
+        y = _cell(i, size[0], h, grid, 0)
+        x = _cell(j, size[1], w, grid, 1)
         y0, x0 = int(y), int(x)
         y1, x1 = min(y0 + 1, h - 1), min(x0 + 1, w - 1)
         top = cam[y0, x0] * (1 - (x - x0)) + cam[y0, x1] * (x - x0)
@@ -22,10 +22,20 @@ def upsample(cam, size):
     return out
 
 
-def map_score(cam, mask, region=None, threshold=None):
+def _cell(pixel, pixels, cells, grid, axis):
+    """Return the place of a pixel among the cells, as a number of cells."""
+    if grid is None:
+        place = (pixel + 0.5) * cells / pixels - 0.5
+    else:
+        seen = (pixel + 0.5) * grid.size[axis] / pixels - 0.5
+        place = (seen - grid.offset[axis]) / grid.spacing[axis]
+    return min(max(place, 0.0), cells - 1.0)
+
+
+def map_score(cam, mask, region=None, threshold=None, grid=None):
     """MAP of the upsampled CAM."""
     region = np.ones(mask.shape) if region is None else region
-    up = upsample(np.maximum(cam, 0), mask.shape)
+    up = upsample(np.maximum(cam, 0), mask.shape, grid)
     if threshold is not None:
         up = up >= threshold * up.max()
     return (up * region * mask).sum() / (up * region).sum()

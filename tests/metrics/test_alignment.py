@@ -11,6 +11,7 @@ from reference import ceiling as reference_ceiling
 from reference import upsample as reference_upsample
 
 from membrane_xai import alignment, map_ceiling, map_curve, map_score, pool_mask
+from membrane_xai.metrics import SCORES
 
 SIDES = st.integers(1, 6)
 
@@ -29,6 +30,8 @@ def test_every_field_counted_by_hand():
     assert result.chance == 1 / 4
     assert result.enrichment == 3
     assert result.skill == 2 / 3
+    assert result.ideal == 1
+    assert result.toward_ideal == 2 / 3
     assert result.ceiling == 1
     assert result.relative == 2 / 3
     assert result.coverage == 1
@@ -103,7 +106,7 @@ def test_ceiling_is_the_best_of_all_one_hot_cams(case):
 
 
 def test_ceiling_with_a_region(rng):
-    mask, region = rng.random((20, 21)) < 0.3, rng.random((20, 21)) < 0.5
+    mask, region = rng.random((20, 21)) < 0.3, rng.random((20, 21)) < 0.7
     expected = reference_ceiling(mask, (6, 5), region)
     assert map_ceiling(mask, (6, 5), region=region) == pytest.approx(expected, abs=1e-12)
 
@@ -156,7 +159,7 @@ def test_pooled_masks_give_the_same_scores(with_region, rng):
     assert pooled.region.shape == ((4, 7, 6) if with_region else (7, 6))
     direct = alignment(cam, mask, region=region)
     via_pool = alignment(cam, pooled.mask, region=pooled.region)
-    for name in ("map", "chance", "enrichment", "skill", "ceiling", "relative"):
+    for name in SCORES[:-1]:
         np.testing.assert_allclose(getattr(via_pool, name), getattr(direct, name), atol=1e-12)
 
 

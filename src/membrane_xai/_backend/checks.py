@@ -46,7 +46,7 @@ def check_distance(value: Any, name: str) -> None:
         raise InvalidInputError(f"{name} is {value!r}; it takes a non-negative number of pixels")
 
 
-def check_grid(value: Any) -> tuple[int, int]:
+def check_grid(value: Any, name: str = "grid") -> tuple[int, int]:
     """Return `value` as two positive integers, or raise."""
     try:
         rows, columns = (operator.index(side) for side in value)
@@ -54,7 +54,7 @@ def check_grid(value: Any) -> tuple[int, int]:
         rows = columns = 0
     if min(rows, columns) < 1:
         raise InvalidInputError(
-            f"grid is {value!r}; it takes two positive integers (rows, columns)"
+            f"{name} is {value!r}; it takes two positive integers (rows, columns)"
         )
     return rows, columns
 

@@ -2,7 +2,9 @@
 
 ``U`` is the linear map behind ``torch.nn.functional.interpolate(mode="bilinear",
 align_corners=False)`` from an (h, w) grid to (H, W). Its weights come from integer arithmetic, so
-those of a pixel and of its mirror image are the same floating-point numbers, swapped.
+those of a pixel and of its mirror image are the same floating-point numbers, swapped. Cells that
+lie elsewhere than at half-pixel centres have a ``CamGrid``; beyond the outer cells' centres their
+value goes on unchanged, as it does there.
 """
 
 from functools import lru_cache
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, wide_dtype
+from membrane_xai._backend.cam_grid import CamGrid
 
 __all__ = ["pool", "pooled_ones", "upsample", "upsampled_max"]
 
@@ -37,10 +40,43 @@ def _axis(source: int, target: int) -> _Axis:
     return _Axis(low, np.minimum(low + 1, source - 1), (unit - rest) / unit, rest / unit)
 
 
+@lru_cache(maxsize=256)
+def _placed_axis(source: int, target: int, spacing: float, offset: float, size: int) -> _Axis:
+    """Positions and weights along one axis, of cells at ``offset + spacing * i`` of `size`."""
+    pixel = (np.arange(target) + 0.5) * (size / target) - 0.5
+    position = np.clip((pixel - offset) / spacing, 0, source - 1)
+    low = np.minimum(np.floor(position).astype(np.int64), source - 1)
+    rest = position - low
+    return _Axis(low, np.minimum(low + 1, source - 1), 1 - rest, rest)
+
+
+def _axes(
+    grid: tuple[int, int], size: tuple[int, int], placed: CamGrid | None
+) -> tuple[_Axis, _Axis]:
+    """Return both axes of U, of half-pixel centres or of cells that are placed otherwise."""
+    if placed is None:
+        return _axis(grid[0], size[0]), _axis(grid[1], size[1])
+    rows, columns = (
+        _placed_axis(grid[k], size[k], placed.spacing[k], placed.offset[k], placed.size[k])
+        for k in (0, 1)
+    )
+    return rows, columns
+
+
 @lru_cache(maxsize=64)
-def _matrix(source: int, target: int) -> _Floats:
+def _matrices(
+    grid: tuple[int, int], size: tuple[int, int], placed: CamGrid | None
+) -> tuple[_Floats, _Floats]:
+    """Return both axes of U as (target, source) matrices."""
+    rows, columns = (
+        _matrix(axis, source) for axis, source in zip(_axes(grid, size, placed), grid, strict=True)
+    )
+    return rows, columns
+
+
+def _matrix(axis: _Axis, source: int) -> _Floats:
     """Return one axis of U as a (target, source) matrix."""
-    axis = _axis(source, target)
+    target = len(axis.low)
     matrix = np.zeros((target, source))
     rows = np.arange(target)
     np.add.at(matrix, (rows, axis.low), axis.low_weight)
@@ -49,39 +85,42 @@ def _matrix(source: int, target: int) -> _Floats:
     return matrix
 
 
-def pool(x: Array, grid: tuple[int, int]) -> Array:
+def pool(x: Array, grid: tuple[int, int], placed: CamGrid | None = None) -> Array:
     """Apply the adjoint of U: spread an (..., H, W) array onto the (h, w) grid, keeping its sum."""
     xp = namespace(x)
-    rows = from_numpy(x, _matrix(grid[0], x.shape[-2]).T, x.dtype)
-    columns = from_numpy(x, _matrix(grid[1], x.shape[-1]), x.dtype)
+    matrices = _matrices(grid, (x.shape[-2], x.shape[-1]), placed)
+    rows = from_numpy(x, matrices[0].T, x.dtype)
+    columns = from_numpy(x, matrices[1], x.dtype)
     return xp.matmul(rows, xp.matmul(x, columns))
 
 
-def pooled_ones(like: Array, size: tuple[int, int], grid: tuple[int, int]) -> Array:
+def pooled_ones(
+    like: Array, size: tuple[int, int], grid: tuple[int, int], placed: CamGrid | None = None
+) -> Array:
     """Return the adjoint of U applied to an (H, W) array of ones, shape (h, w)."""
-    rows = _matrix(grid[0], size[0]).sum(axis=0)
-    columns = _matrix(grid[1], size[1]).sum(axis=0)
+    rows, columns = (matrix.sum(axis=0) for matrix in _matrices(grid, size, placed))
     return from_numpy(like, np.outer(rows, columns), wide_dtype(like))
 
 
-def upsample(x: Array, size: tuple[int, int]) -> Array:
+def upsample(x: Array, size: tuple[int, int], placed: CamGrid | None = None) -> Array:
     """Apply U: (..., h, w) to (..., H, W), bit for bit the same under flips and transposition."""
-    if tuple(x.shape[-2:]) == size:
+    grid = (x.shape[-2], x.shape[-1])
+    if grid == size and placed is None:
         return x
-    return _interpolate(x, _axis(x.shape[-2], size[0]), _axis(x.shape[-1], size[1]))
+    return _interpolate(x, *_axes(grid, size, placed))
 
 
-def upsampled_max(x: Array, size: tuple[int, int]) -> Array:
+def upsampled_max(x: Array, size: tuple[int, int], placed: CamGrid | None = None) -> Array:
     """Return max(U x) over the last two axes without making U x.
 
     Between four neighbouring grid points U x is bilinear, so its largest value lies at a corner of
     the samples taken there: two rows and two columns per cell are enough.
     """
     xp = namespace(x)
-    if tuple(x.shape[-2:]) != size:
-        rows = _cell_ends(_axis(x.shape[-2], size[0]))
-        columns = _cell_ends(_axis(x.shape[-1], size[1]))
-        x = _interpolate(x, rows, columns)
+    grid = (x.shape[-2], x.shape[-1])
+    if grid != size or placed is not None:
+        rows, columns = _axes(grid, size, placed)
+        x = _interpolate(x, _cell_ends(rows), _cell_ends(columns))
     return xp.max(x, axis=(-2, -1))
 
 

@@ -2,10 +2,20 @@
 
 __all__ = ["EC_STATUSES", "GRADES", "ROW_STATUSES", "SCORES", "STATUSES", "SUMMARY_SCORES"]
 
-SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+SCORES = (
+    "map",
+    "chance",
+    "enrichment",
+    "skill",
+    "ideal",
+    "toward_ideal",
+    "ceiling",
+    "relative",
+    "coverage",
+)
 """Scores of :func:`membrane_xai.alignment`, as its result and all tables call them."""
 
-SUMMARY_SCORES = ("map", "chance", "ceiling", "relative", "coverage")
+SUMMARY_SCORES = ("map", "chance", "ideal", "toward_ideal", "ceiling", "relative", "coverage")
 """Scores whose means summaries show; enrichment and skill say MAP and chance another way."""
 
 STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite")

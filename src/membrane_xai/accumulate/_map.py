@@ -13,7 +13,7 @@ from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai.accumulate._running_sums import RunningSums, check_state, sums_by_group
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.metrics import AlignmentResult, alignment
+from membrane_xai.metrics import AlignmentResult, CamGrid, alignment
 from membrane_xai.metrics._mass import check_negative
 from membrane_xai.statistics._bootstrap import Ratio, Resampling
 from membrane_xai.statistics._summary import Summary, summary_of
@@ -27,7 +27,7 @@ class MapMean:
 
     Attributes
     ----------
-    map, chance, enrichment, skill, ceiling, relative, coverage : float
+    map, chance, enrichment, skill, ideal, toward_ideal, ceiling, relative, coverage : float
         Mean over the samples where the score is defined; NaN if there is none.
     n : int
         Samples seen.
@@ -41,6 +41,8 @@ class MapMean:
     chance: float
     enrichment: float
     skill: float
+    ideal: float
+    toward_ideal: float
     ceiling: float
     relative: float
     coverage: float
@@ -62,7 +64,7 @@ class MapAccumulator:
 
     Notes
     -----
-    A state of 7 float64 and 12 int64 per group, whatever the number of samples.
+    A state of 9 float64 and 14 int64 per group, whatever the number of samples.
 
     Examples
     --------
@@ -87,13 +89,19 @@ class MapAccumulator:
         self._state = RunningSums(len(SCORES), len(SCORES) + len(STATUSES))
 
     def update(
-        self, cams: Any, masks: Any, *, region: Any = None, groups: Any = None
+        self,
+        cams: Any,
+        masks: Any,
+        *,
+        region: Any = None,
+        grid: CamGrid | None = None,
+        groups: Any = None,
     ) -> "MapAccumulator":
         """Add a batch.
 
         Parameters
         ----------
-        cams, masks, region
+        cams, masks, region, grid
             As in :func:`membrane_xai.alignment`: one pair or a batch, of any library.
         groups : sequence of labels, optional
             The patient of each sample; in every update, or in none.
@@ -108,7 +116,7 @@ class MapAccumulator:
         InvalidInputError
             As in :func:`membrane_xai.alignment`; groups that do not fit. Nothing is added then.
         """
-        result = alignment(cams, masks, region=region, negative=self.negative)
+        result = alignment(cams, masks, region=region, grid=grid, negative=self.negative)
         return self.update_scores(result, groups=groups)
 
     def update_scores(self, result: AlignmentResult, *, groups: Any = None) -> "MapAccumulator":
@@ -206,8 +214,8 @@ class MapAccumulator:
         Parameters
         ----------
         score : str
-            "map", "chance", "enrichment", "skill", "ceiling", "relative" or "coverage", as in
-            :class:`membrane_xai.AlignmentResult`.
+            "map", "chance", "enrichment", "skill", "ideal", "toward_ideal", "ceiling", "relative"
+            or "coverage", as in :class:`membrane_xai.AlignmentResult`.
         average, ci, draws, method, small_sample, seed
             As in :func:`membrane_xai.summarize`, which would give the same from the scores.
 

@@ -3,6 +3,7 @@ from ._alignment import SCORES as SCORES
 from ._alignment import STATUSES as STATUSES
 from ._alignment import SUMMARY_SCORES as SUMMARY_SCORES
 from ._alignment import AlignmentResult as AlignmentResult
+from ._alignment import CamGrid as CamGrid
 from ._alignment import MapCurve as MapCurve
 from ._alignment import PooledMask as PooledMask
 from ._alignment import alignment as alignment

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from membrane_xai._backend.arrays import as_array, is_array_list, namespace, to_numpy
+from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import check_fraction, check_grid
 from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
 from membrane_xai._backend.status import as_words, check_on_undefined
@@ -32,6 +33,7 @@ __all__ = [
     "STATUSES",
     "SUMMARY_SCORES",
     "AlignmentResult",
+    "CamGrid",
     "MapCurve",
     "PooledMask",
     "alignment",
@@ -59,18 +61,27 @@ class AlignmentResult:
         ``map / chance``, from 0; 1 is chance.
     skill : float or array
         ``(map - chance) / (1 - chance)``, at most 1; 0 is chance. NaN when chance is 1.
+    ideal : float or array
+        MAP of the map that follows the mask exactly on this grid, in [chance, 1].
+    toward_ideal : float or array
+        ``(map - chance) / (ideal - chance)``: 0 is chance, 1 a map that follows the mask exactly.
+        The number to quote. Negative where the map avoids the mask; above 1 where it lights only
+        the cells richest in membrane. NaN when ideal and chance agree, as for a 1x1 grid: nothing
+        can be learnt then.
     ceiling : float or array
-        The best MAP that any CAM of this grid can reach on this mask, in [chance, 1].
+        The best MAP that any CAM of this grid can reach on this mask, in [chance, 1]; it takes one
+        bright cell. Cells with less than a quarter of a full weight in the region do not count.
     relative : float or array
-        ``(map - chance) / (ceiling - chance)``, at most 1; 0 is chance, 1 the best this grid
-        allows. NaN when ceiling and chance agree, as for a 1x1 grid: nothing can be learnt then.
+        ``(map - chance) / (ceiling - chance)``: 1 for one bright cell in the best place. A map that
+        follows the mask exactly has 0.2 to 0.6, by tissue: not a number to compare images by. NaN
+        when ceiling and chance agree.
     coverage : float or array
         ``<U A+ / max(U A+), Omega M> / sum(Omega M)``, in [0, 1]: how brightly the mask is lit, the
         recall-like counterpart of `map`.
     status : str or numpy.ndarray of str
         "ok", "no_activation" (nothing positive in the region), "empty_mask", "empty_region" or
-        "non_finite" (NaN or infinity in an input). `chance` and `ceiling` stay defined where the
-        mask alone defines them.
+        "non_finite" (NaN or infinity in an input). `chance`, `ideal` and `ceiling` stay defined
+        where the mask alone defines them.
     cam_min, cam_max : float or array
         Range of the CAM as given. MAP depends on shifts: (0, 1) here means that a
         min-max-normalised CAM was scored, not the raw one.
@@ -78,12 +89,16 @@ class AlignmentResult:
         (h, w) of the CAM; empty for a list of maps of unequal sizes.
     negative : str
         How negative activation was treated.
+    cam_grid : CamGrid or None
+        Where the cells were taken to lie; None for half-pixel centres.
     """
 
     map: Any
     chance: Any
     enrichment: Any
     skill: Any
+    ideal: Any
+    toward_ideal: Any
     ceiling: Any
     relative: Any
     coverage: Any
@@ -92,6 +107,7 @@ class AlignmentResult:
     cam_max: Any
     grid: tuple[int, ...]
     negative: str
+    cam_grid: CamGrid | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values: floats and strings, or lists of them for a batch."""
@@ -115,9 +131,9 @@ class PooledMask(NamedTuple):
     """A mask brought to a CAM's grid once, as :func:`pool_mask` returns it."""
 
     mask: Any
-    """(h, w) or (N, h, w): share of membrane in what each CAM pixel covers."""
+    """(h, w) or (N, h, w): share of membrane in what each CAM pixel covers, 0 outside a region."""
     region: Any
-    """(h, w) or (N, h, w): weight of each CAM pixel, at most 1."""
+    """(h, w) or (N, h, w): weight of each CAM pixel in the region; a full one has 1."""
 
 
 def map_score(
@@ -125,6 +141,7 @@ def map_score(
     mask: Any,
     *,
     region: Any = None,
+    grid: CamGrid | None = None,
     threshold: float | None = None,
     negative: str = "clip",
     on_undefined: str = "nan",
@@ -147,6 +164,9 @@ def map_score(
         every CAM of a batch.
     region : array, optional
         What counts, such as tissue: same shape rules as `mask`; bool or weights in [0, 1].
+    grid : CamGrid, optional
+        Where the cells of the CAM lie on the image; half-pixel centres by default. A ResNet's lie
+        half a cell before them, see :class:`membrane_xai.CamGrid`.
     threshold : float in [0, 1], optional
         Score the set ``U A+ >= threshold * max(U A+)`` instead: the share of its pixels that are
         membrane.
@@ -160,12 +180,13 @@ def map_score(
     float or array of shape (N,)
         In [0, 1], higher is better; float for a single NumPy pair, else an array of the library of
         `cam` (float64 where the device has it) or a DataArray with the batch dims. Compare it
-        with chance and ceiling, see :func:`alignment`: alone it grows with the area of the mask.
+        with chance and ideal, see :func:`alignment`: alone it grows with the area of the mask.
 
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, a dtype that is not real, a mask outside [0, 1], unknown options.
+        Shapes that do not fit, a dtype that is not real, a mask outside [0, 1], a grid that the CAM
+        does not fit, unknown options.
     UndefinedScoreError
         With ``on_undefined="raise"``, if any sample has no score.
 
@@ -201,7 +222,11 @@ def map_score(
     if threshold is not None:
         check_fraction(threshold, "threshold")
     core = partial(
-        map_core, threshold=threshold, negative=negative, raising=on_undefined == "raise"
+        map_core,
+        threshold=threshold,
+        negative=negative,
+        raising=on_undefined == "raise",
+        grid=check_cam_grid(grid),
     )
     return columns(over_arrays(core, CAM_MASK, (cam, mask, region), 1))[0]
 
@@ -211,6 +236,7 @@ def alignment(
     mask: Any,
     *,
     region: Any = None,
+    grid: CamGrid | None = None,
     negative: str = "clip",
     on_undefined: str = "nan",
 ) -> AlignmentResult:
@@ -218,14 +244,14 @@ def alignment(
 
     Parameters
     ----------
-    cam, mask, region, negative, on_undefined
+    cam, mask, region, grid, negative, on_undefined
         As in :func:`map_score`.
 
     Returns
     -------
     AlignmentResult
-        MAP with chance, enrichment, skill, ceiling, relative, coverage and status; each a float for
-        a single pair or an array of shape (N,). Higher is better for all but `chance` and
+        MAP with chance, ideal, toward_ideal and the rest, and status; each a float for a single
+        pair or an array of shape (N,). Higher is better for all but `chance`, `ideal` and
         `ceiling`, which describe the mask and the grid.
 
     Raises
@@ -235,25 +261,28 @@ def alignment(
 
     Notes
     -----
-    With A+ the CAM, M the mask, Omega the region, U the upsampling::
+    With A+ the CAM, M the mask, Omega the region, U the upsampling, w = U^T Omega the weight and
+    p = (U^T Omega M) / w the share of membrane of each cell::
 
-        chance     = sum(Omega M) / sum(Omega)
-        enrichment = MAP / chance
-        skill      = (MAP - chance) / (1 - chance)
-        ceiling    = max_j (U^T Omega M)_j / (U^T Omega)_j
-        relative   = (MAP - chance) / (ceiling - chance)
-        coverage   = <U A+ / max(U A+), Omega M> / sum(Omega M)
+        chance       = sum(Omega M) / sum(Omega)
+        enrichment   = MAP / chance
+        skill        = (MAP - chance) / (1 - chance)
+        ideal        = <p, p w> / <p, w>
+        toward_ideal = (MAP - chance) / (ideal - chance)
+        ceiling      = max_j p_j over the cells with w_j at least a quarter of a full weight
+        relative     = (MAP - chance) / (ceiling - chance)
+        coverage     = <U A+ / max(U A+), Omega M> / sum(Omega M)
 
     Examples
     --------
-    A coarse CAM on a thin membrane: MAP looks poor, and is the best that a 2x2 grid can do.
+    A coarse CAM on a thin membrane: MAP looks poor, and is what a perfect follower has on 2x2.
 
     >>> import numpy as np
     >>> from membrane_xai import alignment
     >>> membrane = np.zeros((8, 8), bool)
     >>> membrane[:, 1] = True
     >>> result = alignment(np.array([[1.0, 0.0], [1.0, 0.0]]), membrane)
-    >>> result.map, result.chance, result.ceiling, result.relative
+    >>> result.map, result.chance, result.ideal, result.toward_ideal
     (0.25, 0.125, 0.25, 1.0)
 
     A CAM without activation has no score; what the mask alone says remains.
@@ -264,9 +293,10 @@ def alignment(
     """
     check_negative(negative)
     check_on_undefined(on_undefined)
-    core = partial(alignment_core, negative=negative, raising=on_undefined == "raise")
-    result = columns(over_arrays(core, CAM_MASK, (cam, mask, region), 10))
-    scores, codes, ends = result[:7], result[7], result[8:]
+    placed = check_cam_grid(grid)
+    core = partial(alignment_core, negative=negative, raising=on_undefined == "raise", grid=placed)
+    result = columns(over_arrays(core, CAM_MASK, (cam, mask, region), len(SCORES) + 3))
+    scores, (codes, *ends) = result[: len(SCORES)], result[len(SCORES) :]
     return AlignmentResult(
         **dict(zip(SCORES, scores, strict=True)),
         status=as_words(codes),
@@ -274,6 +304,7 @@ def alignment(
         cam_max=ends[1],
         grid=_grid_of(cam),
         negative=negative,
+        cam_grid=placed,
     )
 
 
@@ -283,6 +314,7 @@ def map_curve(
     *,
     thresholds: Sequence[float] | None = None,
     region: Any = None,
+    grid: CamGrid | None = None,
     negative: str = "clip",
     on_undefined: str = "nan",
 ) -> MapCurve:
@@ -290,7 +322,7 @@ def map_curve(
 
     Parameters
     ----------
-    cam, mask, region, negative, on_undefined
+    cam, mask, region, grid, negative, on_undefined
         As in :func:`map_score`.
     thresholds : sequence of float in [0, 1], optional
         Fractions of ``max(U A+)``; 0, 0.05, ..., 1 by default.
@@ -332,7 +364,13 @@ def map_curve(
         raise InvalidInputError(f"thresholds is {thresholds!r}; it takes a sequence of numbers")
     for level in levels:
         check_fraction(level, "thresholds")
-    core = partial(curve_core, levels=levels, negative=negative, raising=on_undefined == "raise")
+    core = partial(
+        curve_core,
+        levels=levels,
+        negative=negative,
+        raising=on_undefined == "raise",
+        grid=check_cam_grid(grid),
+    )
     result = over_arrays(core, CAM_MASK, (cam, mask, region), 2 * levels.size + 1)
     codes = columns(result)[-1]
     split = levels.size
@@ -345,18 +383,21 @@ def map_curve(
     return MapCurve(levels, precision, recall, as_words(codes))
 
 
-def map_ceiling(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Any:
+def map_ceiling(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = None) -> Any:
     """Compute the best MAP that any CAM of a given grid can reach on a mask.
 
     ``max_j (U^T Omega M)_j / (U^T Omega)_j``: a CAM that lights only the pixel j whose share of
     membrane is largest. A 7x7 grid on thin membranes may not pass 0.3, whatever the model does.
+    Pixels with less than a quarter of a full weight in the region do not count, so that a sliver of
+    region changes nothing; where the whole region is smaller than that, the largest is full.
 
     Parameters
     ----------
     mask, region
         As in :func:`map_score`.
-    grid : (int, int)
-        Rows and columns of the CAM.
+    grid : (int, int) or CamGrid
+        Rows and columns of the CAM, of half-pixel centres; or where its cells lie, as many of them
+        as the image has room for.
 
     Returns
     -------
@@ -379,30 +420,33 @@ def map_ceiling(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Any:
     >>> map_ceiling(np.zeros((8, 8), bool), (2, 2))
     nan
     """
-    core = partial(ceiling_core, grid=check_grid(grid))
+    cells, placed = _cells(grid)
+    core = partial(ceiling_core, cells=cells, grid=placed)
     return columns(over_arrays(core, ("mask", "region"), (mask, region), 1))[0]
 
 
-def pool_mask(mask: Any, grid: tuple[int, int], *, region: Any = None) -> PooledMask:
+def pool_mask(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = None) -> PooledMask:
     """Bring a mask to a CAM's grid once, to score many CAMs against it without touching it again.
 
     ``map_score(cam, pooled.mask, region=pooled.region)`` then equals ``map_score(cam, mask,
-    region=region)``, and so do chance, ceiling and what follows from them. Coverage and thresholds
-    refer to the CAM as it is, not upsampled.
+    region=region, grid=grid)``, and so do chance, ideal, ceiling and what follows from them: the
+    pooled mask needs no ``grid=``. Coverage and thresholds refer to the CAM as it is.
 
     Parameters
     ----------
     mask, region
         As in :func:`map_score`.
-    grid : (int, int)
-        Rows and columns of the CAM.
+    grid : (int, int) or CamGrid
+        Rows and columns of the CAM, of half-pixel centres; or where its cells lie, as many of them
+        as the image has room for.
 
     Returns
     -------
     PooledMask
-        `mask`: ``(U^T Omega M) / (U^T Omega)`` per CAM pixel, in [0, 1], shape (h, w) or (N, h, w).
-        `region`: ``U^T Omega``, scaled to a maximum of 1; (h, w) for all samples if no `region` is
-        given. Both are float64 where the device has it. Invalid samples are NaN.
+        `mask`: ``(U^T Omega M) / (U^T Omega)`` per CAM pixel, in [0, 1], shape (h, w) or (N, h, w);
+        0 where a CAM pixel sees nothing of the region.
+        `region`: ``U^T Omega``, 1 for the weight of a full pixel; (h, w) for all samples if no
+        `region` is given. Both are float64 where the device has it. Invalid samples are NaN.
 
     Raises
     ------
@@ -420,8 +464,8 @@ def pool_mask(mask: Any, grid: tuple[int, int], *, region: Any = None) -> Pooled
     >>> map_score(cam, pooled.mask, region=pooled.region) == map_score(cam, membrane)
     True
     """
-    h, w = check_grid(grid)
-    core = partial(pool_core, grid=(h, w))
+    (h, w), placed = _cells(grid)
+    core = partial(pool_core, cells=(h, w), grid=placed)
     result = over_arrays(core, ("mask", "region"), (mask, region), 2 * h * w)
     share = _folded(result, mask, slice(0, h * w), (h, w))
     weight = _folded(result, mask, slice(h * w, None), (h, w))
@@ -440,6 +484,11 @@ def _folded(result: Any, mask: Any, part: slice, grid: tuple[int, int]) -> Any:
     return namespace(result).reshape(result[..., part], (*result.shape[:-1], *grid))
 
 
+def _cells(grid: Any) -> tuple[tuple[int, int], CamGrid | None]:
+    """Return rows and columns of the CAM, and where they lie unless at half-pixel centres."""
+    return (grid.cells, grid) if isinstance(grid, CamGrid) else (check_grid(grid), None)
+
+
 def _grid_of(cam: Any) -> tuple[int, ...]:
     if is_array_list(cam):
         grids = {shape_of(item) for item in cam}
@@ -448,8 +497,10 @@ def _grid_of(cam: Any) -> tuple[int, ...]:
 
 
 def _python_value(value: Any) -> Any:
-    if isinstance(value, float | str):
+    if value is None or isinstance(value, float | str):
         return value
+    if isinstance(value, CamGrid):
+        return value.to_dict()
     if isinstance(value, tuple):
         return list(value)
     if hasattr(value, "compute"):

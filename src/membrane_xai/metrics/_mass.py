@@ -14,6 +14,7 @@ from membrane_xai._backend.arrays import (
     namespace,
     wide_dtype,
 )
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.resample import pool, pooled_ones, upsample
 from membrane_xai._backend.status import classify
@@ -61,6 +62,8 @@ class MaskOnGrid(NamedTuple):
     """Omega or its pooled form, (n or 1, h, w); None for all ones."""
     finite: Array
     """bool (n or 1,): whether mask and region have no NaN and no infinity."""
+    full: float = 1.0
+    """Weight of the largest cell if the region were everywhere."""
 
 
 def check_negative(negative: str) -> None:
@@ -121,22 +124,29 @@ def _rescue(values: Array, finite: Array, safe: Array) -> tuple[Array, Array]:
     return xp.where(keep, values, xp.zeros_like(values)) / scale, finite
 
 
-def threshold_set(found: Activation, size: tuple[int, int], threshold: float) -> Activation:
+def threshold_set(
+    found: Activation, size: tuple[int, int], threshold: float, placed: CamGrid | None = None
+) -> Activation:
     """Return the indicator of {U A+ >= threshold * max(U A+)} on the mask's grid."""
     xp = namespace(found.values)
-    up = upsample(found.values, size)
+    up = upsample(found.values, size, placed)
     top = xp.max(up, axis=(-2, -1), keepdims=True)
     values = xp.astype((up >= threshold * top) & (top > 0), up.dtype)
     return found._replace(values=values, total=total(values))
 
 
 def put_on_grid(
-    mask: Array, region: Array | None, grid: tuple[int, int], like: Array
+    mask: Array,
+    region: Array | None,
+    grid: tuple[int, int],
+    like: Array,
+    placed: CamGrid | None = None,
 ) -> MaskOnGrid:
     """Bring mask and region to the grid of a CAM block `like`, by the adjoint of U."""
     xp = namespace(mask)
     size = (mask.shape[-2], mask.shape[-1])
-    dtype = like.dtype if size == grid else wide_dtype(like)
+    as_they_are = size == grid and placed is None
+    dtype = like.dtype if as_they_are else wide_dtype(like)
     inside, finite = _fractions(mask, "mask", dtype)
     weight = None
     if region is not None:
@@ -147,10 +157,12 @@ def put_on_grid(
             )
         weight, region_finite = _fractions(region, "region", dtype)
         inside, finite = inside * weight, finite & region_finite
-    if size == grid:
+    if as_they_are:
         return MaskOnGrid(inside, weight, finite)
-    weight = pooled_ones(like, size, grid)[None, :, :] if weight is None else pool(weight, grid)
-    return MaskOnGrid(xp.minimum(pool(inside, grid), weight), weight, finite)
+    ones = pooled_ones(like, size, grid, placed)
+    weight = ones[None, :, :] if weight is None else pool(weight, grid, placed)
+    inside = xp.minimum(pool(inside, grid, placed), weight)
+    return MaskOnGrid(inside, weight, finite, float(xp.max(ones)))
 
 
 def _fractions(x: Array, name: str, dtype: Any) -> tuple[Array, Array]:

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, to_numpy, wide_dtype
+from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import check_distance, check_k, is_count
 from membrane_xai._backend.containers import CAM_MASK, columns, over_arrays
 from membrane_xai._backend.resample import upsample
 from membrane_xai._backend.status import REASONS, check_on_undefined, classify, raise_undefined
 from membrane_xai._backend.ties import top_set, weighted_auc
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.metrics._map import shape_of
 from membrane_xai.metrics._mass import areas, divide, put_on_grid
 
 __all__ = ["pixel_auc", "pointing_game", "rank_accuracy", "topk_intersection"]
@@ -34,7 +36,14 @@ class _Ranked(NamedTuple):
     size: tuple[int, int]
 
 
-def rank_accuracy(cam: Any, mask: Any, *, region: Any = None, on_undefined: str = "nan") -> Any:
+def rank_accuracy(
+    cam: Any,
+    mask: Any,
+    *,
+    region: Any = None,
+    grid: CamGrid | None = None,
+    on_undefined: str = "nan",
+) -> Any:
     """Relevance Rank Accuracy: the share of the K top-ranked pixels that are membrane.
 
     K is the number of membrane pixels (``sum(M)`` for a fractional mask), so 1 is a CAM that ranks
@@ -42,7 +51,7 @@ def rank_accuracy(cam: Any, mask: Any, *, region: Any = None, on_undefined: str 
 
     Parameters
     ----------
-    cam, mask, region, on_undefined
+    cam, mask, region, grid, on_undefined
         As in :func:`map_score`; `region` holds only 0 and 1.
 
     Returns
@@ -73,17 +82,23 @@ def rank_accuracy(cam: Any, mask: Any, *, region: Any = None, on_undefined: str 
     >>> rank_accuracy(np.array([[4.0, 1.0], [1.0, 1.0]]), membrane)
     0.6666666666666666
     """
-    return _score(_rank_accuracy, cam, mask, region, on_undefined)
+    return _score(_rank_accuracy, cam, mask, region, grid, on_undefined)
 
 
 def topk_intersection(
-    cam: Any, mask: Any, *, k: float = 0.1, region: Any = None, on_undefined: str = "nan"
+    cam: Any,
+    mask: Any,
+    *,
+    k: float = 0.1,
+    region: Any = None,
+    grid: CamGrid | None = None,
+    on_undefined: str = "nan",
 ) -> Any:
     """Top-k intersection: the share of the k top-ranked pixels that are membrane.
 
     Parameters
     ----------
-    cam, mask, region, on_undefined
+    cam, mask, region, grid, on_undefined
         As in :func:`map_score`; `region` holds only 0 and 1.
     k : int or float
         A number of pixels of the mask's grid (int), or a fraction of the region in (0, 1) (float).
@@ -114,17 +129,23 @@ def topk_intersection(
     0.5
     """
     check_k(k)
-    return _score(partial(_topk_intersection, k=k), cam, mask, region, on_undefined)
+    return _score(partial(_topk_intersection, k=k), cam, mask, region, grid, on_undefined)
 
 
 def pointing_game(
-    cam: Any, mask: Any, *, tolerance: float = 0, region: Any = None, on_undefined: str = "nan"
+    cam: Any,
+    mask: Any,
+    *,
+    tolerance: float = 0,
+    region: Any = None,
+    grid: CamGrid | None = None,
+    on_undefined: str = "nan",
 ) -> Any:
     """Pointing game: whether the highest pixel of the CAM lies on the membrane.
 
     Parameters
     ----------
-    cam, mask, region, on_undefined
+    cam, mask, region, grid, on_undefined
         As in :func:`map_score`; `region` holds only 0 and 1. A fractional mask is
         membrane from 0.5.
     tolerance : float
@@ -159,10 +180,19 @@ def pointing_game(
     0.5
     """
     check_distance(tolerance, "tolerance")
-    return _score(partial(_pointing_game, tolerance=tolerance), cam, mask, region, on_undefined)
+    return _score(
+        partial(_pointing_game, tolerance=tolerance), cam, mask, region, grid, on_undefined
+    )
 
 
-def pixel_auc(cam: Any, mask: Any, *, region: Any = None, on_undefined: str = "nan") -> Any:
+def pixel_auc(
+    cam: Any,
+    mask: Any,
+    *,
+    region: Any = None,
+    grid: CamGrid | None = None,
+    on_undefined: str = "nan",
+) -> Any:
     """Area under the ROC curve of the CAM as a classifier of membrane pixels.
 
     It is the chance that a random membrane pixel outranks a random other one, ties counting one
@@ -170,7 +200,7 @@ def pixel_auc(cam: Any, mask: Any, *, region: Any = None, on_undefined: str = "n
 
     Parameters
     ----------
-    cam, mask, region, on_undefined
+    cam, mask, region, grid, on_undefined
         As in :func:`map_score`; `region` holds only 0 and 1.
 
     Returns
@@ -200,7 +230,7 @@ def pixel_auc(cam: Any, mask: Any, *, region: Any = None, on_undefined: str = "n
     >>> pixel_auc(np.ones((2, 2)), np.ones((2, 2), bool))
     nan
     """
-    return _score(_pixel_auc, cam, mask, region, on_undefined)
+    return _score(_pixel_auc, cam, mask, region, grid, on_undefined)
 
 
 def _score(
@@ -208,12 +238,14 @@ def _score(
     cam: Any,
     mask: Any,
     region: Any,
+    grid: CamGrid | None,
     on_undefined: str,
 ) -> Any:
     check_on_undefined(on_undefined)
+    placed = check_cam_grid(grid)
 
     def core(cam: Array, mask: Array, region: Array | None) -> Array:
-        score, codes = metric(_ranked(cam, mask, region))
+        score, codes = metric(_ranked(cam, mask, region, placed))
         if on_undefined == "raise":
             raise_undefined(codes)
         xp = namespace(score)
@@ -222,7 +254,7 @@ def _score(
     return columns(over_arrays(core, CAM_MASK, (cam, mask, region), 1))[0]
 
 
-def _ranked(cam: Array, mask: Array, region: Array | None) -> _Ranked:
+def _ranked(cam: Array, mask: Array, region: Array | None, grid: CamGrid | None) -> _Ranked:
     """Upsample and flatten a block; invalid samples are blanked and marked."""
     xp = namespace(cam)
     size = (int(mask.shape[-2]), int(mask.shape[-1]))
@@ -231,7 +263,7 @@ def _ranked(cam: Array, mask: Array, region: Array | None) -> _Ranked:
     values = xp.where(finite[:, None, None], values, xp.zeros_like(values))
     _check_binary(region)
     mask_on_grid = put_on_grid(mask, region, size, xp.zeros((1, 1, 1), dtype=wide_dtype(cam)))
-    up = upsample(values, size)
+    up = upsample(values, size, None if grid is None else grid.for_cells(shape_of(cam)))
     outside = (1 if mask_on_grid.region is None else mask_on_grid.region) - mask_on_grid.inside
     up, inside, outside = xp.broadcast_arrays(up, mask_on_grid.inside, outside)
     region_area, mask_area = areas(mask_on_grid)
