@@ -163,7 +163,7 @@ def test_brown_is_no_nucleus():
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0.34, 1.4))
 def test_the_size_in_pixels_does_not_depend_on_what_was_stated(mpp):
-    """Up to the grid, which is coarser than the image only below a third of a micrometre a pixel."""
+    """Up to the grid, which is coarser than the image below a third of a micrometre a pixel."""
     image = disks(11, 25, (225, 225))
     assert measure_nuclei(image, mpp=mpp).median / mpp == pytest.approx(
         measure_nuclei(image, mpp=0.5).median / 0.5

@@ -19,9 +19,15 @@ from membrane_xai.cells._rays import grow_territories, measure
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.stain import background_of, separate_stains, stain_vectors
 from membrane_xai.stain._density import as_image
-from membrane_xai.stain._nuclear_size import LEAST_NUCLEI, NuclearSize, nuclei_in_view
+from membrane_xai.stain._nuclear_size import (
+    LEAST_NUCLEI,
+    PLAUSIBLE_DIAMETERS,
+    NuclearSize,
+    nuclei_in_view,
+)
 
 __all__ = [
+    "PLAUSIBLE_DIAMETERS",
     "CellTable",
     "NuclearSize",
     "cell_territories",
