@@ -10,13 +10,12 @@ from benchmarks.harness.rows import Goal, Row
 from membrane_xai import CellTable
 from membrane_xai.datasets import SyntheticHER2
 from membrane_xai.her2_rule import CRITERIA, FALSE_POSITIVE_RATES
-from membrane_xai.her2_rule._asco_cap import Cells
 
 _MEASURED, _TRUE = 0.85, 0.9  # completeness from which a cell is complete: as measured, as drawn
 _STAINED = 0.1
 _WEAK = 1
 
-LOWER = {name: "1+" for name in CRITERIA} | {"complete_intense": "2+", "stained": "0"}
+LOWER = dict.fromkeys(CRITERIA, "1+") | {"complete_intense": "2+", "stained": "0"}
 """By criterion the score that its mistakes would raise: where they are counted."""
 
 
@@ -49,7 +48,16 @@ def mistakes_of(cells: CellTable, names: dict[int, int], field: SyntheticHER2) -
 def _criteria(
     completeness: NDArray[np.float64], intensity: NDArray[np.int64], complete: float
 ) -> dict[str, NDArray[np.bool_]]:
-    return Cells(completeness >= complete, completeness >= _STAINED, intensity).criteria()
+    stained, whole = completeness >= _STAINED, completeness >= complete
+    moderate, intense = stained & (intensity >= 2), stained & (intensity == 3)
+    return {
+        "complete_intense": whole & intense,
+        "complete": whole,
+        "complete_or_moderate": whole | moderate,
+        "complete_or_intense": whole | intense,
+        "stained": stained,
+        "incomplete_moderate_or_intense": moderate & ~whole,
+    }
 
 
 def _count(met: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[int, int]:

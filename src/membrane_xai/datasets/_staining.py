@@ -150,8 +150,8 @@ def breast_grade(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
 
     3+ if more than 10 % of the cells have complete and intense staining, else 2+ if more than 10 %
     have complete or at least moderate staining or any have it complete and intense, else 1+ if more
-    than 10 % have any staining, else 0. Written a second time on purpose: the truth that `her2_rule_score` is held against must
-    not come from `her2_rule_score`.
+    than 10 % have any staining, else 0. Written a second time on purpose: the truth that
+    `her2_rule_score` is held against must not come from `her2_rule_score`.
     """
     complete = completeness >= _COMPLETE
     intense = complete & (intensity == 3)

@@ -41,8 +41,8 @@ CRITERIA = (
 )
 """Shares that the rule, its options or its gaps depend on. "moderate" is at least moderate."""
 
-# Measured by benchmarks/cells on synthetic fields (benchmarks/results/cells.json), rounded up; each in
-# the fields that the mistake would give another score: intense in 2+, stained in 0, others in 1+.
+# Measured by benchmarks/cells on synthetic fields (benchmarks/results/cells.json), rounded up; each
+# in the fields that the mistake would give another score: intense in 2+, stained in 0, else in 1+.
 FALSE_POSITIVE_RATES: Mapping[str, float] = {
     "complete_intense": 0.01,
     "complete": 0.05,
