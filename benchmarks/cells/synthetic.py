@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cells.mistakes import Mistakes, mistakes_of, rates
 from benchmarks.harness.images import of_images
 from benchmarks.harness.rows import Goal, Row
 from benchmarks.masks.cases import synthetic
@@ -39,6 +40,7 @@ class Measured(NamedTuple):
     """(nuclei, mask) -> score minus the true one, 1+ minus 0 is 1; NaN with too few cells."""
     precision: float
     recall: float
+    mistakes: Mistakes
 
 
 Fields = dict[str, dict[str, Measured]]
@@ -52,6 +54,7 @@ def cells_of_synthetic_fields() -> list[Row]:
         *(row for way in _WAYS for row in _completeness(fields, way)),
         *(row for way in _WAYS for row in _scores(fields, way)),
         *_nuclei(fields),
+        *rates({score: {n: m.mistakes for n, m in each.items()} for score, each in fields.items()}),
     ]
 
 
@@ -70,16 +73,17 @@ def _measure(field: SyntheticHER2) -> Measured:
     pairs = _matches(field.nuclei, nuclei[_OURS])
     names = {_TRUE: {int(i): int(i) for i in field.cells["id"]}, _OURS: {o: t for t, o in pairs}}
     tumour = np.concatenate([[False], field.cells["tumour"]])[field.territories]
-    errors, steps = {}, {}
+    errors, steps, tables = {}, {}, {}
     for way in _WAYS:
         planes = masks[way[1]], nuclei[way[0]]
-        cells = membrane_completeness(*planes, mpp=field.mpp, dab=found.dab)
+        cells = tables[way] = membrane_completeness(*planes, mpp=field.mpp, dab=found.dab)
         errors[way] = _errors(cells, names[way[0]], field)
         result = her2_rule_score(cells, tumour=tumour)
         few = result.score is None or result.n_cells < _LEAST_CELLS
         steps[way] = float("nan") if few else _step(str(result.score), field.score)
     n_true, n_ours = (len(np.unique(labels)) - 1 for labels in (field.nuclei, nuclei[_OURS]))
-    return Measured(errors, steps, len(pairs) / n_ours, len(pairs) / n_true)
+    mistakes = mistakes_of(tables[_OURS, _OURS], names[_OURS], field)
+    return Measured(errors, steps, len(pairs) / n_ours, len(pairs) / n_true, mistakes)
 
 
 def _matches(true: Labels, ours: Labels) -> list[tuple[int, int]]:

@@ -35,7 +35,7 @@ def score_by_hand(cells):
     intense = sum(complete and grade == 3 for complete, grade in seen)
     if intense > tenth:
         return "3+"
-    if sum(complete and grade > 0 for complete, grade in seen) > tenth or intense:
+    if sum((complete and grade > 0) or grade > 1 for complete, grade in seen) > tenth or intense:
         return "2+"
     return "1+" if sum(grade > 0 for _, grade in seen) > tenth else "0"
 
@@ -155,7 +155,7 @@ def test_faint_membrane_is_one_or_two_pixels_wide():
     [
         ([(1.0, 3)] * 2 + [(0.0, 0)] * 8, "3+"),
         ([(1.0, 3)] * 1 + [(0.0, 0)] * 9, "2+"),  # 10 % is not more than 10 %
-        ([(0.89, 3)] * 2 + [(0.0, 0)] * 8, "1+"),
+        ([(0.89, 3)] * 2 + [(0.0, 0)] * 8, "2+"),
         ([(1.0, 2)] * 2 + [(0.0, 0)] * 8, "2+"),
         ([(1.0, 2)] * 1 + [(0.0, 0)] * 9, "0"),
         ([(0.9, 1)] * 2 + [(0.0, 0)] * 8, "2+"),

@@ -9,8 +9,10 @@ import PIL.Image
 
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._names import read_file_name
+from her2_models.data._nuclei import nuclear_sizes
 from her2_models.data._published import PUBLISHED
 from her2_models.data._report import DataReport
+from membrane_xai.cells import PLAUSIBLE_DIAMETERS, NuclearSize
 from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.her2_rule import GRADES
@@ -22,14 +24,15 @@ Copies = tuple[tuple[Path, ...], ...]
 
 
 def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXELS) -> DataReport:
-    """Check counts, labels, copies, files and groups of a data set.
+    """Check counts, labels, copies, files, pixel sizes and groups of a data set.
 
     Parameters
     ----------
     manifest : Manifest
         The images.
     decode : bool
-        Decode every image whole, which finds truncated ones; takes most of the time.
+        Decode every image whole, which finds truncated ones, and measure the nuclei of up to 20 of
+        each source and pixel size; takes most of the time.
     max_pixels : int
         Largest image to decode, in pixels.
 
@@ -54,6 +57,7 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
     copies = _copies([record.path for record in records])
     split_of = {record.path: record.split for record in records}
     crossing = _groups_across(records)
+    nuclei = nuclear_sizes(records, max_pixels) if decode else {}
     return DataReport(
         counts=manifest.counts(),
         sources=dict(Counter(record.source for record in records)),
@@ -66,6 +70,20 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
         patient_safe=_patient_safe(records, crossing),
         groups_across_splits=crossing,
         notes=tuple(_notes(records)),
+        nuclear_diameters={_scale(*key): size.median for key, size in nuclei.items() if size.count},
+        pixel_sizes=tuple(_doubtful(*key, size) for key, size in nuclei.items() if size.flags),
+    )
+
+
+def _scale(source: str, mpp: float) -> str:
+    return f"{source}, {mpp:g} um/px"
+
+
+def _doubtful(source: str, mpp: float, nuclei: NuclearSize) -> str:
+    low, high = PLAUSIBLE_DIAMETERS
+    return (
+        f"pixel size of {_scale(source, mpp)}: its nuclei would measure {nuclei.median:.1f} um "
+        f"across (median of {nuclei.count}), not {low:g} to {high:g}"
     )
 
 

@@ -1,6 +1,6 @@
 """`DataReport`: counts, duplicates, leaks and unreadable files of a data set."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ class DataReport:
         Groups that lie in more than one split.
     notes : tuple of str
         What to know, though nothing is wrong.
+    nuclear_diameters : dict of str to float
+        By source and pixel size, the median diameter in micrometres of the nuclei of up to 20
+        images; those where nuclei could be told apart.
+    pixel_sizes : tuple of str
+        Sources and pixel sizes whose nuclei are too small or too large (below 4 or above 12
+        micrometres, at least 30 of them), as sentences.
 
     Examples
     --------
@@ -66,6 +72,8 @@ class DataReport:
     patient_safe: str
     groups_across_splits: tuple[str, ...]
     notes: tuple[str, ...]
+    nuclear_diameters: dict[str, float] = field(default_factory=dict)
+    pixel_sizes: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -80,7 +88,12 @@ class DataReport:
             _listed(damaged, "unreadable image{}"),
             _listed(self.groups_across_splits, "group{} in several splits"),
         )
-        return (*self.unlike_published, *filter(None, named), *self.empty_classes)
+        return (
+            *self.unlike_published,
+            *filter(None, named),
+            *self.empty_classes,
+            *self.pixel_sizes,
+        )
 
     @property
     def ok(self) -> bool:

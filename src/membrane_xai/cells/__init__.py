@@ -1,5 +1,6 @@
 """Membrane mask and nuclei in, one row of numbers per cell out."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,26 @@ from membrane_xai._backend.checks import (
 from membrane_xai.cells._nuclei import find_nuclei
 from membrane_xai.cells._rays import grow_territories, measure
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.stain import separate_stains
+from membrane_xai.stain import background_of, separate_stains, stain_vectors
+from membrane_xai.stain._density import as_image
+from membrane_xai.stain._nuclear_size import (
+    LEAST_NUCLEI,
+    PLAUSIBLE_DIAMETERS,
+    NuclearSize,
+    nuclei_in_view,
+)
 
-__all__ = ["CellTable", "cell_territories", "membrane_completeness", "segment_nuclei"]
+__all__ = [
+    "PLAUSIBLE_DIAMETERS",
+    "CellTable",
+    "NuclearSize",
+    "cell_territories",
+    "measure_nuclei",
+    "membrane_completeness",
+    "segment_nuclei",
+]
 
+_TYPICAL = 8.0  # micrometres across: the nuclei that the lengths of the search are made for
 _LEAST_SECTORS = 8  # fewer make completeness coarser than an eighth; set by hand
 
 
@@ -48,6 +65,11 @@ class CellTable:
         Whether the image cuts the cell.
     mpp : float
         Micrometres per pixel.
+    nuclear_diameter : float
+        Median diameter of the nuclei in micrometres; NaN with fewer than 30 whole ones.
+    flags : tuple of str
+        "pixel_size" if that is below 4 or above 12 micrometres: `mpp` is off, or the labels are not
+        of nuclei. Empty otherwise.
     """
 
     id: NDArray[np.int64]
@@ -59,6 +81,8 @@ class CellTable:
     width_um: NDArray[np.float64]
     touches_border: NDArray[np.bool_]
     mpp: float
+    nuclear_diameter: float = math.nan
+    flags: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.id)
@@ -77,6 +101,9 @@ def segment_nuclei(
     What is denser than its surroundings within 12 micrometres is split at its blobs (Laplacian of
     Gaussian for a radius of 3 micrometres) by a watershed; pieces below 15 square micrometres are
     dropped. Bring the labels of a nucleus network instead where nuclei crowd or hardly stain.
+
+    Where nuclei contradict `mpp` (:func:`membrane_xai.cells.measure_nuclei`), these lengths follow
+    the nuclei, so that the labels have their true size in pixels, and the table of cells says so.
 
     Parameters
     ----------
@@ -110,7 +137,58 @@ def segment_nuclei(
     """
     mpp = check_fine_mpp(mpp, "nuclei")
     stains = separate_stains(rgb, stain_matrix=stain_matrix, background=background)
+    seen = measure_nuclei(rgb, mpp=mpp, stain_matrix=stain_matrix, background=background)
+    if seen.implausible:
+        mpp *= _TYPICAL / seen.median
     return find_nuclei(stains.hematoxylin, mpp)
+
+
+def measure_nuclei(
+    rgb: Any, *, mpp: float, stain_matrix: Any = "hdab", background: Any = "auto"
+) -> NuclearSize:
+    """Measure how large nuclei are, to check the pixel size of an image.
+
+    Nuclei that stand apart are measured in pixels, at whichever of five resolutions most
+    hematoxylin lies in pieces of the shape of an ellipse. So the size found is that of the image,
+    not the one that `mpp` lets expect. Large images are looked at in a window of 256 micrometres.
+
+    Parameters
+    ----------
+    rgb : array of shape (H, W, 3)
+        uint8, or floating in [0, 1].
+    mpp : float
+        Micrometres per pixel as stated, at most 1.5.
+    stain_matrix, background
+        As in :func:`membrane_xai.separate_stains`.
+
+    Returns
+    -------
+    NuclearSize
+        Diameters, their median, and whether it is one that nuclei have. No diameters where nuclei
+        cannot be told from what is around them.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`membrane_xai.segment_nuclei`.
+
+    Notes
+    -----
+    A pixel size that is wrong by a factor of 2 is found only if it takes the median out of 4 to 12
+    micrometres: nuclei of 8 micrometres measure 4 at half of their pixel size.
+
+    Examples
+    --------
+    >>> from membrane_xai.cells import measure_nuclei
+    >>> from membrane_xai.datasets import synthetic_her2
+    >>> field = synthetic_her2("1+", size=448, mpp=0.5, seed=3)
+    >>> stated = [measure_nuclei(field.rgb, mpp=mpp) for mpp in (0.25, 0.5, 1.0)]
+    >>> [(round(nuclei.median, 1), nuclei.flags) for nuclei in stated]
+    [(3.7, ('pixel_size',)), (7.4, ()), (14.8, ('pixel_size',))]
+    """
+    mpp = check_fine_mpp(mpp, "nuclei")
+    vectors = stain_vectors(stain_matrix)
+    return nuclei_in_view(as_image(rgb), background_of(rgb, background), vectors, mpp)
 
 
 def cell_territories(
@@ -242,6 +320,7 @@ def membrane_completeness(
     mpp, reach = check_mpp(mpp), _check_reach(reach)
     found = measure(mask, density, labels, mpp=mpp, sectors=int(sectors), reach=reach)
     intensity = np.digitize(np.nan_to_num(found.dab), limits).astype(np.int64)
+    nuclei_seen = _size_of(labels, mpp)
     return CellTable(
         id=ids,
         row=found.row,
@@ -252,7 +331,19 @@ def membrane_completeness(
         width_um=found.width,
         touches_border=found.in_view < 1,
         mpp=mpp,
+        nuclear_diameter=nuclei_seen.median if nuclei_seen.count >= LEAST_NUCLEI else math.nan,
+        flags=nuclei_seen.flags,
     )
+
+
+def _size_of(labels: NDArray[np.int32], mpp: float) -> NuclearSize:
+    """Measure the labels that the border does not cut; 1 to n."""
+    area = np.bincount(labels.ravel())
+    area[0] = 0
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        area[edge] = 0
+    diameters = 2 * np.sqrt(area[area > 0] / np.pi) * mpp
+    return NuclearSize(diameters, np.ones(len(diameters)))
 
 
 def _check_planes(

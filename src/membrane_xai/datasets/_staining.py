@@ -149,15 +149,15 @@ def breast_grade(completeness: NDArray[Any], intensity: NDArray[Any]) -> str:
     """Apply the ASCO/CAP rule for breast to tumour cells.
 
     3+ if more than 10 % of the cells have complete and intense staining, else 2+ if more than 10 %
-    have complete staining or any have it intense, else 1+ if more than 10 % have any staining,
-    else 0. Written a second time on purpose: the truth that `her2_rule_score` is held against must
-    not come from `her2_rule_score`.
+    have complete or at least moderate staining or any have it complete and intense, else 1+ if more
+    than 10 % have any staining, else 0. Written a second time on purpose: the truth that
+    `her2_rule_score` is held against must not come from `her2_rule_score`.
     """
     complete = completeness >= _COMPLETE
     intense = complete & (intensity == 3)
     if intense.mean() > 0.1:
         return "3+"
-    if complete.mean() > 0.1 or intense.any():
+    if (complete | (intensity >= 2)).mean() > 0.1 or intense.any():
         return "2+"
     return "1+" if (intensity > 0).mean() > 0.1 else "0"
 

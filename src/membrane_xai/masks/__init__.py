@@ -14,6 +14,7 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.masks._membrane import find_candidates, keep_pieces, margin
 from membrane_xai.masks._quality import QUALITY_FLAGS, overview, quality_flags, tissue_region
 from membrane_xai.stain._density import as_image, brightness_density, unmix
+from membrane_xai.stain._nuclear_size import LEAST_NUCLEI, nuclei_in_view
 
 __all__ = ["INTENSITIES", "QUALITY_FLAGS", "MembraneMask", "extract_membrane_mask"]
 
@@ -52,6 +53,9 @@ class MembraneMask:
         nothing was found.
     mpp : float
         Micrometres per pixel.
+    nuclear_diameter : float
+        Median diameter of the nuclei in micrometres, by which the pixel size is checked; NaN where
+        fewer than 30 can be told apart.
     """
 
     mask: NDArray[np.bool_]
@@ -64,6 +68,7 @@ class MembraneMask:
     width: float
     flags: tuple[str, ...]
     mpp: float
+    nuclear_diameter: float = math.nan
 
 
 def extract_membrane_mask(
@@ -132,6 +137,8 @@ def extract_membrane_mask(
     - "saturated": blue is below 2 % of the background on 5 % of the stain, whose density is a
       guess.
     - "too_small": a side below 20 micrometres, hardly a cell.
+    - "pixel_size": the nuclei would measure less than 4 or more than 12 micrometres across (median
+      by area of at least 30): `mpp` is off. Their size is measured in pixels, whatever `mpp` says.
 
     References
     ----------
@@ -185,9 +192,23 @@ def _extract(
     mask = keep_pieces(candidate, certain, mpp)
     view = overview(image, white, mpp)
     tissue = tissue_region(view, shape)
-    flags = quality_flags(image, dab, tissue, view, white=white, mpp=mpp, threshold=thresholds[0])
-    width = _mean_width(mask) * mpp
-    return MembraneMask(mask, dab, intensity, tissue, white, vectors, thresholds, width, flags, mpp)
+    nuclei = nuclei_in_view(image, white, vectors, mpp)
+    flags = quality_flags(
+        image, dab, tissue, view, nuclei, white=white, mpp=mpp, threshold=thresholds[0]
+    )
+    return MembraneMask(
+        mask,
+        dab,
+        intensity,
+        tissue,
+        white,
+        vectors,
+        thresholds,
+        _mean_width(mask) * mpp,
+        flags,
+        mpp,
+        nuclei.median if nuclei.count >= LEAST_NUCLEI else math.nan,
+    )
 
 
 def _tiles(

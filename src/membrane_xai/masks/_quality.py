@@ -1,13 +1,15 @@
 """Quality flags of an image: reasons not to trust its membrane mask.
 
-Everything is decided on block means of about a micrometre, and focus in one window, so the cost is
-small beside that of the mask.
+Everything is decided on block means of about a micrometre, focus and nuclei in one window, so the
+cost is small beside that of the mask.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from membrane_xai.stain._nuclear_size import PIXEL_SIZE, NuclearSize
 
 __all__ = ["QUALITY_FLAGS", "Overview", "block_means", "overview", "quality_flags", "tissue_region"]
 
@@ -18,6 +20,7 @@ QUALITY_FLAGS = (
     "out_of_focus",
     "saturated",
     "too_small",
+    PIXEL_SIZE,
 )
 
 _TISSUE = 0.03  # mean optical density of the channels, over 2 micrometres
@@ -97,6 +100,7 @@ def quality_flags(
     dab: NDArray[np.float32],
     tissue: NDArray[np.bool_],
     view: Overview,
+    nuclei: NuclearSize,
     *,
     white: NDArray[np.float64],
     mpp: float,
@@ -111,6 +115,7 @@ def quality_flags(
         "nuclear_stain": _is_nuclear(block_means(dab, view.side) >= threshold, view.mpp),
         "saturated": _is_saturated(image, dab, white, threshold),
         "out_of_focus": not blank and _is_blurred(image, view, mpp),
+        PIXEL_SIZE: nuclei.implausible,
     }
     return tuple(flag for flag in QUALITY_FLAGS if found[flag])
 

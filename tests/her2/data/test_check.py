@@ -7,6 +7,8 @@ import pytest
 from data_sets import SCORE_FOLDERS, bci, image
 
 from her2_models.data import Manifest, Record, _check, check, discover, split_manifest
+from membrane_xai.cells import measure_nuclei
+from membrane_xai.datasets import synthetic_her2
 
 
 @pytest.fixture
@@ -197,3 +199,44 @@ def test_an_empty_manifest():
 def test_a_split_manifest_is_checked_like_any(root):
     manifest = split_manifest(discover(root), "official", validation_share=0.5)
     assert check(manifest).patient_safe == "yes"
+
+
+@pytest.mark.parametrize(
+    ("stated", "diameter"), [({"mpp": 0.5}, 7.4), ({"magnification": 20.0}, 7.4)]
+)
+def test_nuclei_agree_with_a_true_pixel_size(tmp_path, stated, diameter):
+    fields(tmp_path)
+    report = check(discover(tmp_path, **stated))
+    assert list(report.nuclear_diameters) == ["folder, 0.5 um/px"]
+    assert report.nuclear_diameters["folder, 0.5 um/px"] == pytest.approx(diameter, rel=0.1)
+    assert report.pixel_sizes == ()
+
+
+def test_a_wrong_pixel_size_is_a_problem(tmp_path):
+    fields(tmp_path)
+    report = check(discover(tmp_path, mpp=1.0))
+    (problem,) = report.pixel_sizes
+    assert problem.startswith("pixel size of folder, 1 um/px: its nuclei would measure 1")
+    assert problem.endswith("not 4 to 12")
+    assert problem in report.problems
+    assert problem in json.loads(json.dumps(report.to_dict()))["problems"]
+    assert check(discover(tmp_path, mpp=1.0), decode=False).pixel_sizes == ()
+    assert check(discover(tmp_path, mpp=2.0)).nuclear_diameters == {}  # too coarse to tell
+    assert check(discover(tmp_path)).nuclear_diameters == {}  # nothing is said of pixels
+
+
+def test_few_nuclei_in_many_small_images_speak_together(tmp_path):
+    """None of the tiles has enough nuclei by itself."""
+    rgb = synthetic_her2("1+", size=384, mpp=0.5, seed=4).rgb
+    tiles = [rgb[i : i + 96, j : j + 96] for i in range(0, 384, 96) for j in range(0, 384, 96)]
+    assert not any(measure_nuclei(tile, mpp=1.0).implausible for tile in tiles)
+    for i, tile in enumerate(tiles):
+        path = image(tmp_path / "1+" / f"{i}.png")
+        PIL.Image.fromarray(tile).save(path)
+    assert len(check(discover(tmp_path, mpp=1.0)).pixel_sizes) == 1
+
+
+def fields(root):
+    for score in ("1+", "3+"):
+        path = image(root / score / "a.png")
+        PIL.Image.fromarray(synthetic_her2(score, size=320, mpp=0.5, seed=3).rgb).save(path)
