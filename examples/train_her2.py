@@ -27,9 +27,9 @@ else:  # two small epochs, to see it work
 if __name__ == "__main__":  # slides are drawn by several processes
     run = train(config, "runs/example")  # a second call goes on where the first stopped
     result = evaluate(run)
-    print("\n".join(result.tested.lines()))
+    print("\n".join(result.caveats.lines()))
     for quantity in ("accuracy", "quadratic_kappa", "macro_auc"):
         row = result.metrics.row(quantity)
         print(f"{quantity}: {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
-    print(result.tested.caution)  # what synthetic slides are worth
+    print(result.caveats.caution)  # what synthetic slides are worth
     print(f"tables and figures: {run.folder / 'test'}")

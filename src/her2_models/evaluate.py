@@ -1,6 +1,6 @@
 """Predictions, metrics and tables of trained classifiers: on test splits, and across runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,9 +31,9 @@ except ImportError as error:
     raise missing(error, "evaluation", extra="her2") from error
 
 __all__ = [
+    "Caveats",
     "Evaluation",
     "Predictions",
-    "Tested",
     "cross_evaluate",
     "evaluate",
     "predict_records",
@@ -55,7 +55,7 @@ _WHOSE_LABELS = {
 }
 
 
-class Tested(NamedTuple):
+class Caveats(NamedTuple):
     """What is to be said with every number of a test."""
 
     leak_safety: LeakSafety
@@ -178,7 +178,7 @@ class Evaluation:
         After temperature scaling on the validation split; None without such a split.
     temperature : float
         NaN without a validation split.
-    tested : Tested
+    caveats : Caveats
         What is to be said with these numbers.
     """
 
@@ -186,7 +186,7 @@ class Evaluation:
     metrics: ClassificationMetrics
     calibrated: ClassificationMetrics | None
     temperature: float
-    tested: Tested
+    caveats: Caveats
 
 
 def predict_records(
@@ -281,7 +281,7 @@ def evaluate(
         val = predict_records(backbone, splits["val"], **options)
         temperature = fit_temperature(val.logits, val.labels)
         calibrated = _metrics(predictions, predictions.probabilities(temperature), draws)
-    done = Evaluation(predictions, found, calibrated, temperature, _tested(run, run.manifest))
+    done = Evaluation(predictions, found, calibrated, temperature, _caveats(run, run.manifest))
     name = "test" if magnification is None else f"test-{magnification:g}x"
     _write(done, run, run.folder / name)
     return done
@@ -315,7 +315,7 @@ def cross_evaluate(
     -------
     list of dict
         One row a pair: what it was trained and tested on, the quantity with its interval, and what
-        is to be said with it (:class:`Tested`).
+        is to be said with it (:class:`Caveats`).
 
     Raises
     ------
@@ -326,15 +326,16 @@ def cross_evaluate(
     if len(opened) < len(runs):
         raise InvalidInputError("runs have equal names; the table tells them apart by these")
     results: dict[tuple[str, str], ClassificationMetrics] = {}
-    about: dict[tuple[str, str], Mapping[str, Any]] = {}
     for name, run in opened.items():
         backbone, size = trained_backbone(run), run.config.model.input_size
-        for test, other, magnification in _tests(run, opened, magnifications):
-            records = other.manifest.by_split()["test"]
+        for test, records, magnification in _tests(run, opened, magnifications):
             found = predict_records(backbone, records, input_size=size, magnification=magnification)
             results[name, test] = _metrics(found, found.probabilities(), draws)
-            about[name, test] = _tested(run, other.manifest).columns()
-    rows = cross_table(results, quantity=quantity, about=about)
+    rows = cross_table(results, quantity=quantity)
+    for row in rows:
+        run = opened[row["train"]]
+        other = run if magnifications else opened[row["test"]]
+        row |= _caveats(run, other.manifest).columns()
     write_csv(Path(out) / "cross.csv", rows)
     write_markdown(Path(out) / "cross.md", {quantity: rows})
     return rows
@@ -342,18 +343,19 @@ def cross_evaluate(
 
 def _tests(
     run: Run, opened: dict[str, Run], magnifications: Sequence[float]
-) -> list[tuple[str, Run, float | None]]:
+) -> list[tuple[str, Sequence[Record], float | None]]:
     if magnifications:
-        return [(f"{m:g}x", run, m) for m in magnifications]
-    return [(name, other, None) for name, other in opened.items()]
+        own = run.manifest.by_split()["test"]
+        return [(f"{m:g}x", own, m) for m in magnifications]
+    return [(other, o.manifest.by_split()["test"], None) for other, o in opened.items()]
 
 
-def _tested(run: Run, other: Manifest) -> Tested:
+def _caveats(run: Run, other: Manifest) -> Caveats:
     """Return what is to be said of a run's network on the test split of a manifest."""
     own, records = run.manifest, other.by_split()["test"]
     splits = own.by_split()
     made = [m.scheme for m in (own, other) if m.scheme and not m.scheme.startswith("official")]
-    return Tested(
+    return Caveats(
         leak_safety((*splits["train"], *splits["val"]), records, scheme=next(iter(made), None)),
         label_level(records),
         "nothing" if run.config.published_protocol else "val",
@@ -402,7 +404,7 @@ def _write(done: Evaluation, run: Run, folder: Path) -> None:
 
     labels, probabilities = done.predictions.labels, done.predictions.probabilities()
     chosen = {"config": run.config.to_dict(), "temperature": done.temperature}
-    about = done.tested.columns()
+    about = done.caveats.columns()
     write_tables(done.metrics, folder, parameters=chosen, about=about)
     write_csv(folder / "predictions.csv", done.predictions.rows())
     write_csv(folder / "reliability.csv", reliability(labels, probabilities))

@@ -85,7 +85,7 @@ def _plain_evaluation(
         "magnification": magnification,
         "images": len(done.predictions.records),
         "groups": metrics.n_groups if metrics.clustered else None,
-        **done.tested.columns(),
+        **done.caveats.columns(),
         "confusion": metrics.confusion.tolist(),
         "metrics": metrics.rows(),
     }

@@ -67,10 +67,10 @@ def print_evaluation(done: "Evaluation") -> None:
     note = metrics.row("accuracy")["note"]
     mark = f" ({note})" if note else ""
     print(f"test: {len(done.predictions.records)} images; intervals over {unit}{mark}")
-    for line in done.tested.lines():
+    for line in done.caveats.lines():
         print(f"  {line}")
     for name in _SHOWN:
         row = metrics.row(name)
         print(f"  {name:<16} {interval_text(row['value'], row['low'], row['high'])}")
-    if done.tested.caution:
-        print(f"  {done.tested.caution}")
+    if done.caveats.caution:
+        print(f"  {done.caveats.caution}")

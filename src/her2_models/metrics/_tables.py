@@ -38,7 +38,7 @@ def write_tables(
         Such as labels and probabilities, of which the provenance keeps hashes.
     about : mapping of str to str, optional
         What is to be said with these numbers, such as whose labels they are of: in the provenance,
-        in front of metrics.md, unless it is empty, and in columns of metrics.csv.
+        at the top of metrics.md, and in columns of metrics.csv. An empty text says nothing.
 
     Returns
     -------
@@ -63,12 +63,13 @@ def write_tables(
     | macro recall | 0.5000 |
     <BLANKLINE>
     """
-    folder, rows, about = Path(folder), result.rows(), dict(about or {})
+    about = about or {}
+    folder, rows = Path(folder), [{**row, **about} for row in result.rows()]
     record = provenance({**_sampling(result), **(parameters or {}), **about}, inputs=inputs or {})
     record["confusion"] = {"names": result.names, "rows_true": result.confusion}
     return {
-        "metrics.csv": write_csv(folder / "metrics.csv", [row | about for row in rows]),
-        "metrics.json": write_json(folder / "metrics.json", rows, record),
+        "metrics.csv": write_csv(folder / "metrics.csv", rows),
+        "metrics.json": write_json(folder / "metrics.json", result.rows(), record),
         "metrics.md": write_markdown(folder / "metrics.md", _said(about) | _readable(result)),
         "confusion.csv": write_csv(folder / "confusion.csv", confusion_rows(result)),
     }
@@ -98,7 +99,6 @@ def cross_table(
     *,
     quantity: str = "accuracy",
     of: str | None = None,
-    about: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
 ) -> list[Row]:
     """Set out one quantity by what was trained on and what was tested on.
 
@@ -110,17 +110,14 @@ def cross_table(
         An attribute such as "quadratic_kappa"; with `of` one that each class has, such as "recall".
     of : str, optional
         The class.
-    about : mapping of (str, str) to mapping, optional
-        By pair, what is to be said with the number, in columns of their own; the same ones for
-        every pair.
 
     Returns
     -------
     list of dict
         A row per pair of a train and a test name, in the order in which names first appear, with
-        keys train, test, quantity, class, value, low, high, note, n, n_groups, clustered, reason,
-        and those of `about`. A pair that is not in `results` has NaN and the reason "not
-        evaluated", so the table is complete; what `about` lacks is empty.
+        keys train, test, quantity, class, value, low, high, note, n, n_groups, clustered, reason. A
+        pair that is not in `results` has NaN and the reason "not evaluated", so the table is
+        complete.
 
     Raises
     ------
@@ -148,15 +145,12 @@ def cross_table(
     trained, tested = (list(dict.fromkeys(pair[i] for pair in results)) for i in (0, 1))
     empty = {"quantity": quantity, "class": of or "", "value": np.nan, "low": np.nan}
     empty |= {"high": np.nan, "note": "", "reason": "not evaluated"}
-    about = about or {}
-    unsaid = {name: "" for said in about.values() for name in said}
     rows = []
     for train in trained:
         for test in tested:
             result = results.get((train, test))
             found = empty if result is None else result.row(quantity, of)
-            row = _cross_row(train, test, found, result)
-            rows.append(row | unsaid | dict(about.get((train, test), {})))
+            rows.append(_cross_row(train, test, found, result))
     return rows
 
 
@@ -181,8 +175,8 @@ def _sampling(result: ClassificationMetrics) -> Row:
 
 
 def _said(about: Mapping[str, str]) -> dict[str, list[Row]]:
-    rows = [{"of these numbers": key.replace("_", " "), "": text} for key, text in about.items()]
-    rows = [row for row in rows if row[""]]
+    said = {key.replace("_", " "): text for key, text in about.items() if text}
+    rows = [{"of these numbers": key, "": text} for key, text in said.items()]
     return {"To be said with them": rows} if rows else {}
 
 

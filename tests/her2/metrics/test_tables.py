@@ -128,9 +128,6 @@ def test_what_is_to_be_said_stands_with_every_table(tmp_path, data):
     assert document["provenance"]["parameters"]["label_level"] == "slide"
     with paths["metrics.csv"].open(newline="") as file:
         assert {row["label_level"] for row in csv.DictReader(file)} == {"slide"}
-    rows = cross_table({("a", "a"): result, ("b", "b"): result}, about={("a", "a"): about})
-    assert [row["label_level"] for row in rows] == ["slide", "", "", ""]
-    write_csv(tmp_path / "cross.csv", rows)  # all rows have the same keys
 
 
 def test_rows_of_the_other_summaries_are_tables_too(tmp_path, data):

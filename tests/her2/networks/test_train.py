@@ -203,7 +203,7 @@ def test_the_published_protocol_tests_the_last_epoch_and_says_so(images, tmp_pat
     done = evaluate(run, draws=100)
     assert done.calibrated is None
     assert np.isnan(done.temperature)
-    assert done.tested.selected_on == "nothing"
+    assert done.caveats.selected_on == "nothing"
     said = json.loads((run.folder / "test" / "metrics.json").read_text())
     assert said["provenance"]["parameters"]["selected_on"] == "nothing"
     # What is measured after an epoch is the test split: the last row is the test's accuracy
@@ -427,7 +427,7 @@ def test_evaluation_counts_what_the_network_says(trained):
         )
     assert done.metrics.accuracy == pytest.approx(np.mean(right))
     folder = trained.folder / "test"
-    assert done.tested == (
+    assert done.caveats == (
         ("unknown", "unknown: names carry no slide"), "unknown", "val", ""
     )  # fmt: skip
     names = {"metrics.csv", "metrics.json", "metrics.md", "confusion.csv", "predictions.csv",
