@@ -31,5 +31,6 @@ if __name__ == "__main__":  # slides are drawn by several processes
     for quantity in ("accuracy", "quadratic_kappa", "macro_auc"):
         row = result.metrics.row(quantity)
         print(f"{quantity}: {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
-    print(result.caveats.caution)  # what synthetic slides are worth
+    if result.caveats.caution:  # what synthetic slides are worth
+        print(result.caveats.caution)
     print(f"tables and figures: {run.folder / 'test'}")

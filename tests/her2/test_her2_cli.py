@@ -250,5 +250,6 @@ def test_the_example_runs(tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "accuracy: " in done.stdout
+    assert "split: by slide\nlabels: of the patch\naccuracy: " in done.stdout
+    assert "19 % of 48 real fields" in done.stdout
     assert (tmp_path / "runs" / "example" / "test" / "confusion.png").exists()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -184,7 +185,9 @@ def test_frozen_layers_and_their_statistics_are_those_of_the_start(images, tmp_p
     assert not torch.equal(before["layer4.0.conv1.weight"], after["layer4.0.conv1.weight"])
 
 
-def test_the_published_protocol_tests_the_last_epoch_and_says_so(images, tmp_path, capsys):
+def test_the_published_protocol_tests_the_last_epoch_and_says_so(
+    images, tmp_path, capsys, monkeypatch
+):
     """The notebook saves the best epoch on the test split, and then tests the last one."""
     told = config(images, "published_protocol=true", "unfreeze.plan=hybrid", "train.epochs=3",
                   "train.learning_rate=0.1", "train.patience=1")  # fmt: skip
@@ -211,6 +214,16 @@ def test_the_published_protocol_tests_the_last_epoch_and_says_so(images, tmp_pat
     assert rows["val_accuracy"][-1] == pytest.approx(done.metrics.accuracy)
     assert main(["evaluate", str(run.folder), "--draws", "100"]) == 0
     assert "  published protocol: no validation split, weights after the last epoch\n" in (
+        capsys.readouterr().out
+    )
+    asked = {}
+    empty = SimpleNamespace(images=[], classes=[])
+    monkeypatch.setattr(
+        "her2_models.explain.explain_images", lambda *_, **told: asked.update(told) or empty
+    )
+    assert main(["explain", str(run.folder), "--mpp", "0.5"]) == 0
+    assert asked["published_protocol"] is True
+    assert "published protocol: maps of the true score, of the rescaled, not normalised image" in (
         capsys.readouterr().out
     )
 
