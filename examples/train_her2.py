@@ -27,7 +27,10 @@ else:  # two small epochs, to see it work
 if __name__ == "__main__":  # slides are drawn by several processes
     run = train(config, "runs/example")  # a second call goes on where the first stopped
     result = evaluate(run)
+    print("\n".join(result.caveats.lines()))
     for quantity in ("accuracy", "quadratic_kappa", "macro_auc"):
         row = result.metrics.row(quantity)
         print(f"{quantity}: {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+    if result.caveats.caution:  # what synthetic slides are worth
+        print(result.caveats.caution)
     print(f"tables and figures: {run.folder / 'test'}")

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from her2_models.data import Record
+from her2_models.data import LeakSafety, Manifest, Record, label_level, leak_safety
 from her2_models.metrics import (
     ClassificationMetrics,
     classification_metrics,
@@ -31,6 +31,7 @@ except ImportError as error:
     raise missing(error, "evaluation", extra="her2") from error
 
 __all__ = [
+    "Caveats",
     "Evaluation",
     "Predictions",
     "cross_evaluate",
@@ -38,6 +39,65 @@ __all__ = [
     "predict_records",
     "trained_backbone",
 ]
+
+_SYNTHETIC = (
+    "This accuracy is of synthetic slides and does not carry over: a network trained on synthetic "
+    "slides alone was right on 19 % of 48 real fields, which are not part of this project; 25 % "
+    "would be guessing."
+)
+"""What is said with every number of synthetic slides."""
+
+_WHOSE_LABELS = {
+    "slide": "of the slide, which a patch need not show",
+    "patch": "of the patch",
+    "mixed": "of the slide for some images, of the patch for others",
+    "unknown": "not said whether of the slide or of the patch",
+}
+
+
+class Caveats(NamedTuple):
+    """What is to be said with every number of a test."""
+
+    leak_safety: LeakSafety
+    """Whether slides of the test are among those that the network has learned from."""
+    label_level: str
+    """Whose scores the test has, as :func:`her2_models.data.label_level` says it."""
+    selected_on: str
+    """What the weights were selected on: "val", or "nothing" where the last epoch is tested."""
+    caution: str
+    """What the numbers do not say; empty where there is nothing special."""
+
+    @property
+    def split(self) -> str:
+        """The same of the split in words."""
+        return self.leak_safety.reason
+
+    def columns(self) -> dict[str, str]:
+        """Return what tables and JSON say.
+
+        Returns
+        -------
+        dict of str to str
+        """
+        return {
+            "split": self.split,
+            "leak_safe": self.leak_safety.verdict,
+            "label_level": self.label_level,
+            "selected_on": self.selected_on,
+            "caution": self.caution,
+        }
+
+    def lines(self) -> list[str]:
+        """Return what is printed above the numbers; the caution goes below.
+
+        Returns
+        -------
+        list of str
+        """
+        lines = [f"split: {self.split}", f"labels: {_WHOSE_LABELS[self.label_level]}"]
+        if self.selected_on == "nothing":
+            lines.append("published protocol: no validation split, weights after the last epoch")
+        return lines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,12 +178,15 @@ class Evaluation:
         After temperature scaling on the validation split; None without such a split.
     temperature : float
         NaN without a validation split.
+    caveats : Caveats
+        What is to be said with these numbers.
     """
 
     predictions: Predictions
     metrics: ClassificationMetrics
     calibrated: ClassificationMetrics | None
     temperature: float
+    caveats: Caveats
 
 
 def predict_records(
@@ -218,7 +281,7 @@ def evaluate(
         val = predict_records(backbone, splits["val"], **options)
         temperature = fit_temperature(val.logits, val.labels)
         calibrated = _metrics(predictions, predictions.probabilities(temperature), draws)
-    done = Evaluation(predictions, found, calibrated, temperature)
+    done = Evaluation(predictions, found, calibrated, temperature, _caveats(run, run.manifest))
     name = "test" if magnification is None else f"test-{magnification:g}x"
     _write(done, run, run.folder / name)
     return done
@@ -251,7 +314,8 @@ def cross_evaluate(
     Returns
     -------
     list of dict
-        One row a pair: what it was trained and tested on, and the quantity with its interval.
+        One row a pair: what it was trained and tested on, the quantity with its interval, and what
+        is to be said with it (:class:`Caveats`).
 
     Raises
     ------
@@ -268,6 +332,10 @@ def cross_evaluate(
             found = predict_records(backbone, records, input_size=size, magnification=magnification)
             results[name, test] = _metrics(found, found.probabilities(), draws)
     rows = cross_table(results, quantity=quantity)
+    for row in rows:
+        run = opened[row["train"]]
+        other = run if magnifications else opened[row["test"]]
+        row |= _caveats(run, other.manifest).columns()
     write_csv(Path(out) / "cross.csv", rows)
     write_markdown(Path(out) / "cross.md", {quantity: rows})
     return rows
@@ -280,6 +348,19 @@ def _tests(
         own = run.manifest.by_split()["test"]
         return [(f"{m:g}x", own, m) for m in magnifications]
     return [(other, o.manifest.by_split()["test"], None) for other, o in opened.items()]
+
+
+def _caveats(run: Run, other: Manifest) -> Caveats:
+    """Return what is to be said of a run's network on the test split of a manifest."""
+    own, records = run.manifest, other.by_split()["test"]
+    splits = own.by_split()
+    made = [m.scheme for m in (own, other) if m.scheme and not m.scheme.startswith("official")]
+    return Caveats(
+        leak_safety((*splits["train"], *splits["val"]), records, scheme=next(iter(made), None)),
+        label_level(records),
+        "nothing" if run.config.published_protocol else "val",
+        _SYNTHETIC if any(record.source == "synthetic" for record in records) else "",
+    )
 
 
 def trained_backbone(run: Run) -> Backbone:
@@ -322,15 +403,12 @@ def _write(done: Evaluation, run: Run, folder: Path) -> None:
     from her2_models.metrics import write_figures
 
     labels, probabilities = done.predictions.labels, done.predictions.probabilities()
-    about = {
-        "config": run.config.to_dict(),
-        "temperature": done.temperature,
-        "selected_on": "test" if run.config.published_protocol else "val",
-    }
-    write_tables(done.metrics, folder, parameters=about)
+    chosen = {"config": run.config.to_dict(), "temperature": done.temperature}
+    about = done.caveats.columns()
+    write_tables(done.metrics, folder, parameters=chosen, about=about)
     write_csv(folder / "predictions.csv", done.predictions.rows())
     write_csv(folder / "reliability.csv", reliability(labels, probabilities))
     write_csv(folder / "refer_to_ish.csv", refer_to_ish(labels, probabilities).rows())
     if done.calibrated is not None:
-        write_tables(done.calibrated, folder / "calibrated", parameters=about)
+        write_tables(done.calibrated, folder / "calibrated", parameters=chosen, about=about)
     write_figures(done.metrics, labels, probabilities, folder)

@@ -48,14 +48,29 @@ def test_train_writes_a_run_and_says_what_learned(run, capsys):
     said = capsys.readouterr().out
     assert "plan hybrid" in said
     assert "test: 8 images; intervals over 4 slides" in said
-    assert (run / "test" / "metrics.md").exists()
+    assert "  split: by slide\n  labels: of the patch\n  accuracy" in said
+    # What synthetic slides are worth ends the evaluation, and stands in its tables
+    worth = "right on 19 % of 48 real fields, which are not part of this project; 25 % would be"
+    assert worth in said.splitlines()[-2]
+    table = (run / "test" / "metrics.md").read_text(encoding="utf-8")
+    assert worth in table
+    assert "| label level | patch |\n" in table
+    with (run / "test" / "metrics.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["split"], row["leak_safe"], row["label_level"]) for row in rows} == {
+        ("by slide", "yes", "patch")
+    }
+    assert all(worth in row["caution"] for row in rows)
 
 
 def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
     options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "100"]
     assert main(["evaluate", str(run), *options]) == 0
     with (run / "cross" / "cross.csv").open(encoding="utf-8") as file:
-        assert [row["test"] for row in csv.DictReader(file)] == ["10x", "20x"]
+        rows = list(csv.DictReader(file))
+    assert [row["test"] for row in rows] == ["10x", "20x"]
+    assert {(row["leak_safe"], row["label_level"]) for row in rows} == {("yes", "patch")}
+    assert all("19 % of 48 real fields" in row["caution"] for row in rows)
     assert (run / "test-10x" / "metrics.csv").exists()
 
 
@@ -66,6 +81,10 @@ def test_evaluate_json_is_one_document(run, capsys):
     assert [one["magnification"] for one in document["evaluations"]] == [10, 20]
     first = document["evaluations"][0]
     assert (first["run"], first["images"], first["groups"]) == (str(run), 8, 4)
+    assert (first["split"], first["leak_safe"], first["label_level"], first["selected_on"]) == (
+        "by slide", "yes", "patch", "val"
+    )  # fmt: skip
+    assert "does not carry over" in first["caution"]
     accuracy = next(row for row in first["metrics"] if row["quantity"] == "accuracy")
     confusion = first["confusion"]
     assert accuracy["value"] == sum(confusion[i][i] for i in range(4)) / 8
@@ -231,5 +250,6 @@ def test_the_example_runs(tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "accuracy: " in done.stdout
+    assert "split: by slide\nlabels: of the patch\naccuracy: " in done.stdout
+    assert "19 % of 48 real fields" in done.stdout
     assert (tmp_path / "runs" / "example" / "test" / "confusion.png").exists()

@@ -19,12 +19,14 @@ from pathlib import Path
 
 from her2_models.data import (
     DATA_SETS,
+    LABEL_LEVELS,
     SCHEMES,
     Manifest,
     check,
     discover,
     extract,
     get,
+    leak_safety,
     split_manifest,
 )
 from membrane_xai.errors import InvalidInputError
@@ -105,6 +107,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     add("--magnification", type=float, metavar="X", help="of the objective, of all images")
     add("--group-pattern", metavar="REGEX",
         help="finds slide or patient in a path, as its first group")  # fmt: skip
+    add("--label-level", choices=LABEL_LEVELS,
+        help="whose scores the images bear (default: as the data set is known to)")  # fmt: skip
     add("--unpack", action="store_true", help="unpack zips beside themselves first")
 
 
@@ -114,6 +118,7 @@ def _found(args: argparse.Namespace) -> Manifest:
         group_pattern=args.group_pattern,
         mpp=args.mpp,
         magnification=args.magnification,
+        label_level=args.label_level,
         unpack=args.unpack,
     )
 
@@ -141,6 +146,9 @@ def _split(args: argparse.Namespace) -> int:
     path = manifest.to_csv(args.out)
     for split, counts in manifest.counts().items():
         print(f"{split}: {sum(counts)} ({' / '.join(map(str, counts))})")
+    splits = manifest.by_split()
+    learned = (*splits["train"], *splits["val"])
+    print(f"split: {leak_safety(learned, splits['test'], scheme=manifest.scheme).reason}")
     print(f"{manifest.scheme}; table: {path}")
     return 0
 

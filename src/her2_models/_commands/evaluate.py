@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Evaluate all runs, say what came out unless for programs, and return it."""
     from her2_models.evaluate import cross_evaluate, evaluate
-    from her2_models.train import Run
 
     evaluations = []
     for folder in args.runs:
@@ -61,7 +60,7 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
             if not args.json:
                 shown = "" if magnification is None else f" at {magnification:g}x"
                 print(f"{folder}{shown}")
-                print_evaluation(done, Run(folder).config)
+                print_evaluation(done)
     matrix: list[dict[str, Any]] = []
     if len(args.runs) > 1 or len(args.magnification) > 1:
         matrix = cross_evaluate(
@@ -86,6 +85,7 @@ def _plain_evaluation(
         "magnification": magnification,
         "images": len(done.predictions.records),
         "groups": metrics.n_groups if metrics.clustered else None,
+        **done.caveats.columns(),
         "confusion": metrics.confusion.tolist(),
         "metrics": metrics.rows(),
     }

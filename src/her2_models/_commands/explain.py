@@ -103,9 +103,10 @@ def run(args: argparse.Namespace) -> int:
         chance_test=args.chance_test,
         draws=args.draws,
         seed=args.seed,
+        published_protocol=trained.config.published_protocol,
         progress=True,
     )
-    _print(args, done, out)
+    _print(args, done, out, published_protocol=trained.config.published_protocol)
     return int(any(row["status"] == "error" for row in done.images))
 
 
@@ -136,11 +137,13 @@ def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _print(args: argparse.Namespace, done: Any, out: Path) -> None:
+def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol: bool) -> None:
     if args.json:
         print(json_text({"out": str(out), "classes": done.classes}))
         return
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
+    if published_protocol:
+        print("published protocol: maps of the true score, of the rescaled, not normalised image")
     for row in done.classes:
         print(f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored")
         for name in _SHOWN:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if is_first():
         done = evaluate(trained, draws=args.draws)
         print_run(trained, config)
-        print_evaluation(done, config)
+        print_evaluation(done)
         print(f"written to {trained.folder}")
     return 0
 
@@ -60,15 +60,17 @@ def print_run(trained: "Run", config: Config) -> None:
         print("  " + "".join(f"{cell:>22}" for cell in line.split(",")))
 
 
-def print_evaluation(done: "Evaluation", config: Config) -> None:
-    """Print the test metrics with their intervals."""
+def print_evaluation(done: "Evaluation") -> None:
+    """Print the test metrics with their intervals, and what is to be said with them."""
     metrics = done.metrics
     unit = f"{metrics.n_groups} slides" if metrics.clustered else "images taken for independent"
     note = metrics.row("accuracy")["note"]
     mark = f" ({note})" if note else ""
     print(f"test: {len(done.predictions.records)} images; intervals over {unit}{mark}")
-    if config.published_protocol:
-        print("  the model was selected on these images, as in the published protocol")
+    for line in done.caveats.lines():
+        print(f"  {line}")
     for name in _SHOWN:
         row = metrics.row(name)
         print(f"  {name:<16} {interval_text(row['value'], row['low'], row['high'])}")
+    if done.caveats.caution:
+        print(f"  {done.caveats.caution}")

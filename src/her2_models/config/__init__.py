@@ -91,7 +91,9 @@ class DataConfig:
     allow_ungrouped : bool
         Split although names carry no slide, so that patches of one may lie on both sides.
     mpp, magnification : float or None
-        Where the data set does not say.
+        Of all images; go before what is known of the data set.
+    label_level : str or None
+        Whose scores the images bear, "slide" or "patch"; goes before what is known of the data set.
     group_pattern : str or None
         Regular expression for the slide in a file's name.
     """
@@ -105,6 +107,7 @@ class DataConfig:
     allow_ungrouped: bool = False
     mpp: float | None = None
     magnification: float | None = None
+    label_level: str | None = field(default=None, metadata=one_of("slide", "patch", none=True))
     group_pattern: str | None = None
 
 
@@ -179,6 +182,8 @@ class AugmentConfig:
     ----------
     flips, quarter_turns : bool
         Exact: nothing is interpolated.
+    vertical_flips : bool
+        Whether `flips` are vertical, too, and not horizontal alone.
     rotation : float
         Largest angle in degrees; corners become black.
     color_jitter : float
@@ -191,6 +196,7 @@ class AugmentConfig:
     """
 
     flips: bool = True
+    vertical_flips: bool = True
     quarter_turns: bool = True
     rotation: float = field(default=0.0, metadata=between(0, 180))
     color_jitter: float = field(default=0.0, metadata=below(1))
@@ -266,8 +272,11 @@ class Config:
     name : str
         For reports. Only "demo" may do without `data.path`.
     published_protocol : bool
-        Do as the source study's notebook: the model is selected on the test split, and the
-        statistics of frozen batch norm go on changing. Results say so.
+        Do as the source study's notebook: no validation split, the weights after the last epoch
+        whatever `train.patience` is, and the statistics of frozen batch norm go on changing. The
+        test split is measured after each epoch, for ``history.csv`` alone. Results say so.
+        ``her2 explain`` then shows the network the rescaled image, not normalised, and explains the
+        true score. All else are values of the bundled configurations ``paper_...``.
     data, model, unfreeze, augment, train
         Its parts.
     """

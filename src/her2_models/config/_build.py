@@ -38,9 +38,11 @@ def rule(takes: str, accept: Callable[[Any], bool], **schema: Any) -> dict[str, 
     return {"rule": _Rule(takes, accept, schema)}
 
 
-def one_of(*choices: str) -> dict[str, _Rule]:
-    """Return the metadata of a field that takes one of some words."""
-    return rule("one of " + ", ".join(choices), lambda x: x in choices, enum=list(choices))
+def one_of(*choices: str, none: bool = False) -> dict[str, _Rule]:
+    """Return the metadata of a field that takes one of some words, or nothing with `none`."""
+    allowed = [*choices, *([None] if none else [])]
+    takes = "one of " + ", ".join(choices) + (", or null" if none else "")
+    return rule(takes, lambda x: x in allowed, enum=allowed)
 
 
 def at_least(least: int) -> dict[str, _Rule]:

@@ -9,7 +9,8 @@ from her2_models.data._archives import extract
 from her2_models.data._check import check
 from her2_models.data._discover import discover
 from her2_models.data._download import DATA_SETS, get
-from her2_models.data._manifest import SPLITS, Manifest, Record
+from her2_models.data._leaks import LeakSafety, leak_safety
+from her2_models.data._manifest import LABEL_LEVELS, SPLITS, Manifest, Record, label_level
 from her2_models.data._manifest_csv import manifest_from_csv
 from her2_models.data._report import DataReport
 from her2_models.data._splits import SCHEMES, split_manifest, write_splits
@@ -17,9 +18,11 @@ from her2_models.data._synthetic import draw_slides
 
 __all__ = [
     "DATA_SETS",
+    "LABEL_LEVELS",
     "SCHEMES",
     "SPLITS",
     "DataReport",
+    "LeakSafety",
     "Manifest",
     "Record",
     "check",
@@ -27,6 +30,8 @@ __all__ = [
     "draw_slides",
     "extract",
     "get",
+    "label_level",
+    "leak_safety",
     "manifest_from_csv",
     "split_manifest",
     "write_splits",

@@ -198,14 +198,19 @@ def _patient_safe(records: Sequence[Record], crossing: Sequence[str]) -> str:
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
-    """Say that file names tell another split than folders, as in HER2-IHC-40x."""
+    """Say whose the scores are, and that names tell another split than folders (HER2-IHC-40x)."""
+    notes = []
     strangers = [record.path.name for record in records if _is_stranger(record)]
-    if not strangers:
-        return []
-    return [
-        f"{len(strangers)} images lie in another split than their names say, like {strangers[0]}; "
-        f"scheme 'origin' goes by the names"
-    ]
+    if strangers:
+        notes.append(
+            f"{len(strangers)} images lie in another split than their names say, like "
+            f"{strangers[0]}; scheme 'origin' goes by the names"
+        )
+    if inherited := sum(record.label_level == "slide" for record in records):
+        notes.append(
+            f"{inherited} images bear the score of their slide; what one shows may be another score"
+        )
+    return notes
 
 
 def _is_stranger(record: Record) -> bool:

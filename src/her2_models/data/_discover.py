@@ -22,6 +22,7 @@ def discover(
     group_pattern: str | None = None,
     mpp: float | None = None,
     magnification: float | None = None,
+    label_level: str | None = None,
     unpack: bool = False,
 ) -> Manifest:
     """Find the images of a data set and what is known of them.
@@ -40,8 +41,11 @@ def discover(
         named group or its first group; goes before what folders say. By default the group is the
         folders between class folder and file, if there are any.
     mpp, magnification : float, optional
-        Of all images; go before what is known of the data set. BCI is 10x, its pixel size unknown;
-        HER2-IHC-40x is 40x, nominally 0.25 micrometres.
+        Of all images; go before what is known of the data set. BCI has 0.46 micrometres a pixel,
+        about 20x; HER2-IHC-40x is 40x, nominally 0.25 micrometres.
+    label_level : {"slide", "patch"}, optional
+        Whose scores the images bear; goes before what is known of the data set. Those of BCI are
+        of the slide, those of HER2-IHC-40x of the patch.
     unpack : bool
         Unpack zips beside themselves first, each into a folder of its name. What is there already
         is not unpacked again.
@@ -83,6 +87,7 @@ def discover(
             record,
             mpp=record.mpp if mpp is None else mpp,
             magnification=record.magnification if magnification is None else magnification,
+            label_level=record.label_level if label_level is None else label_level,
         )
         for record in found.records
     ]

@@ -16,8 +16,11 @@ _SPLIT = re.compile(
 )
 _HE = frozenset({"he", "h&e", "h_e", "h-e"})
 _NO_SLIDES = frozenset({"image", "images", "ihc", "patch", "patches", "png", "tile", "tiles"})
-_MAGNIFICATIONS = {"bci": 10.0, "her2-ihc-40x": 40.0}
-_MPP = {"her2-ihc-40x": 0.25}  # nominal at 40x; nobody published that of BCI
+_MAGNIFICATIONS = {"bci": 20.0, "her2-ihc-40x": 40.0}
+# BCI: NanoZoomer S60, Liu et al., BCI, CVPR Workshops 2022, section 3.1. HER2-IHC-40x: nominal
+_MPP = {"bci": 0.46, "her2-ihc-40x": 0.25}
+# BCI scores slides; HER2-IHC-40x puts each patch into a class, Nabi et al., Data in Brief 2025
+_LABEL_LEVELS = {"bci": "slide", "her2-ihc-40x": "patch"}
 
 
 def is_he_of_bci(place: PurePath) -> bool:
@@ -49,6 +52,7 @@ def record_of(path: Path, place: PurePath, root: Path) -> Record | None:
         _MAGNIFICATIONS.get(family),
         _MPP.get(family),
         _source(family, (*root.parts, *below)),
+        _LABEL_LEVELS.get(family),
     )
 
 

@@ -10,9 +10,11 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import write_csv
 
-__all__ = ["SPLITS", "Manifest", "Record"]
+__all__ = ["LABEL_LEVELS", "SPLITS", "Manifest", "Record", "label_level"]
 
 SPLITS = ("train", "val", "test")
+LABEL_LEVELS = ("slide", "patch")
+"""What a pathologist scored: the whole slide, whose patches inherit it, or each patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,15 @@ class Record:
         Micrometres per pixel.
     source : str
         "bci", "her2-ihc-40x-patch", "her2-ihc-40x-wsi", "folder", "csv", or a name of your own.
+    label_level : str or None
+        Whose score it is: "slide", of which the patch may show nothing, or "patch"; None if
+        nothing says.
 
     Raises
     ------
     InvalidInputError
-        Another score or split, an empty group, or a pixel size or magnification that is not
-        positive.
+        Another score, split or level, an empty group, or a pixel size or magnification that is
+        not positive.
 
     Examples
     --------
@@ -60,6 +65,7 @@ class Record:
     magnification: float | None = None
     mpp: float | None = None
     source: str = "folder"
+    label_level: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -69,6 +75,8 @@ class Record:
             self._refuse("split", "'train', 'val', 'test' or None")
         if self.group is not None and not self.group:
             self._refuse("group", "a name or None")
+        if self.label_level is not None and self.label_level not in LABEL_LEVELS:
+            self._refuse("label_level", "'slide', 'patch' or None")
         for name in ("magnification", "mpp"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -202,6 +210,34 @@ class Manifest:
         """
         base = _absolute(Path(path)).parent
         return write_csv(path, [_row(record, base, self.scheme) for record in self.records])
+
+
+def label_level(records: Iterable[Record]) -> str:
+    """Say whose scores images bear.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        The images.
+
+    Returns
+    -------
+    str
+        "slide" or "patch" if that is so of every image, "mixed" if it differs, and "unknown" if
+        nothing says, of some image at least.
+
+    Examples
+    --------
+    >>> from her2_models.data import Record, label_level
+    >>> label_level([Record("a.png", 2, label_level="slide")])
+    'slide'
+    >>> label_level([Record("a.png", 2, label_level="slide"), Record("b.png", 2)])
+    'unknown'
+    """
+    found = {record.label_level for record in records}
+    if not found or None in found:
+        return "unknown"
+    return "mixed" if len(found) > 1 else str(found.pop())
 
 
 def _row(record: Record, base: Path, scheme: str | None) -> Mapping[str, Any]:

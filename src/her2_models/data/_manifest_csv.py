@@ -30,7 +30,8 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     path : path
         A file with a header, as :func:`membrane_xai.tables.read_csv` reads it. The columns
         ``path`` and ``score`` ("2", "2+", "class_2+", ...) are needed; ``split``, ``group``,
-        ``magnification``, ``mpp``, ``source`` and ``scheme`` may be there, others are passed over.
+        ``magnification``, ``mpp``, ``source``, ``label_level`` ("slide" or "patch") and ``scheme``
+        may be there, others are passed over.
         Relative paths start at the folder of the CSV.
 
     Returns
@@ -98,6 +99,7 @@ def _record(row: Mapping[str, str], where: str, base: Path) -> Record:
             _number(row, "magnification"),
             _number(row, "mpp"),
             _cell(row, "source") or "csv",
+            _cell(row, "label_level"),
         )
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}") from None

@@ -92,6 +92,7 @@ def _draw(slide: _Slide, config: SyntheticConfig, folder: Path) -> list[Record]:
             group=slide.name,
             mpp=config.mpp,
             source="synthetic",
+            label_level="patch",
         )
         for path in paths
     ]

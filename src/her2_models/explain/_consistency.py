@@ -22,7 +22,7 @@ def magnification_ec(
 ) -> dict[tuple[str, str], float]:
     """Return EC between magnifications by image's path and method; empty without any.
 
-    What is explained is the predicted score. The results are kept one by one.
+    What is explained is the score of the study. The results are kept one by one.
     """
     if not magnifications:
         return {}
@@ -34,8 +34,14 @@ def magnification_ec(
         for start in range(0, len(readable), work.batch_size):
             batch = readable[start : start + work.batch_size]
             for method, options in work.methods.items():
-                explain = CamExplainer(work.backbone, method, work.input_size, options=options)
-                rows = [kept.get(str(p), method, call.grade, named) for p, call in batch]
+                explain = CamExplainer(
+                    work.backbone,
+                    method,
+                    work.input_size,
+                    options=options,
+                    normalize=not work.published_protocol,
+                )
+                rows = [kept.get(str(p), method, call.explained, named) for p, call in batch]
                 missing = [one for one, row in zip(batch, rows, strict=True) if row is None]
                 new = _measure(explain, missing, magnifications, work.mpp)
                 kept.add([{**row, "method": method, "of": named} for row in new])
@@ -58,14 +64,14 @@ def _measure(
         [read_image(path, mpp=mpp).rgb for path, _ in images],
         mpp=mpp,
         magnifications=magnifications,
-        targets=[prediction.grade for _, prediction in images],
+        targets=[prediction.explained for _, prediction in images],
         batch_size=len(images),
     )
     rows = zip(images, found.ec.tolist(), found.similarity.tolist(), strict=True)
     return [
         {
             "path": str(path),
-            "class": prediction.grade,
+            "class": prediction.explained,
             "ec": ec,
             **dict(zip(found.pairs, pairs, strict=True)),
         }

@@ -40,6 +40,9 @@ class CamExplainer:
         Whether to explain all four scores; Score-CAM does so with the passes of one.
     options : dict
         Of the method's constructor.
+    normalize : bool
+        False shows the network the rescaled image, in [0, 1], which it was not trained on; so did
+        the source study's notebook.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class CamExplainer:
     input_size: int
     every_class: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    normalize: bool = True
 
     def __post_init__(self) -> None:
         cam_method(self.method)
@@ -99,7 +103,7 @@ class CamExplainer:
         InvalidInputError
             Something else than a score.
         """
-        inputs = inputs_of(self.backbone, rgb, self.input_size)
+        inputs = inputs_of(self.backbone, rgb, self.input_size, normalize=self.normalize)
         if self.every_class:
             return self._every_class(inputs)
         for target in targets:
@@ -124,7 +128,11 @@ class CamExplainer:
 
 
 def inputs_of(
-    backbone: Backbone, rgb: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int
+    backbone: Backbone,
+    rgb: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    size: int,
+    *,
+    normalize: bool = True,
 ) -> torch.Tensor:
     """Turn images into the tensor that is predicted, and that is explained.
 
@@ -136,10 +144,13 @@ def inputs_of(
         The images.
     size : int
         Side of the network's input in pixels.
+    normalize : bool
+        As the network was trained, or only scaled to [0, 1].
 
     Returns
     -------
     torch.Tensor of shape (n, 3, size, size), float32
     """
     spec = InputSpec(size, backbone.mean, backbone.std)
-    return torch.stack([spec.to_tensor(one) for one in rgb])
+    to_tensor = spec.normalize if normalize else spec.rescale
+    return torch.stack([to_tensor(spec.resize(one)) for one in rgb])

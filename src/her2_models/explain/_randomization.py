@@ -36,8 +36,8 @@ def randomization_rows(
 ) -> Rows:
     """Explain images by the network as it is, then stage by stage without what it learned.
 
-    What is explained stays the score that the trained network predicts. `options` are those of
-    :func:`membrane_xai.evaluate` for the study, masks included.
+    What is explained stays the score of the study, as the trained network predicts it. `options`
+    are those of :func:`membrane_xai.evaluate` for the study, masks included.
     """
     known = [(i, p) for i, p in zip(images, predictions, strict=True) if p is not None]
     if not known:
@@ -75,7 +75,7 @@ def _explained(
         return evaluate(
             replace(work, every_class=False).explainers(),
             [image.path for image, _ in known],
-            targets=[prediction.grade for _, prediction in known],
+            targets=[prediction.explained for _, prediction in known],
             about=about,
             out=_folder(work, place),
             **options,

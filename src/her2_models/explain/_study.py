@@ -128,6 +128,7 @@ def explain_images(
     chance_test: bool = False,
     draws: int = 1000,
     seed: int = 0,
+    published_protocol: bool = False,
     progress: bool = False,
 ) -> ExplainedStudy:
     """Predict and explain images, and score the explanations; a run that was stopped goes on.
@@ -172,6 +173,9 @@ def explain_images(
         Of the bootstrap behind intervals, from 100.
     seed : int
         Of bootstrap and randomisation.
+    published_protocol : bool
+        Whether to explain as the source study's notebook does: the true score, from the image that
+        is rescaled to [0, 1] and not normalised. What is predicted is normalised all the same.
     progress : bool
         Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
 
@@ -185,7 +189,7 @@ def explain_images(
     ------
     InvalidInputError
         No images, no such method, unknown or several pixel sizes, missing outlines, a folder of
-        other settings or weights.
+        other settings or weights; an image of unknown score with `published_protocol`.
 
     Notes
     -----
@@ -201,8 +205,20 @@ def explain_images(
     """
     chosen = {name: dict((options or {}).get(name, {})) for name in methods}
     size = resolve_mpp(images, mpp)
-    work = Work(backbone, Path(out), input_size, every_class, chosen, batch_size, size, progress)
-    predictions = predict_images(work, [image.path for image in images])
+    _check_scores(images, published_protocol)
+    work = Work(
+        backbone,
+        Path(out),
+        input_size,
+        every_class,
+        published_protocol,
+        chosen,
+        batch_size,
+        size,
+        progress,
+    )
+    grades = [image.score for image in images]
+    predictions = predict_images(work, [image.path for image in images], grades)
     common: dict[str, Any] = {
         "perturbations": perturbations,
         "mpp": size,
@@ -218,7 +234,7 @@ def explain_images(
         masks_of(images, annotations),
         groups=[image.group for image in images],
         labels=_labels(images, predictions, size),
-        targets=[None if one is None else one.grade for one in predictions],
+        targets=[None if one is None else one.explained for one in predictions],
         about=work.about(),
         chance_test=chance_test,
         out=work.out,
@@ -235,6 +251,15 @@ def explain_images(
     )
     _write(done, work.out)
     return done
+
+
+def _check_scores(images: Sequence[ExplainedImage], published_protocol: bool) -> None:
+    unknown = [image.path for image in images if image.score is None]
+    if published_protocol and unknown:
+        raise InvalidInputError(
+            f"published_protocol is True, which explains true scores; {len(unknown)} of "
+            f"{len(images)} images have none, like {unknown[0]}"
+        )
 
 
 def _randomization(

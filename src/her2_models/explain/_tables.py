@@ -24,7 +24,7 @@ def measured_columns(
 ) -> dict[str, Column]:
     """Return the confidence of each prediction, and EC between magnifications, for a study's rows.
 
-    EC is that of the predicted score's CAM; other rows have none.
+    EC is that of the explained score's CAM; other rows of every class have none.
     """
     by_path = {str(i.path): p for i, p in zip(images, predictions, strict=True)}
     confidence: Column = {}
@@ -34,7 +34,7 @@ def measured_columns(
         if prediction is not None:
             place = row["key"], row["method"], row["class"]
             confidence[place] = prediction.confidence
-            if row["class"] == prediction.grade:
+            if row["class"] == prediction.explained:
                 ec[place] = magnified.get((row["id"], row["method"]), math.nan)
     return {"confidence": confidence, "ec_magnification": ec}
 

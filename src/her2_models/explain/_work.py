@@ -39,6 +39,8 @@ class Prediction(NamedTuple):
     grade: str
     confidence: float
     """Its probability."""
+    explained: str
+    """The grade to explain: the predicted or the true one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Work:
     out: Path
     input_size: int
     every_class: bool
+    published_protocol: bool
+    """Explain the true grade, from the image that is rescaled and not normalised."""
     methods: Mapping[str, Mapping[str, Any]]
     """Options of each method's constructor."""
     batch_size: int
@@ -58,7 +62,14 @@ class Work:
     def explainers(self) -> dict[str, CamExplainer]:
         """Return a callable for each method."""
         return {
-            name: CamExplainer(self.backbone, name, self.input_size, self.every_class, options)
+            name: CamExplainer(
+                self.backbone,
+                name,
+                self.input_size,
+                self.every_class,
+                options,
+                normalize=not self.published_protocol,
+            )
             for name, options in self.methods.items()
         }
 
@@ -69,10 +80,14 @@ class Work:
             "weights": _hash_of(self.backbone),
             "target_layer": self.backbone.target_layer_name,
             "input_size": self.input_size,
-            "classes": "all" if self.every_class else "predicted",
+            "classes": "all" if self.every_class else self._explained(),
+            "input": "rescaled" if self.published_protocol else "normalized",
             "cam_normalization": NORMALIZATION,
             "options": {name: dict(options) for name, options in self.methods.items() if options},
         }
+
+    def _explained(self) -> str:
+        return "true" if self.published_protocol else "predicted"
 
 
 def resolve_mpp(images: Sequence[ImageFile], mpp: float | None) -> float:
@@ -89,15 +104,18 @@ def resolve_mpp(images: Sequence[ImageFile], mpp: float | None) -> float:
     return float(sizes.pop() or 0)
 
 
-def predict_images(work: Work, paths: Sequence[Path]) -> list[Prediction | None]:
-    """Predict every image; None for one that cannot be read."""
+def predict_images(
+    work: Work, paths: Sequence[Path], grades: Sequence[str | None]
+) -> list[Prediction | None]:
+    """Predict every image; None for one that cannot be read. `grades` are the true ones."""
     predictions: dict[int, Prediction] = {}
     places = list(enumerate(paths))
     with progress(len(paths), shown=work.progress) as show:
         for start in range(0, len(paths), work.batch_size):
             batch = places[start : start + work.batch_size]
             read = {place: rgb for place, path in batch if (rgb := _read(path, work)) is not None}
-            predictions |= zip(read, _predict(work, list(read.values())), strict=True)
+            true = [grades[place] for place in read]
+            predictions |= zip(read, _predict(work, list(read.values()), true), strict=True)
             show(start + len(batch), "predicting")
     return [predictions.get(place) for place in range(len(paths))]
 
@@ -109,13 +127,18 @@ def _read(path: Path, work: Work) -> NDArray[np.uint8] | None:
         return None  # explaining it will say what is wrong
 
 
-def _predict(work: Work, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+def _predict(
+    work: Work, images: Sequence[NDArray[np.uint8]], grades: Sequence[str | None]
+) -> list[Prediction]:
     if not images:
         return []
     inputs = inputs_of(work.backbone, images, work.input_size)
-    return [
-        Prediction(GRADES[int(p.argmax())], float(p.max())) for p in predict(work.backbone, inputs)
-    ]
+    found = []
+    for p, true in zip(predict(work.backbone, inputs), grades, strict=True):
+        grade = GRADES[int(p.argmax())]
+        explained = true if work.published_protocol and true is not None else grade
+        found.append(Prediction(grade, float(p.max()), explained))
+    return found
 
 
 def masks_of(images: Sequence[ImageFile], annotations: str | Path | None) -> str | list[Path]:

@@ -21,6 +21,7 @@ def write_tables(
     *,
     parameters: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Any] | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> dict[str, Path]:
     """Write metrics as CSV, JSON and Markdown, and the confusion matrix as CSV.
 
@@ -35,6 +36,9 @@ def write_tables(
         options of the bootstrap are in it anyway.
     inputs : mapping of str to array, optional
         Such as labels and probabilities, of which the provenance keeps hashes.
+    about : mapping of str to str, optional
+        What is to be said with these numbers, such as whose labels they are of: in the provenance,
+        at the top of metrics.md, and in columns of metrics.csv. An empty text says nothing.
 
     Returns
     -------
@@ -59,13 +63,14 @@ def write_tables(
     | macro recall | 0.5000 |
     <BLANKLINE>
     """
-    folder, rows = Path(folder), result.rows()
-    record = provenance({**_sampling(result), **(parameters or {})}, inputs=inputs or {})
+    about = about or {}
+    folder, rows = Path(folder), [{**row, **about} for row in result.rows()]
+    record = provenance({**_sampling(result), **(parameters or {}), **about}, inputs=inputs or {})
     record["confusion"] = {"names": result.names, "rows_true": result.confusion}
     return {
         "metrics.csv": write_csv(folder / "metrics.csv", rows),
-        "metrics.json": write_json(folder / "metrics.json", rows, record),
-        "metrics.md": write_markdown(folder / "metrics.md", _readable(result)),
+        "metrics.json": write_json(folder / "metrics.json", result.rows(), record),
+        "metrics.md": write_markdown(folder / "metrics.md", _said(about) | _readable(result)),
         "confusion.csv": write_csv(folder / "confusion.csv", confusion_rows(result)),
     }
 
@@ -167,6 +172,12 @@ def _cross_row(
 def _sampling(result: ClassificationMetrics) -> Row:
     names = ("ci", "draws", "seed", "clustered", "n_groups")
     return {name: getattr(result, name) for name in names}
+
+
+def _said(about: Mapping[str, str]) -> dict[str, list[Row]]:
+    said = {key.replace("_", " "): text for key, text in about.items() if text}
+    rows = [{"of these numbers": key, "": text} for key, text in said.items()]
+    return {"To be said with them": rows} if rows else {}
 
 
 def _readable(result: ClassificationMetrics) -> dict[str, list[Row]]:

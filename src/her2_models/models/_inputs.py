@@ -50,6 +50,21 @@ class InputSpec:
         scaled: torch.Tensor = resize(image, [self.size, self.size], antialias=True)
         return scaled.as_subclass(torch.Tensor)
 
+    def rescale(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Scale uint8 pixels to [0, 1], and no more.
+
+        Parameters
+        ----------
+        pixels : torch.Tensor of shape (..., 3, h, w), uint8
+            As :meth:`resize` gives them.
+
+        Returns
+        -------
+        torch.Tensor, float32
+        """
+        unit: torch.Tensor = to_dtype(pixels, torch.float32, scale=True)
+        return unit
+
     def normalize(self, pixels: torch.Tensor) -> torch.Tensor:
         """Scale uint8 pixels to [0, 1] and normalise them.
 
@@ -62,8 +77,7 @@ class InputSpec:
         -------
         torch.Tensor, float32
         """
-        unit = to_dtype(pixels, torch.float32, scale=True)
-        normal: torch.Tensor = normalize(unit, list(self.mean), list(self.std))
+        normal: torch.Tensor = normalize(self.rescale(pixels), list(self.mean), list(self.std))
         return normal
 
     def to_tensor(self, rgb: NDArray[np.uint8]) -> torch.Tensor:

@@ -79,7 +79,7 @@ class Run(NamedTuple):
 
     @property
     def weights(self) -> Path:
-        """The weights of the best epoch, safetensors; there once training has ended."""
+        """The weights that are tested, safetensors; there once training has ended."""
         return self.folder / _WEIGHTS
 
     @property
@@ -98,7 +98,8 @@ def train(config: Config, out: str | Path) -> Run:
     out : str or Path
         Folder of the run: ``config.yaml`` in full, ``splits.csv``, ``layers.csv`` (what learns),
         ``history.csv`` (one row an epoch), ``checkpoints/`` and, at the end,
-        ``weights.safetensors`` of the epoch with the lowest validation loss.
+        ``weights.safetensors`` of the epoch with the lowest validation loss; of the last epoch with
+        ``published_protocol``.
 
     Returns
     -------
@@ -123,8 +124,8 @@ def train(config: Config, out: str | Path) -> Run:
 
     Notes
     -----
-    The model is never selected on the test split, unless ``published_protocol`` asks for it. On a
-    CPU an interrupted run ends with the same weights as one that was not, bit by bit.
+    The model is never selected on the test split. ``published_protocol`` selects nothing. On a CPU
+    an interrupted run ends with the same weights as one that was not, bit by bit.
     """
     _check_path(config)
     run = Run(Path(out))
@@ -142,7 +143,8 @@ def train(config: Config, out: str | Path) -> Run:
             trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.is_global_zero:
         about = {"backbone": config.model.backbone, "scores": " ".join(GRADES)}
-        save_weights(run.weights, network_weights(run.folder / _BEST), about)
+        tested = _LAST if config.published_protocol else _BEST
+        save_weights(run.weights, network_weights(run.folder / tested), about)
     return run
 
 
@@ -174,8 +176,8 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
     Returns
     -------
     Manifest
-        With a training, a validation and a test split. With ``published_protocol`` there is no
-        validation split of its own: it is the test split.
+        With a training, a validation and a test split; with ``published_protocol`` without
+        validation split.
 
     Raises
     ------
@@ -192,6 +194,7 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
             group_pattern=data.group_pattern,
             mpp=data.mpp,
             magnification=data.magnification,
+            label_level=data.label_level,
         )
         manifest = split_manifest(
             manifest,
@@ -311,7 +314,7 @@ def _callbacks(config: Config, run: Run) -> list[Callback]:
             folder, "best", monitor="val_loss", enable_version_counter=False, save_weights_only=True
         ),
     ]
-    if config.train.patience:
+    if config.train.patience and not config.published_protocol:
         callbacks.append(EarlyStopping("val_loss", patience=config.train.patience))
     # Last, so that it holds the state of the others after the epoch.
     callbacks.append(
@@ -321,7 +324,11 @@ def _callbacks(config: Config, run: Run) -> list[Callback]:
 
 
 class _HER2Data(LightningDataModule):
-    """Loaders of the training and the validation split."""
+    """Loaders of the training split and of what is measured after each epoch.
+
+    That is the validation split. The published protocol measures the test split, and goes by none
+    of it.
+    """
 
     spec: InputSpec
 

@@ -46,7 +46,9 @@ class Augmentation:
         self._config = config
         steps: list[Any] = []
         if config.flips:
-            steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+            steps.append(v2.RandomHorizontalFlip())
+            if config.vertical_flips:
+                steps.append(v2.RandomVerticalFlip())
         if config.rotation:
             bilinear = v2.InterpolationMode.BILINEAR
             steps.append(v2.RandomRotation(config.rotation, interpolation=bilinear))

@@ -68,7 +68,8 @@ def shift_null(
     """Compare MAP with that of the same CAM moved elsewhere: shifted around the edges and turned.
 
     A moved CAM is as smooth and as peaked as the original, so a high MAP against it says that the
-    activation is where the membrane is, not that it is concentrated [1]_.
+    map lies on more membrane here than elsewhere in the region, not only that it is concentrated
+    [1]_. A map that merely tells tumour from stroma does so, too.
 
     Parameters
     ----------

@@ -83,13 +83,17 @@ def test_split(root, tmp_path, capsys):
     options = ("--scheme", "kfold", "--group-pattern", "(S.)_", "--folds", 3, "--out", out)
     assert her2_data("split", root, *options) == 0
     assert "test: 8 (2 / 2 / 2 / 2)" in (told := capsys.readouterr().out)
-    assert "kfold 0 of 3, seed 0; table: " in told
+    assert "split: by slide\nkfold 0 of 3, seed 0; table: " in told
     assert her2_data("check", out) == 0
     assert "patient-safe: yes" in capsys.readouterr().out
     assert her2_data("split", root, "--scheme", "kfold", "--out", out) == 2
     assert "without a group" in capsys.readouterr().err
     blocks = ("--scheme", "blocks", "--test", 0.5, "--validation", 0.3, "--seed", 2, "--out", out)
-    assert her2_data("split", root, *blocks) == 0
+    assert her2_data("split", root, *blocks, "--label-level", "slide") == 0
+    assert "split: unknown: names carry no slide\n" in capsys.readouterr().out
+    assert {record.label_level for record in discover(out).records} == {"slide"}
+    assert her2_data("check", out) == 0
+    assert "note: 24 images bear the score of their slide; what one" in capsys.readouterr().out
     assert discover(out).counts() == {
         "train": (2, 2, 2, 2), "val": (1, 1, 1, 1), "test": (3, 3, 3, 3),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from data_sets import SCORE_FOLDERS, bci, her2_40x_zip, image
 
-from her2_models.data import Manifest, Record, discover, manifest_from_csv
+from her2_models.data import Manifest, Record, discover, label_level, manifest_from_csv
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
 SPELLINGS = {
@@ -56,7 +56,10 @@ def test_bci(tmp_path):
     manifest = discover(bci(tmp_path / "BCI_dataset"))
     assert manifest.counts() == {"train": (2, 2, 2, 2), "test": (2, 2, 2, 2)}
     assert {record.path.parent.parent.name for record in manifest.records} == {"IHC"}
-    assert {(r.source, r.magnification, r.mpp) for r in manifest.records} == {("bci", 10.0, None)}
+    # Liu et al., BCI, CVPR Workshops 2022, section 3.1: 0.46 um per pixel, slides are scored
+    assert {(r.source, r.magnification, r.mpp, r.label_level) for r in manifest.records} == {
+        ("bci", 20.0, 0.46, "slide")
+    }
     assert discover(tmp_path / "BCI_dataset" / "IHC" / "test").counts() == {"test": (2, 2, 2, 2)}
 
 
@@ -91,6 +94,7 @@ def test_her2_40x_from_nested_zips(tmp_path, kind):
     assert {(r.source, r.magnification, r.mpp, r.group) for r in manifest.records} == {
         (f"her2-ihc-40x-{kind}", 40.0, 0.25, None)
     }
+    assert label_level(manifest.records) == "patch"
     assert not list(tmp_path.rglob("*.part*"))
     assert discover(tmp_path).records == manifest.records  # the zip beside it is done with
 
@@ -161,8 +165,10 @@ def test_groups_by_pattern(tmp_path):
 
 
 def test_what_the_caller_knows_goes_first(tmp_path):
-    [*records] = discover(bci(tmp_path), mpp=1.0, magnification=20).records
-    assert {(r.mpp, r.magnification) for r in records} == {(1.0, 20)}
+    [*records] = discover(bci(tmp_path), mpp=1.0, magnification=10, label_level="patch").records
+    assert {(r.mpp, r.magnification, r.label_level) for r in records} == {(1.0, 10, "patch")}
+    with pytest.raises(InvalidInputError, match=r"label_level of .* is 'case'; it takes 'slide',"):
+        discover(tmp_path, label_level="case")
     with pytest.raises(InvalidInputError, match=r"mpp of .* is -1; it takes a positive number"):
         discover(tmp_path, mpp=-1)
 

@@ -362,6 +362,48 @@ def test_tensors_of_one_size_are_not_shuffled_alike():
         assert not torch.equal(network[0].weight, network[1].weight)
 
 
+def test_the_published_protocol_explains_the_true_score_of_the_rescaled_image(
+    backbone, images, tmp_path
+):
+    """The library on what the notebook gave it; what is predicted is normalised as ever."""
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    from membrane_xai.integrations.pytorch_grad_cam import native_grid
+
+    def rescaled(rgb):
+        small = Image.fromarray(rgb).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.float32(small) / 255).permute(2, 0, 1)[None]
+
+    grades = [said(backbone, image)[0] for image in images]
+    assert any(SCORES[grade] != image.score for grade, image in zip(grades, images, strict=True))
+    options = {"published_protocol": True, "magnifications": MAGNIFICATIONS, "randomize": 1}
+    done = study(backbone, images, tmp_path / "out", ("ScoreCAM",), **options)
+    layers = [backbone.target_layer]
+    for row, image, grade in zip(done.images, images, grades, strict=True):
+        assert (row["class"], row["score"]) == (image.score, image.score)
+        assert row["predicted"] == SCORES[grade]
+        target = ClassifierOutputTarget(SCORES.index(image.score))
+        with pytorch_grad_cam.ScoreCAM(backbone.network, layers) as cam, native_grid(cam):
+            expected = cam(rescaled(pixels(image)), [target])[0]
+        kept = read_view(tmp_path / "out", row["key"]).maps["ScoreCAM"][image.score]
+        # Pillow and torch round the resized image differently, by one in 255
+        np.testing.assert_allclose(kept, expected, atol=0.02 * expected.max())
+        assert np.isfinite(row["ec_magnification"])
+        other = native_cam(backbone, backbone.to_input(pixels(image), SIZE), "ScoreCAM",
+                           target=SCORES.index(image.score))[0]  # fmt: skip
+        assert np.corrcoef(other.ravel(), kept.ravel())[0, 1] < 0.999  # the input matters
+    assert (done.settings["about"]["classes"], done.settings["about"]["input"]) == (
+        "true", "rescaled"
+    )  # fmt: skip
+    trained = done.randomization[0]
+    assert trained["similarity_to_trained"] == pytest.approx(1)
+    nameless = [images[0], ExplainedImage(images[1].path, None, None, MPP)]
+    message = "published_protocol is True, which explains true scores; 1 of 2 images have none"
+    with pytest.raises(InvalidInputError, match=message):
+        study(backbone, nameless, tmp_path / "none", published_protocol=True)
+
+
 def test_explained_images_take_turns():
     from her2_models.data import Record
 

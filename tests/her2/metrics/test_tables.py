@@ -116,6 +116,20 @@ def test_markdown_is_for_reading(tmp_path, data):
     assert "## All classes, 4 cases\n" in plain["metrics.md"].read_text()
 
 
+def test_what_is_to_be_said_stands_with_every_table(tmp_path, data):
+    result = classification_metrics(*data, draws=0)
+    about = {"label_level": "slide", "caution": ""}
+    paths = write_tables(result, tmp_path, about=about)
+    text = paths["metrics.md"].read_text()
+    assert text.startswith("## To be said with them\n")
+    assert "| label level | slide |\n" in text
+    assert "caution" not in text  # nothing to say
+    document = json.loads(paths["metrics.json"].read_text())
+    assert document["provenance"]["parameters"]["label_level"] == "slide"
+    with paths["metrics.csv"].open(newline="") as file:
+        assert {row["label_level"] for row in csv.DictReader(file)} == {"slide"}
+
+
 def test_rows_of_the_other_summaries_are_tables_too(tmp_path, data):
     for rows in (refer_to_ish(*data).rows(), reliability(*data)):
         path = write_csv(tmp_path / "rows.csv", rows)

@@ -31,21 +31,83 @@ def test_what_is_written_out_is_read_as_the_same(name, tmp_path):
     assert load_config(path) == config
 
 
-@pytest.mark.parametrize("name", ["paper_40x_patch", "paper_40x_wsi", "paper_bci"])
-def test_the_published_protocol_is_that_of_the_notebook(name):
-    """Values of the authors' notebook, as DESIGN's reference protocol gives them."""
-    config = load_config(name)
-    assert config.published_protocol
-    assert (config.model.backbone, config.model.dropout) == ("resnet50", 0.3)
-    assert config.model.input_size == 224
-    assert (config.unfreeze.plan, config.unfreeze.freeze_batch_norm) == ("hybrid", False)
-    train = config.train
-    assert (train.optimizer, train.learning_rate, train.weight_decay) == ("adam", 1e-3, 1e-4)
-    assert (train.min_learning_rate, train.batch_size) == (1e-6, 32)
-    assert config.augment.rotation == 20
+# What the authors' notebook did, setting by setting; torchvision's names behind it
+NOTEBOOK = {
+    "published_protocol": True,  # the file saved after the last epoch is tested
+    "data.split": "official",  # ImageFolder(train_dir), ImageFolder(test_dir)
+    "model.backbone": "resnet50.tv_in1k",  # models.resnet50(pretrained=True), IMAGENET1K_V1
+    "model.weights": "timm",
+    "model.dropout": 0.3,  # Sequential(Dropout(0.3), Linear(2048, 4))
+    "model.input_size": 224,  # Resize((224, 224))
+    "unfreeze.plan": "hybrid",  # layer3, layer4, fc
+    "unfreeze.backbone_learning_rate": 1.0,  # one parameter group
+    "unfreeze.decay": 1.0,
+    "unfreeze.freeze_batch_norm": False,  # model.train()
+    "augment.flips": True,  # RandomHorizontalFlip()
+    "augment.vertical_flips": False,
+    "augment.quarter_turns": False,
+    "augment.rotation": 20.0,  # RandomRotation(20)
+    "augment.color_jitter": 0.0,  # ColorJitter()
+    "augment.stain_jitter": 0.0,
+    "augment.magnifications": (),
+    "train.epochs": 100,
+    "train.batch_size": 32,
+    "train.optimizer": "adam",  # Adam(lr=0.001, weight_decay=1e-4)
+    "train.learning_rate": 1e-3,
+    "train.weight_decay": 1e-4,
+    "train.min_learning_rate": 1e-6,  # CosineAnnealingLR(eta_min=1e-6)
+    "train.loss": "cross_entropy",  # CrossEntropyLoss()
+    "train.label_smoothing": 0.0,
+    "train.balance": "none",  # shuffle=True
+    "train.patience": 0,  # it counts no epochs without improvement
+    "train.precision": "32-true",
+}
+FREE = {  # of the user, of other plans, or of no effect on the result
+    "name", "data.path", "data.validation_share", "data.folds", "data.fold", "data.allow_ungrouped",
+    "data.mpp", "data.magnification", "data.label_level", "data.group_pattern", "unfreeze.groups",
+    "unfreeze.schedule", "train.accelerator", "train.devices", "train.workers", "train.seed",
+    "train.tensorboard",
+}  # fmt: skip
+PAPERS = ["paper_40x_patch", "paper_40x_wsi", "paper_bci"]
 
 
-def test_no_other_configuration_selects_on_the_test_split():
+@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize(("key", "value"), NOTEBOOK.items())
+def test_the_published_protocol_is_that_of_the_notebook(name, key, value):
+    found = load_config(name)
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert (type(found), found) == (type(value), value)
+
+
+def test_every_setting_is_the_notebooks_or_free():
+    places = {".".join(place) for place in leaves(Config().to_dict())}
+    synthetic = {place for place in places if place.startswith("data.synthetic.")}
+    assert places - synthetic == NOTEBOOK.keys() | FREE
+
+
+def test_the_weights_are_those_of_torchvisions_first_version():
+    """timm's own resnet50 is another training of the same network."""
+    timm = pytest.importorskip("timm")
+    models = pytest.importorskip("torchvision.models")
+    first = models.ResNet50_Weights.IMAGENET1K_V1
+    assert timm.get_pretrained_cfg(NOTEBOOK["model.backbone"]).url == first.url
+    assert timm.get_pretrained_cfg("resnet50").url != first.url
+
+
+def test_bci_is_what_its_paper_says():
+    """Liu et al., BCI, CVPR Workshops 2022, section 3.1."""
+    data = load_config("paper_bci").data
+    assert (data.mpp, data.magnification, data.label_level) == (0.46, 20, "slide")
+    assert 10 / data.mpp == pytest.approx(data.magnification, rel=0.1)
+
+
+def test_only_the_published_protocol_takes_the_official_folders():
+    splits = {name: load_config(name).data.split for name in bundled_configs() if name != "demo"}
+    assert {name for name, split in splits.items() if split == "official"} == set(PAPERS)
+
+
+def test_no_other_configuration_is_the_published_protocol():
     honest = [n for n in bundled_configs() if not n.startswith("paper")]
     assert not any(load_config(name).published_protocol for name in honest)
 

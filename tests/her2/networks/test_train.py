@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import bundled_configs, load_config  # noqa: E402
+from her2_models.data import leak_safety  # noqa: E402
 from her2_models.evaluate import cross_evaluate, evaluate, predict_records  # noqa: E402
 from her2_models.models import create_network, her2_backbone  # noqa: E402
 from her2_models.train import HER2Module, Run, TrainingError, load_data, train  # noqa: E402  # noqa: E402
@@ -182,14 +185,47 @@ def test_frozen_layers_and_their_statistics_are_those_of_the_start(images, tmp_p
     assert not torch.equal(before["layer4.0.conv1.weight"], after["layer4.0.conv1.weight"])
 
 
-def test_the_published_protocol_selects_on_test_and_says_so(images, tmp_path):
-    told = config(images, "published_protocol=true", "unfreeze.plan=hybrid", "train.epochs=1")
+def test_the_published_protocol_tests_the_last_epoch_and_says_so(
+    images, tmp_path, capsys, monkeypatch
+):
+    """The notebook saves the best epoch on the test split, and then tests the last one."""
+    told = config(images, "published_protocol=true", "unfreeze.plan=hybrid", "train.epochs=3",
+                  "train.learning_rate=0.1", "train.patience=1")  # fmt: skip
     run = train(told, tmp_path / "run")
-    assert not run.manifest.by_split()["val"]
+    splits = run.manifest.by_split()
+    assert not splits["val"]
+    losses = np.genfromtxt(run.folder / "history.csv", delimiter=",", names=True)["val_loss"]
+    assert len(losses) == 3  # patience would have stopped it
+    assert losses.argmin() == 0
+    last, best = (
+        checkpoints.network_weights(run.folder / "checkpoints" / f"{name}.ckpt")
+        for name in ("last", "best")
+    )
+    assert same(weights(run), last)
+    assert not same(weights(run), best)
     done = evaluate(run, draws=100)
     assert done.calibrated is None
     assert np.isnan(done.temperature)
-    assert '"selected_on": "test"' in (run.folder / "test" / "metrics.json").read_text()
+    assert done.caveats.selected_on == "nothing"
+    said = json.loads((run.folder / "test" / "metrics.json").read_text())
+    assert said["provenance"]["parameters"]["selected_on"] == "nothing"
+    # What is measured after an epoch is the test split: the last row is the test's accuracy
+    rows = np.genfromtxt(run.folder / "history.csv", delimiter=",", names=True)
+    assert rows["val_accuracy"][-1] == pytest.approx(done.metrics.accuracy)
+    assert main(["evaluate", str(run.folder), "--draws", "100"]) == 0
+    assert "  published protocol: no validation split, weights after the last epoch\n" in (
+        capsys.readouterr().out
+    )
+    asked = {}
+    empty = SimpleNamespace(images=[], classes=[])
+    monkeypatch.setattr(
+        "her2_models.explain.explain_images", lambda *_, **told: asked.update(told) or empty
+    )
+    assert main(["explain", str(run.folder), "--mpp", "0.5"]) == 0
+    assert asked["published_protocol"] is True
+    assert "published protocol: maps of the true score, of the rescaled, not normalised image" in (
+        capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -295,19 +331,21 @@ def test_a_truncated_image_is_named_and_the_run_goes_on_without_it(images, tmp_p
     assert train(config(broken), tmp_path / "run").weights.exists()
 
 
-def test_no_origin_lies_on_both_sides_of_the_honest_configuration(tmp_path):
+@pytest.mark.parametrize("name", ["honest_40x", "multi_magnification"])
+def test_no_origin_lies_on_both_sides_of_our_configurations(tmp_path, name):
     """HER2-IHC-40x with patches dealt into folders one by one, some of them twice."""
     rng = np.random.default_rng(0)
     origins = [(token, score, i) for token in ("train", "test") for score in range(4)
                for i in range(40)]  # fmt: skip
     for token, score, i in origins:
-        name = f"her2-{('0', '1+', '2+', '3+')[score]}-score_{token}_{i:02}"
-        for stem in (name, f"{name} (1)") if i % 5 == 0 else (name,):
+        first = f"her2-{('0', '1+', '2+', '3+')[score]}-score_{token}_{i:02}"
+        for stem in (first, f"{first} (1)") if i % 5 == 0 else (first,):
             split, label = rng.choice(["train", "test"]), ("0", "1+", "2+", "3+")[score]
             place = tmp_path / f"{split}_data_patch" / f"class_{label}" / f"{stem}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
-    manifest = load_data(load_config("honest_40x", [f"data.path={tmp_path}"]), tmp_path / "run")
+    told = load_config(name, [f"data.path={tmp_path}"])
+    manifest = load_data(told, tmp_path / "run")
     sides = {}
     for record in manifest.records:
         sides.setdefault(record.path.stem.removesuffix(" (1)"), set()).add(record.split)
@@ -316,7 +354,18 @@ def test_no_origin_lies_on_both_sides_of_the_honest_configuration(tmp_path):
     assert all((found == {"test"}) == ("_test_" in name) for name, found in sides.items())
     assert {"val"} in sides.values()
     # The folders would have put most copies and names on the wrong side
-    assert any(r.path.parts[-3].split("_")[0] != r.split for r in manifest.by_split()["test"])
+    splits = manifest.by_split()
+    assert any(r.path.parts[-3].split("_")[0] != r.split for r in splits["test"])
+    learned = (*splits["train"], *splits["val"])
+    assert leak_safety(learned, splits["test"], scheme=manifest.scheme).verdict == "stated"
+    folders = load_data(
+        load_config(name, [f"data.path={tmp_path}", "data.split=official"]), tmp_path
+    )
+    splits = folders.by_split()
+    learned = (*splits["train"], *splits["val"])
+    assert leak_safety(learned, splits["test"], scheme=folders.scheme) == (
+        "no", "official folders: patches of one slide lie on both sides"
+    )  # fmt: skip
 
 
 @pytest.fixture(params=[*sorted({*bundled_configs()} - {"demo"}), "of a user"])
@@ -391,6 +440,9 @@ def test_evaluation_counts_what_the_network_says(trained):
         )
     assert done.metrics.accuracy == pytest.approx(np.mean(right))
     folder = trained.folder / "test"
+    assert done.caveats == (
+        ("unknown", "unknown: names carry no slide"), "unknown", "val", ""
+    )  # fmt: skip
     names = {"metrics.csv", "metrics.json", "metrics.md", "confusion.csv", "predictions.csv",
              "refer_to_ish.csv", "reliability.csv", "confusion.png", "roc.png", "reliability.png",
              "calibrated"}  # fmt: skip
@@ -428,6 +480,24 @@ def test_a_matrix_of_runs_against_test_splits(trained, images, tmp_path):
     known = train(config(images, "data.mpp=0.5", "train.epochs=1"), tmp_path / "known")
     at = cross_evaluate([known.folder], magnifications=[40, 20], out=tmp_path / "m", draws=100)
     assert {row["test"] for row in at} == {"40x", "20x"}
+    assert {row["label_level"] for row in rows} == {"unknown"}
+    assert {row["split"] for row in rows} == {"unknown: names carry no slide"}
+
+
+def test_runs_on_other_splits_of_one_data_set_leak_and_the_matrix_says_so(images, tmp_path):
+    """Two folds of the same slides: each network has learned from the other's test slides."""
+    told = ["data.split=kfold", "data.folds=3", r"data.group_pattern=_(\d\d\d)", "data.mpp=0.46",
+            "data.label_level=slide", "train.epochs=1"]  # fmt: skip
+    runs = [train(config(images, *told, f"data.fold={i}"), tmp_path / f"fold{i}") for i in (0, 1)]
+    rows = cross_evaluate([run.folder for run in runs], out=tmp_path / "cross", draws=0)
+    verdicts = {(row["train"], row["test"]): row["leak_safe"] for row in rows}
+    assert verdicts == {
+        ("fold0", "fold0"): "yes", ("fold0", "fold1"): "no",
+        ("fold1", "fold0"): "no", ("fold1", "fold1"): "yes",
+    }  # fmt: skip
+    assert {row["label_level"] for row in rows} == {"slide"}
+    assert "| fold0 | fold1 |" in (text := (tmp_path / "cross" / "cross.md").read_text())
+    assert " lie on both sides, such as " in text
 
 
 def test_a_run_that_has_not_ended_cannot_be_evaluated(tmp_path, images):
