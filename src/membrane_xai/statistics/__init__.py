@@ -4,15 +4,15 @@ Samples that belong together, such as patches of one patient, are kept together 
 Undefined scores are left out and counted.
 """
 
-from membrane_xai.statistics._bootstrap import Interval, Statistic, bootstrap
 from membrane_xai.statistics._combination import CombinedNull, combine_nulls
 from membrane_xai.statistics._comparison import Comparison, compare_paired
 from membrane_xai.statistics._consistency import summarize_consistency
+from membrane_xai.statistics._interval import Interval, Statistic, bootstrap, interval_of
 from membrane_xai.statistics._nulls import NullResult, random_cam_null, shift_null
 from membrane_xai.statistics._permutation import holm
 from membrane_xai.statistics._proportion import Proportion
 from membrane_xai.statistics._sample_size import SampleSize, patients_needed
-from membrane_xai.statistics._summary import Summary, summarize
+from membrane_xai.statistics._summary import Summary, summarize, summarize_ratio
 
 __all__ = [
     "CombinedNull",
@@ -27,9 +27,11 @@ __all__ = [
     "combine_nulls",
     "compare_paired",
     "holm",
+    "interval_of",
     "patients_needed",
     "random_cam_null",
     "shift_null",
     "summarize",
     "summarize_consistency",
+    "summarize_ratio",
 ]
