@@ -192,7 +192,8 @@ def evaluate(
     magnification : float, optional
         As for :func:`predict_records`.
     draws : int
-        Of the bootstrap; slides are drawn where they are known, images otherwise.
+        0 for no intervals. Those are by the jackknife, over slides where they are known and over
+        images otherwise, and draw nothing.
 
     Returns
     -------
@@ -246,7 +247,7 @@ def cross_evaluate(
     quantity : str
         As :func:`her2_models.metrics.cross_table` takes it.
     draws : int
-        Of the bootstrap.
+        0 for no intervals.
 
     Returns
     -------

@@ -173,8 +173,8 @@ def classification_metrics(
     Here slide "a" alone has 0 and 1+, so that nothing is known of their recall elsewhere:
 
     >>> interval = result.intervals["recall"]
-    >>> interval.low.tolist(), interval.n_eff.tolist(), interval.note.tolist()
-    X
+    >>> interval.low.tolist(), interval.n_eff.tolist(), set(interval.note.tolist())
+    ([nan, nan, nan, nan], [1.0, 1.0, 2.0, 2.0], {'few_groups'})
     """
     check_level(ci)
     check_draws(draws)

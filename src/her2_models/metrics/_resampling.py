@@ -11,7 +11,7 @@ from her2_models.metrics._results import PER_CLASS, SINGLE
 from her2_models.metrics._roc import RankedClass
 from membrane_xai.statistics import Interval, interval_of
 
-__all__ = ["Weighing", "bin_index", "intervals"]
+__all__ = ["Weighing", "bin_index", "bounds", "intervals"]
 
 Floats = NDArray[np.float64]
 
@@ -120,10 +120,8 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return the interval of each quantity by name."""
     classes = len(weighing.ranked)
-    bounds = [_BOUNDS.get(name, _IN_UNIT) for name in SINGLE] + [_IN_UNIT] * len(
-        PER_CLASS
-    ) * classes
-    found = interval_of(weighing, ci=ci, method=method, bounds=bounds, draws=draws, seed=seed)
+    options = {"ci": ci, "method": method, "draws": draws, "seed": seed}
+    found = interval_of(weighing, bounds=bounds(classes), **options)
     by_name = {
         name: Interval(
             float(found.low[i]),
@@ -144,6 +142,12 @@ def intervals(
             found.n_eff[part],
         )
     return by_name
+
+
+def bounds(classes: int) -> list[tuple[float, float]]:
+    """Return the range of each quantity, in the order of a row."""
+    single = [_BOUNDS.get(name, _IN_UNIT) for name in SINGLE]
+    return single + [_IN_UNIT] * len(PER_CLASS) * classes
 
 
 def _quantities(confusion: Floats, gaps: Floats, losses: Floats, auc: Floats) -> dict[str, Floats]:

@@ -10,6 +10,7 @@ from membrane_xai.statistics._consistency import summarize_consistency
 from membrane_xai.statistics._interval import Interval, Statistic, bootstrap, interval_of
 from membrane_xai.statistics._nulls import NullResult, random_cam_null, shift_null
 from membrane_xai.statistics._permutation import holm
+from membrane_xai.statistics._permutation_null import PermutationNull, permutation_null
 from membrane_xai.statistics._proportion import Proportion
 from membrane_xai.statistics._sample_size import SampleSize, patients_needed
 from membrane_xai.statistics._summary import Summary, summarize, summarize_ratio
@@ -19,6 +20,7 @@ __all__ = [
     "Comparison",
     "Interval",
     "NullResult",
+    "PermutationNull",
     "Proportion",
     "SampleSize",
     "Statistic",
@@ -29,6 +31,7 @@ __all__ = [
     "holm",
     "interval_of",
     "patients_needed",
+    "permutation_null",
     "random_cam_null",
     "shift_null",
     "summarize",

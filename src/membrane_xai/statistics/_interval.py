@@ -189,10 +189,10 @@ def interval_of(
     ...         cases = counts @ self.cases
     ...         return np.where(cases > 0, counts @ self.hits / np.maximum(cases, 1), np.nan)
     ...     def jackknife(self):
-    ...         return self.of(1 - np.eye(4))
+    ...         return self.of(1 - np.eye(self.n_groups))
     >>> found = interval_of(Recall(), bounds=(0, 1))
     >>> round(found.low, 2), round(found.high, 2), round(found.n_eff, 2), found.note
-    (0.16, 0.99, 2.88, 'small_sample')
+    (0.0, 0.98, 2.88, 'small_sample')
 
     Two slides tell next to nothing of others:
 
@@ -278,16 +278,17 @@ def _read(statistic: Statistic) -> tuple[Floats, Floats, Floats]:
             f"statistic gives shape {found.shape} for 1 row of counts; "
             f"it takes one value, or one row of values, for each"
         )
-    left_out = np.asarray(statistic.jackknife(), np.float64)
+    enough = n >= FEWEST  # or nothing may be left to take a value of
+    left_out = np.asarray(statistic.jackknife() if enough else [found[0]] * n, np.float64)
     if left_out.shape != (n, *found.shape[1:]):
         raise InvalidInputError(
             f"statistic.jackknife gives shape {left_out.shape}; it takes {(n, *found.shape[1:])}"
         )
     masses = np.asarray(getattr(statistic, "masses", np.ones(n)), np.float64)
     if masses.shape not in ((n,), left_out.shape) or not (masses >= 0).all():
+        shapes = " or ".join(str(shape) for shape in dict.fromkeys([(n,), left_out.shape]))
         raise InvalidInputError(
-            f"statistic.masses has shape {masses.shape}; it takes {(n,)} or {left_out.shape} "
-            f"numbers, none negative"
+            f"statistic.masses has shape {masses.shape}; it takes {shapes} numbers, none negative"
         )
     left_out = left_out.reshape(n, -1)
     return found[0], left_out, np.broadcast_to(masses.reshape(n, -1), left_out.shape)
