@@ -255,7 +255,8 @@ def evaluate(
     magnification : float, optional
         As for :func:`predict_records`.
     draws : int
-        Of the bootstrap; slides are drawn where they are known, images otherwise.
+        0 for no intervals. Those are by the jackknife, over slides where they are known and over
+        images otherwise, and draw nothing.
 
     Returns
     -------
@@ -309,7 +310,7 @@ def cross_evaluate(
     quantity : str
         As :func:`her2_models.metrics.cross_table` takes it.
     draws : int
-        Of the bootstrap.
+        0 for no intervals.
 
     Returns
     -------

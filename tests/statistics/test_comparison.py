@@ -21,7 +21,7 @@ NAN = float("nan")
 def test_counted_by_hand():
     a = [5.0, 3.0, 4.0, 1.0, NAN, 2.0, NAN]
     b = [4.0, 1.0, 1.0, 2.0, 3.0, NAN, NAN]
-    result = compare_paired(a, b, list("AABCCCC"))
+    result = compare_paired(a, b, list("AABCCCC"), method="bca")
     # Differences 1, 2 | 3 | -1: sums 3, 3, -1, whose absolute sum 5 is reached by 4 of 8 patterns.
     assert result.difference == 5 / 4
     assert (result.p_value, result.exact) == (0.5, True)
@@ -37,7 +37,7 @@ def test_exact_test_equals_scipy(rng):
         (a, b), lambda x, y, axis: (x - y).mean(axis=axis), permutation_type="samples",
         n_resamples=np.inf, vectorized=True,
     )  # fmt: skip
-    ours = compare_paired(a, b)
+    ours = compare_paired(a, b, method="bca", draws=100)
     assert (ours.p_value, ours.exact) == (pytest.approx(theirs.pvalue, abs=1e-12), True)
     assert not ours.clustered
 
@@ -48,7 +48,8 @@ def test_groups_flip_together(rng):
     sums = np.bincount(codes, a - b)
     flipped = [abs(np.dot(s, sums)) for s in itertools.product((-1, 1), repeat=6)]
     expected = np.mean(np.array(flipped) >= abs(sums.sum()) - 1e-12)
-    assert compare_paired(a, b, codes).p_value == pytest.approx(expected, abs=1e-12)
+    found = compare_paired(a, b, codes, method="percentile", draws=100)
+    assert found.p_value == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("repeat", range(20))
@@ -92,11 +93,12 @@ def test_signs_come_in_blocks(monkeypatch):
 
 def test_random_signs_come_close_to_all_signs(rng):
     a, b = rng.normal(0.6, 1, 12), rng.normal(size=12)
-    exact = compare_paired(a, b)
-    drawn = compare_paired(a, b, permutations=4000)
+    options = {"method": "percentile", "draws": 100}
+    exact = compare_paired(a, b, **options)
+    drawn = compare_paired(a, b, permutations=4000, **options)
     assert (exact.exact, drawn.exact) == (True, False)
     assert drawn.p_value == pytest.approx(exact.p_value, abs=0.025)
-    clear = compare_paired(np.arange(30.0) + 5, np.zeros(30), permutations=999)
+    clear = compare_paired(np.arange(30.0) + 5, np.zeros(30), permutations=999, **options)
     assert clear.p_value == 1 / 1000  # never 0
 
 
@@ -105,28 +107,73 @@ def test_the_interval_is_that_of_the_differences(rng):
     a, b, w = rng.random((3, 27))
     for average in ("samples", "groups"):
         result = compare_paired(a, b, codes, weights=w, average=average)
-        expected = summarize(a - b, codes, weights=w, average=average)
+        expected = summarize(a - b, codes, weights=w, average=average, bounds=None)
         assert (result.difference, result.low, result.high) == (
             expected.mean, expected.low, expected.high,
         )  # fmt: skip
 
 
+def test_the_test_of_symmetric_differences_is_students():
+    a = np.array([-0.1, 0.1, 0.3, 0.5, 0.7])  # evenly spaced: no skewness to correct
+    theirs = stats.ttest_1samp(a, 0.0)
+    ours = compare_paired(a, np.zeros(5))
+    assert ours.p_value == pytest.approx(theirs.pvalue, abs=1e-12)
+    assert (ours.low, ours.high) == pytest.approx(theirs.confidence_interval(), abs=1e-12)
+    assert (ours.exact, ours.n_eff) == (False, 5)
+
+
+@given(
+    st.lists(st.floats(-1, 1).map(lambda x: round(x, 2)), min_size=3, max_size=12),
+    st.integers(0, 99),
+    st.sampled_from([0.8, 0.95, 0.99]),
+)
+def test_p_and_interval_agree(differences, seed, ci):
+    codes = np.random.default_rng(seed).integers(0, 6, len(differences))
+    result = compare_paired(differences, np.zeros(len(differences)), codes, ci=ci)
+    if result.note == "few_groups":
+        assert np.isnan([result.p_value, result.low]).all()
+    else:
+        assert (result.p_value <= 1 - ci) == (not result.low <= 0 <= result.high)
+
+
+def test_a_difference_that_never_varies():
+    same = compare_paired([0.5, 0.6, 0.7], [0.25, 0.35, 0.45])
+    assert (same.low, same.high) == pytest.approx((0.25, 0.25))
+    assert same.p_value == 0
+
+
+@pytest.mark.parametrize("law", ["exponential", "normal"])
+def test_false_positives_of_skewed_and_of_gaussian_patients(law):
+    rng = np.random.default_rng(3)
+    found = flipped = 0
+    for _ in range(600):
+        a = rng.exponential(size=10) - 1 if law == "exponential" else rng.normal(size=10)
+        found += compare_paired(a, np.zeros(10)).p_value <= 0.05
+        flipped += sign_flip(a, 1024, 0).p_value <= 0.05
+    assert 0.025 <= found / 600 <= 0.085
+    if law == "exponential":
+        assert found < flipped  # which tests that they are symmetric, and they are not
+
+
 @settings(max_examples=30)
-@given(seed=st.integers(0, 999), data=st.data())
-def test_swapping_reverses_and_order_and_labels_do_not_matter(seed, data):
+@given(
+    seed=st.integers(0, 999), data=st.data(), method=st.sampled_from(["jackknife", "percentile"])
+)
+def test_swapping_reverses_and_order_and_labels_do_not_matter(seed, data, method):
     rng = np.random.default_rng(seed)
     a, b = rng.random((2, 12)).round(2)
     codes = rng.integers(0, 5, 12)
-    result = compare_paired(a, b, codes, draws=200, method="percentile")
-    swapped = compare_paired(b, a, codes, draws=200, method="percentile")
-    assert swapped.p_value == result.p_value
+    result = compare_paired(a, b, codes, draws=200, method=method)
+    swapped = compare_paired(b, a, codes, draws=200, method=method)
+    assert swapped.p_value == pytest.approx(result.p_value, nan_ok=True, abs=1e-9)
     assert swapped.difference == pytest.approx(-result.difference, abs=1e-12)
     assert swapped.effect_size == pytest.approx(-result.effect_size, nan_ok=True)
     order = np.array(data.draw(st.permutations(range(12))))
-    mixed = compare_paired(a[order], b[order], [f"p{-c}" for c in codes[order]], draws=200,
-                           method="percentile")  # fmt: skip
-    assert mixed.p_value == result.p_value
-    assert (mixed.low, mixed.high) == pytest.approx((result.low, result.high), abs=1e-9)
+    names = [f"p{-c}" for c in codes[order]]
+    mixed = compare_paired(a[order], b[order], names, draws=200, method=method)
+    assert (mixed.p_value, mixed.low, mixed.high) == pytest.approx(
+        (result.p_value, result.low, result.high), abs=1e-9, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +183,8 @@ def test_the_interval_of_few_groups_is_withheld_or_marked(rng, n, note):
     result = compare_paired(*rng.random((2, 2 * n)), np.arange(2 * n) % n, draws=100)
     assert (result.n_groups, result.note) == (n, note)
     assert np.isnan([result.low, result.high]).all() == (note == "few_groups")
-    assert np.isfinite([result.difference, result.p_value, result.effect_size]).all()
+    assert np.isnan(result.p_value) == (note == "few_groups")
+    assert np.isfinite([result.difference, result.effect_size]).all()
 
 
 def test_no_difference_and_nothing_to_compare():

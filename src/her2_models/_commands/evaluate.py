@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quantity", default="accuracy", metavar="NAME",
         help="of the matrix (default: %(default)s)")  # fmt: skip
     add("--draws", type=int, default=1000, metavar="N",
-        help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+        help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--json", action="store_true", help="write the metrics as JSON on stdout, for programs")
 
 

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a value, as in train.epochs=3; may be given several times")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME)")
     add("--draws", type=int, default=1000, metavar="N",
-        help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+        help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

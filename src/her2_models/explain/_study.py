@@ -170,7 +170,7 @@ def explain_images(
     chance_test : bool
         Whether to compare each CAM with its moves, as in :func:`membrane_xai.evaluate`.
     draws : int
-        Of the bootstrap behind intervals, from 100.
+        Of a bootstrap, from 100; the intervals are by the jackknife, which draws nothing.
     seed : int
         Of bootstrap and randomisation.
     published_protocol : bool

@@ -52,6 +52,7 @@ __all__ = [
     "write_tables",
 ]
 
+_METHODS = ("jackknife", "bca", "percentile")
 _FROM_PROBABILITIES = ("auc", "macro_auc", "ece", "brier", "nll")
 
 
@@ -113,16 +114,17 @@ def classification_metrics(
     groups: Any = None,
     names: Sequence[str] = GRADES,
     ci: float = 0.95,
+    method: str = "jackknife",
     draws: int = 1000,
     seed: int = 0,
 ) -> ClassificationMetrics:
     """Compute how well predicted probabilities agree with the labels, with intervals.
 
-    Intervals are those of MAP, too: BCa bootstrap over groups with the reach that few groups need,
-    see :func:`membrane_xai.statistics.bootstrap`. As many groups as there are, are drawn with
-    replacement, each with all its cases. Cases of one slide or patient resemble each other, so
-    intervals over single cases are too narrow there. With fewer than three groups there is no
-    interval, from three to nine it is marked "small_sample".
+    Intervals are those of MAP, too: by the jackknife over groups, each left out with all its cases,
+    see :func:`membrane_xai.statistics.interval_of`. Cases of one slide or patient resemble each
+    other, so intervals over single cases are too narrow there. With fewer than three groups that
+    bear on a quantity, such as slides with a case of the class, it has no interval; from three to
+    nine it is marked "small_sample".
 
     Parameters
     ----------
@@ -137,16 +139,20 @@ def classification_metrics(
         The K classes in their order.
     ci : float
         Level of the intervals, in (0, 1).
+    method : {"jackknife", "bca", "percentile"}
+        As in :func:`membrane_xai.statistics.interval_of`.
     draws : int
-        Resamples, from 100; 0 for no intervals.
+        Resamples of a bootstrap, from 100; 0 for no intervals, whatever the method.
     seed : int
-        The same seed gives the same intervals, whatever the order of cases or names of groups.
+        Of the draws; the same seed gives the same intervals, whatever the order of cases or names
+        of groups.
 
     Returns
     -------
     ClassificationMetrics
-        A draw in which a quantity is undefined, such as the recall of a class that was not drawn,
-        counts in ``undefined_draws`` of its interval and is left out.
+        A quantity that is undefined without one of the groups, such as the recall of a class that
+        one slide has, has no interval by the jackknife. A draw of a bootstrap in which it is
+        undefined counts in ``undefined_draws`` of its interval and is left out.
 
     Raises
     ------
@@ -164,24 +170,27 @@ def classification_metrics(
     >>> round(result.accuracy, 4), result.auc.tolist(), round(result.ece, 4), result.clustered
     (0.8333, [1.0, 0.9, 0.75, 1.0], 0.1333, True)
 
-    Here slide "a" alone has 0 and 1+, so draws without it have no recall for them:
+    Here slide "a" alone has 0 and 1+, so that nothing is known of their recall elsewhere:
 
     >>> interval = result.intervals["recall"]
-    >>> interval.low.tolist(), (interval.undefined_draws > 0).tolist()
-    ([1.0, 1.0, 0.0, 1.0], [True, True, True, True])
+    >>> interval.low.tolist(), interval.n_eff.tolist(), set(interval.note.tolist())
+    ([nan, nan, nan, nan], [1.0, 1.0, 2.0, 2.0], {'few_groups'})
     """
     check_level(ci)
     check_draws(draws)
     check_count("seed", seed, 0)
+    if method not in _METHODS:
+        raise InvalidInputError(f"method is {method!r}; it takes one of {', '.join(_METHODS)}")
     predictions = Cases.of(labels, probabilities, groups=groups, names=names)
     weighing = Weighing.summed(predictions)
     k, counts = len(predictions.names), weighing.confusion.sum(axis=0)
     matrix = counts.reshape(k, k).astype(np.int64)
     reasons = undefined_reasons(matrix, predictions.names)
-    found = intervals(weighing, ci, draws, seed) if draws else {}
+    found = intervals(weighing, ci, method, draws, seed) if draws else {}
     if draws and (note := found["accuracy"].note) == "few_groups":
         reasons["intervals"] = note
-    sampling = {"n_groups": predictions.n_groups, "ci": ci, "draws": draws, "seed": seed}
+    sampling = {"n_groups": predictions.n_groups, "ci": ci, "method": method}
+    sampling |= {"draws": draws, "seed": seed}
     return _result(
         predictions.names,
         matrix,

@@ -9,9 +9,9 @@ from her2_models.metrics._cases import Cases
 from her2_models.metrics._classification import from_matrices, strict_mean
 from her2_models.metrics._results import PER_CLASS, SINGLE
 from her2_models.metrics._roc import RankedClass
-from membrane_xai.statistics import Interval, bootstrap
+from membrane_xai.statistics import Interval, interval_of
 
-__all__ = ["Weighing", "bin_index", "intervals"]
+__all__ = ["Weighing", "bin_index", "bounds", "intervals"]
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ class Weighing:
     """What does not depend on the weights: sums per group, and the order of each class' scores.
 
     Groups are in the order of their sums, so that neither their names nor the order of the samples
-    decide which of them is drawn. It is a statistic as the bootstrap takes it: all quantities, in
+    decide which of them is drawn. It is a statistic as `interval_of` takes it: all quantities, in
     one row.
     """
 
@@ -74,6 +74,29 @@ class Weighing:
         areas = [ranked.auc_without_each(self.n_groups) for ranked in self.ranked]
         return _row(_quantities(confusion, gaps, losses, np.stack(areas, axis=1)))
 
+    @property
+    def masses(self) -> Floats:
+        """(G, Q): cases of each group that bear on each quantity.
+
+        All cases, and for a class those that are it, are called it, are either, or are neither; for
+        the area those that are it or those that are not, whichever tell less.
+        """
+        k = len(self.ranked)
+        matrices = self.confusion.reshape(-1, k, k)
+        support, called = matrices.sum(axis=2), matrices.sum(axis=1)
+        cases = support.sum(axis=1, keepdims=True)
+        rest = cases - support
+        fewer = _effective(support) <= _effective(rest)
+        by_class = {
+            "precision": called,
+            "recall": support,
+            "f1": support + called,
+            "specificity": rest,
+            "auc": np.where(fewer, support, rest),
+        }
+        single = np.repeat(cases, len(SINGLE), axis=1)
+        return np.hstack([single, *(by_class[name] for name in PER_CLASS)])
+
     def quantities(self, weights: Floats) -> dict[str, Floats]:
         """Return for weights (d, G) numbers of shape (d,) and (d, K) by name."""
         confusion, gaps, losses = (weights @ x for x in (self.confusion, self.gaps, self.losses))
@@ -86,18 +109,45 @@ class Weighing:
         return {name: values[0] for name, values in once.items()}
 
 
-def intervals(weighing: Weighing, ci: float, draws: int, seed: int) -> dict[str, Interval]:
+_IN_UNIT, _AS_CORRELATION, _ABOVE_ZERO = (0.0, 1.0), (-1.0, 1.0), (0.0, np.inf)
+_BOUNDS = {"quadratic_kappa": _AS_CORRELATION, "brier": _ABOVE_ZERO, "nll": _ABOVE_ZERO}
+"""Of the quantities that do not lie in [0, 1]. The Brier score has a bound above, 2, that is never
+near."""
+
+
+def intervals(
+    weighing: Weighing, ci: float, method: str, draws: int, seed: int
+) -> dict[str, Interval]:
     """Return the interval of each quantity by name."""
-    found = bootstrap(weighing, ci=ci, draws=draws, seed=seed)
-    columns = np.stack([found.low, found.high, found.undefined_draws])
+    classes = len(weighing.ranked)
+    options = {"ci": ci, "method": method, "draws": draws, "seed": seed}
+    found = interval_of(weighing, bounds=bounds(classes), **options)
     by_name = {
-        name: Interval(float(low), float(high), int(undefined), found.note)
-        for name, (low, high, undefined) in zip(SINGLE, columns.T[: len(SINGLE)], strict=True)
+        name: Interval(
+            float(found.low[i]),
+            float(found.high[i]),
+            int(found.undefined_draws[i]),
+            str(found.note[i]),
+            float(found.n_eff[i]),
+        )
+        for i, name in enumerate(SINGLE)
     }
-    by_class = np.split(columns[:, len(SINGLE) :], len(PER_CLASS), axis=1)
-    for name, (low, high, undefined) in zip(PER_CLASS, by_class, strict=True):
-        by_name[name] = Interval(low, high, undefined.astype(np.int64), found.note)
+    for i, name in enumerate(PER_CLASS):
+        part = slice(len(SINGLE) + i * classes, len(SINGLE) + (i + 1) * classes)
+        by_name[name] = Interval(
+            found.low[part],
+            found.high[part],
+            found.undefined_draws[part],
+            found.note[part],
+            found.n_eff[part],
+        )
     return by_name
+
+
+def bounds(classes: int) -> list[tuple[float, float]]:
+    """Return the range of each quantity, in the order of a row."""
+    single = [_BOUNDS.get(name, _IN_UNIT) for name in SINGLE]
+    return single + [_IN_UNIT] * len(PER_CLASS) * classes
 
 
 def _quantities(confusion: Floats, gaps: Floats, losses: Floats, auc: Floats) -> dict[str, Floats]:
@@ -114,6 +164,12 @@ def _quantities(confusion: Floats, gaps: Floats, losses: Floats, auc: Floats) ->
         "brier": brier / total,
         "nll": np.where(never > 0, np.inf, log_loss / total),
     }
+
+
+def _effective(masses: Floats) -> Floats:
+    """Return how many groups of one size would tell as much, by column; 0 where none has any."""
+    square = (masses**2).sum(axis=0)
+    return np.asarray(masses.sum(axis=0) ** 2 / np.where(square > 0, square, 1), dtype=np.float64)
 
 
 def _row(quantities: dict[str, Floats]) -> Floats:

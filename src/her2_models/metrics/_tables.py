@@ -115,9 +115,9 @@ def cross_table(
     -------
     list of dict
         A row per pair of a train and a test name, in the order in which names first appear, with
-        keys train, test, quantity, class, value, low, high, note, n, n_groups, clustered, reason. A
-        pair that is not in `results` has NaN and the reason "not evaluated", so the table is
-        complete.
+        keys train, test, quantity, class, value, low, high, n_eff, note, n, n_groups, clustered,
+        reason. A pair that is not in `results` has NaN and the reason "not evaluated", so the table
+        is complete.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def cross_table(
         raise InvalidInputError("results is empty; it takes at least one result")
     trained, tested = (list(dict.fromkeys(pair[i] for pair in results)) for i in (0, 1))
     empty = {"quantity": quantity, "class": of or "", "value": np.nan, "low": np.nan}
-    empty |= {"high": np.nan, "note": "", "reason": "not evaluated"}
+    empty |= {"high": np.nan, "n_eff": np.nan, "note": "", "reason": "not evaluated"}
     rows = []
     for train in trained:
         for test in tested:
@@ -157,7 +157,8 @@ def cross_table(
 def _cross_row(
     train: str, test: str, found: Mapping[str, Any], result: ClassificationMetrics | None
 ) -> Row:
-    numbers = {key: found[key] for key in ("quantity", "class", "value", "low", "high", "note")}
+    names = ("quantity", "class", "value", "low", "high", "n_eff", "note")
+    numbers = {key: found[key] for key in names}
     return {
         "train": train,
         "test": test,
@@ -170,7 +171,7 @@ def _cross_row(
 
 
 def _sampling(result: ClassificationMetrics) -> Row:
-    names = ("ci", "draws", "seed", "clustered", "n_groups")
+    names = ("ci", "method", "draws", "seed", "clustered", "n_groups")
     return {name: getattr(result, name) for name in names}
 
 
@@ -182,11 +183,16 @@ def _said(about: Mapping[str, str]) -> dict[str, list[Row]]:
 
 def _readable(result: ClassificationMetrics) -> dict[str, list[Row]]:
     head = "value" if not result.intervals else f"value ({100 * result.ci:.4g} % interval)"
+    said = result.intervals["accuracy"].note if result.intervals else ""
     single = [
-        {"quantity": name.replace("_", " "), head: _cell(result.row(name))} for name in SINGLE
+        {"quantity": name.replace("_", " "), head: _cell(result.row(name), said)} for name in SINGLE
     ]
     classes = [
-        {"class": of, "cases": cases, **{name: _cell(result.row(name, of)) for name in PER_CLASS}}
+        {
+            "class": of,
+            "cases": cases,
+            **{name: _cell(result.row(name, of), said) for name in PER_CLASS},
+        }
         for of, cases in zip(result.names, result.support.tolist(), strict=True)
     ]
     return {
@@ -200,16 +206,24 @@ def _basis(result: ClassificationMetrics) -> str:
     cases = f"{result.confusion.sum()} cases"
     if not result.intervals:
         return cases
-    note = result.intervals["accuracy"].note
-    mark = f", {note}" if note else ""
+    accuracy = result.intervals["accuracy"]
+    mark = f", {accuracy.note}" if accuracy.note else ""
+    how = (
+        result.method if result.method == "jackknife" else f"{result.method}, {result.draws} draws"
+    )
     if result.clustered:
-        return f"{cases} in {result.n_groups} groups, {result.draws} draws of groups{mark}"
-    return f"{cases} taken as independent, {result.draws} draws{mark}"
+        size = f"{result.n_groups} groups (as {accuracy.n_eff:.1f} of one size)"
+        return f"{cases} in {size}, {how} over groups{mark}"
+    return f"{cases} taken as independent, {how}{mark}"
 
 
-def _cell(row: Row) -> str:
+def _cell(row: Row, said: str) -> str:
+    """Return a number with its interval, and its note unless the heading has said that."""
     if np.isnan(row["value"]):
         return f"undefined: {row['reason']}"
     if np.isnan(row["low"]):
         return f"{row['value']:.4f}" + (f" ({row['note']})" if row["note"] else "")
-    return f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
+    ends = f"{row['low']:.4f} to {row['high']:.4f}"
+    return (
+        f"{row['value']:.4f} ({ends}{', ' + row['note'] if row['note'] not in ('', said) else ''})"
+    )

@@ -1,6 +1,14 @@
 """Names of scores, statuses and HER2 grades, as in tables and options."""
 
-__all__ = ["EC_STATUSES", "GRADES", "ROW_STATUSES", "SCORES", "STATUSES", "SUMMARY_SCORES"]
+__all__ = [
+    "EC_STATUSES",
+    "GRADES",
+    "ROW_STATUSES",
+    "SCORES",
+    "STATUSES",
+    "SUMMARY_SCORES",
+    "bounds_of",
+]
 
 SCORES = (
     "map",
@@ -29,3 +37,14 @@ EC_STATUSES = ("ok", "too_few_maps", "no_defined_pair")
 
 GRADES = ("0", "1+", "2+", "3+")
 """HER2 scores as the ASCO/CAP guideline writes them, from the lowest; their index is the class."""
+
+_BOUNDS = {
+    **dict.fromkeys(("map", "chance", "ceiling", "ideal", "coverage"), (0.0, 1.0)),
+    "enrichment": (0.0, float("inf")),
+    "ec": (-1.0, 1.0),
+}
+
+
+def bounds_of(score: str) -> tuple[float, float] | None:
+    """Return the range of a score by its column, for the scale of its interval; None is any."""
+    return _BOUNDS["ec"] if score.startswith("ec_") else _BOUNDS.get(score)

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--chunk", type=count_from(1), metavar="N",
         help="samples in a part (default: a chunk of the CAMs)")  # fmt: skip
     add("--draws", type=count_from(100), default=10_000, metavar="N",
-        help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+        help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
     add("--json", action="store_true", help="write the summary as JSON on stdout, for programs")
 

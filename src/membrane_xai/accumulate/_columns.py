@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._backend.arrays import to_numpy
-from membrane_xai._backend.vocabulary import ROW_STATUSES, SUMMARY_SCORES
+from membrane_xai._backend.vocabulary import ROW_STATUSES, SUMMARY_SCORES, bounds_of
 from membrane_xai.accumulate._map import MapAccumulator
 from membrane_xai.metrics import AlignmentResult
 from membrane_xai.statistics._summary import Summary, summarize
@@ -41,7 +41,10 @@ def columns_of_rows(
     for name, values in scores.items():
         column = np.asarray(values, dtype=np.float64)
         counted = np.where(ok, column, np.nan) if name in _BESIDE_MAP else column
-        found |= _means(name, summarize(counted, groups, ci=ci, draws=draws, seed=seed))
+        found |= _means(
+            name,
+            summarize(counted, groups, ci=ci, bounds=bounds_of(name), draws=draws, seed=seed),
+        )
     return found
 
 
@@ -72,11 +75,12 @@ def _counts(statuses: Mapping[str, int], n_groups: int | None) -> dict[str, Any]
 
 
 def _means(name: str, summary: Summary) -> dict[str, Any]:
-    """Return a mean with the ends of its interval, the rows it runs over, and the note."""
+    """Return a mean with its interval, the rows and equal groups that bear on it, and the note."""
     return {
         name: summary.mean,
         f"{name}_low": summary.low,
         f"{name}_high": summary.high,
         f"{name}_n": summary.n,
+        f"{name}_n_eff": summary.n_eff,
         f"{name}_note": summary.note,
     }

@@ -14,8 +14,8 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import ConsistencyResult
 from membrane_xai.metrics._cam_sets import plain_set
 from membrane_xai.metrics._unit_sums import UnitSums, unit_sums_on_host
-from membrane_xai.statistics._bootstrap import Resampling
 from membrane_xai.statistics._consistency import PAIRS, summary_of_pairs
+from membrane_xai.statistics._options import METHODS, IntervalOptions
 from membrane_xai.statistics._summary import Summary
 
 __all__ = ["SIMILARITIES", "EcAccumulator"]
@@ -158,16 +158,16 @@ class EcAccumulator:
         *,
         pairs: str = "all",
         ci: float = 0.95,
+        method: str = "jackknife",
         draws: int = 10_000,
-        method: str = "bca",
         small_sample: bool = True,
         seed: int = 0,
     ) -> Summary:
-        """Return EC with its cluster-bootstrap interval over groups.
+        """Return EC with its interval over groups.
 
         Parameters
         ----------
-        pairs, ci, draws, method, small_sample, seed
+        pairs, ci, method, draws, small_sample, seed
             As in :func:`membrane_xai.statistics.summarize_consistency`, which would give the same
             from the CAMs.
 
@@ -182,7 +182,7 @@ class EcAccumulator:
             Unknown options.
         """
         check_choice(pairs, "pairs", PAIRS)
-        options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
+        options = IntervalOptions(ci, draws, method, small_sample, seed).checked(METHODS)
         by_group = _sums(self._state.sums, self._state.counts)
         labeled = None not in self._state.rows
         return summary_of_pairs(

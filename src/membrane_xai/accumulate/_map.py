@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
-from membrane_xai._backend.vocabulary import SCORES, STATUSES
+from membrane_xai._backend.vocabulary import SCORES, STATUSES, bounds_of
 from membrane_xai.accumulate._running_sums import RunningSums, check_state, sums_by_group
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import AlignmentResult, CamGrid, alignment
 from membrane_xai.metrics._mass import check_negative
-from membrane_xai.statistics._bootstrap import Ratio, Resampling
+from membrane_xai.statistics._options import IntervalOptions
 from membrane_xai.statistics._summary import Summary, summary_of
+from membrane_xai.statistics._sums import Ratio
 
 __all__ = ["MapAccumulator", "MapMean"]
 
@@ -204,20 +205,22 @@ class MapAccumulator:
         *,
         average: str = "samples",
         ci: float = 0.95,
+        method: str = "jackknife",
         draws: int = 10_000,
-        method: str = "bca",
         small_sample: bool = True,
         seed: int = 0,
     ) -> Summary:
-        """Return a mean with its cluster-bootstrap interval over groups.
+        """Return a mean with its interval over groups.
 
         Parameters
         ----------
         score : str
             "map", "chance", "enrichment", "skill", "ideal", "toward_ideal", "ceiling", "relative"
             or "coverage", as in :class:`membrane_xai.AlignmentResult`.
-        average, ci, draws, method, small_sample, seed
-            As in :func:`membrane_xai.summarize`, which would give the same from the scores.
+        average, ci, method, draws, small_sample, seed
+            As in :func:`membrane_xai.summarize`, which would give the same from the scores, with
+            `bounds` (0, 1) for "map", "chance", "ideal", "ceiling" and "coverage", (0, inf) for
+            "enrichment" and None for the others.
 
         Returns
         -------
@@ -231,7 +234,7 @@ class MapAccumulator:
         """
         check_choice(score, "score", SCORES)
         check_choice(average, "average", ("samples", "groups"))
-        options = Resampling(ci, draws, method, small_sample, seed).checked()
+        options = IntervalOptions(ci, draws, method, small_sample, seed).checked()
         column = SCORES.index(score)
         sums, counts = self._state.sums[:, column], self._state.counts[:, column]
         top, bottom = sums[counts > 0], counts[counts > 0].astype(np.float64)
@@ -242,6 +245,7 @@ class MapAccumulator:
         return summary_of(
             Ratio(top, bottom),
             options,
+            bounds=bounds_of(score),
             n=int(counts.sum()),
             undefined=self._undefined(score),
             clustered=None not in self._state.rows,

@@ -176,7 +176,7 @@ class MembraneActivationPrecision:
         ci : float in (0, 1)
             Nominal coverage of the intervals.
         draws, seed : int
-            Of the bootstrap.
+            Of a bootstrap; the intervals are by the jackknife, which draws nothing.
 
         Returns
         -------

@@ -142,16 +142,14 @@ class StoreResult:
     def summary(
         self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0
     ) -> list[dict[str, Any]]:
-        """Average by class, with intervals that draw groups.
+        """Average by class, with intervals over groups.
 
         Parameters
         ----------
         ci : float in (0, 1)
             Nominal coverage of the intervals.
-        draws : int
-            Of the bootstrap, from 100.
-        seed : int
-            Of the bootstrap.
+        draws, seed : int
+            Of a bootstrap; the intervals are by the jackknife, which draws nothing.
 
         Returns
         -------

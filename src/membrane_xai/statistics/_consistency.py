@@ -11,13 +11,17 @@ from membrane_xai._backend.labels import group_codes
 from membrane_xai.metrics._cam_sets import plain_set
 from membrane_xai.metrics._similarity import Similarity, blank_non_finite, named_similarity
 from membrane_xai.metrics._unit_sums import unit_sums_on_host
-from membrane_xai.statistics._bootstrap import Quadratic, Resampling
+from membrane_xai.statistics._options import METHODS, IntervalOptions
 from membrane_xai.statistics._summary import Summary, summary_of
+from membrane_xai.statistics._sums import Quadratic
 
 __all__ = ["PAIRS", "pair_sums", "quadratic", "summarize_consistency", "summary_of_pairs"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
+
+_BOUNDS = (-1.0, 1.0)
+"""Of every similarity."""
 
 PAIRS = ("all", "between", "within")
 """Pairs of CAMs that count: by whether they are of one group."""
@@ -31,20 +35,21 @@ def summarize_consistency(
     pairs: str = "all",
     k: float = 0.1,
     ci: float = 0.95,
+    method: str = "jackknife",
     draws: int = 10_000,
-    method: str = "bca",
     small_sample: bool = True,
     seed: int = 0,
 ) -> Summary:
-    r"""Explanation Consistency of a set of CAMs with a cluster-bootstrap interval.
+    r"""Explanation Consistency of a set of CAMs with an interval over groups.
 
     .. math:: \mathrm{EC}(v) = \frac{\sum_g v_g S_{gg} + \sum_{g<h} v_g v_h S_{gh}}
         {\sum_g v_g N_{gg} + \sum_{g<h} v_g v_h N_{gh}}
 
     with :math:`S_{gh}` the sum of the similarities of the :math:`N_{gh}` pairs of CAMs between
-    groups g and h (within g for :math:`S_{gg}`), and multinomial counts :math:`v`, all 1 for EC
-    itself. A group drawn twice brings its own pairs twice; pairs between its two copies are left
-    out, as a CAM would meet itself there and agree perfectly.
+    groups g and h (within g for :math:`S_{gg}`), and counts :math:`v` of the groups: all 1 for EC
+    itself, one of them 0 in the jackknife, multinomial in the draws of a bootstrap. A group drawn
+    twice brings its own pairs twice; pairs between its two copies are left out, as a CAM would meet
+    itself there and agree perfectly.
 
     Parameters
     ----------
@@ -60,8 +65,9 @@ def summarize_consistency(
         Pairs of CAMs that count: all, only of different groups, or only of the same group.
     ci, draws, small_sample, seed
         As in :func:`membrane_xai.summarize`.
-    method : {"bca", "percentile"}
-        As in :func:`membrane_xai.summarize`.
+    method : {"jackknife", "bca", "percentile"}
+        As in :func:`membrane_xai.summarize`; the jackknife on the scale of Fisher's z, so that no
+        end leaves [-1, 1].
 
     Returns
     -------
@@ -92,7 +98,7 @@ def summarize_consistency(
     """
     compared = named_similarity(similarity, k)
     check_choice(pairs, "pairs", PAIRS)
-    options = Resampling(ci, draws, method, small_sample, seed).checked(("bca", "percentile"))
+    options = IntervalOptions(ci, draws, method, small_sample, seed).checked(METHODS)
     cams = plain_set(cams)
     count = int(cams.shape[0])
     codes, labels = group_codes(range(count) if groups is None else groups, count)
@@ -109,7 +115,7 @@ def summary_of_pairs(
     numbers: Floats,
     counts: Floats,
     pairs: str,
-    options: Resampling,
+    options: IntervalOptions,
     *,
     clustered: bool,
 ) -> Summary:
@@ -125,6 +131,7 @@ def summary_of_pairs(
         undefined={reason: number for reason, number in reasons.items() if number},
         clustered=clustered,
         average=pairs,
+        bounds=_BOUNDS,
     )
 
 
@@ -153,8 +160,9 @@ def quadratic(sums: Floats, numbers: Floats, pairs: str) -> Quadratic:
     both = np.stack([sums, numbers])[:, order[:, None], order]
     within = np.stack([np.diag(both[0]), np.diag(both[1])], axis=1) / 2
     between = both * (1 - np.eye(len(sums)))
+    sizes = (1 + np.sqrt(1 + 4 * np.diag(both[1]))) / 2  # n samples make n (n - 1) ordered pairs
     if pairs == "between":
         within = np.zeros_like(within)
     if pairs == "within":
         between = np.zeros_like(between)
-    return Quadratic(within, between)
+    return Quadratic(within, between, within[:, 1] if pairs == "within" else sizes)

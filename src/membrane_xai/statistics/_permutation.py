@@ -16,7 +16,7 @@ _BLOCK = 1 << 18  # signs held at a time
 
 
 class SignFlip(NamedTuple):
-    """Outcome of a sign-flip test."""
+    """Outcome of a test over groups."""
 
     p_value: float
     exact: bool

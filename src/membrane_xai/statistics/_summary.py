@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._backend.labels import group_codes
-from membrane_xai.statistics._bootstrap import Quadratic, Ratio, Resampling, interval_of
+from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._clusters import as_clusters, count_reasons, read_scores, read_weights
+from membrane_xai.statistics._interval import interval_with
+from membrane_xai.statistics._options import IntervalOptions
+from membrane_xai.statistics._scale import Bounds, check_bounds
+from membrane_xai.statistics._sums import Quadratic, Ratio
 
-__all__ = ["Summary", "summarize", "summary_of"]
+__all__ = ["Summary", "summarize", "summarize_ratio", "summary_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,9 @@ class Summary:
         Samples that went in: defined, and of positive weight.
     n_groups : int
         Groups among them.
+    n_eff : float
+        How many groups of one size would tell as much: ``sum(m)^2 / sum(m^2)`` for groups that
+        weigh m. The interval knows of the truth what so many groups tell.
     n_undefined : int
         Samples left out because their score is NaN.
     undefined : dict of str to int
@@ -41,11 +48,11 @@ class Summary:
     average : str
         What the mean runs over: "samples" or "groups"; for EC "all", "between" or "within" pairs.
     method, small_sample, draws, seed
-        How the interval was made.
+        How the interval was made; `draws` and `seed` play no part in the jackknife.
     note : str
         What to know of the interval: "few_groups" where it is withheld, as one or two groups tell
-        next to nothing of others; "small_sample" with three to nine groups, when no bootstrap holds
-        what it promises, widened by the option `small_sample` or not; else "".
+        next to nothing of others; "small_sample" with three to nine groups; "at_bound" or "skewed"
+        as in :class:`membrane_xai.statistics.Interval`; else "".
     """
 
     mean: float
@@ -55,6 +62,7 @@ class Summary:
     standard_error: float
     n: int
     n_groups: int
+    n_eff: float
     n_undefined: int
     undefined: Mapping[str, int]
     clustered: bool
@@ -72,19 +80,21 @@ def summarize(
     *,
     weights: Any = None,
     ci: float = 0.95,
-    draws: int = 10_000,
-    method: str = "bca",
+    method: str = "jackknife",
+    bounds: Any = "auto",
     average: str = "samples",
-    small_sample: bool = True,
     status: Any = None,
+    draws: int = 10_000,
+    small_sample: bool = True,
     seed: int = 0,
 ) -> Summary:
-    r"""Mean of scores with a cluster-bootstrap interval: patients are drawn again, not patches.
+    r"""Mean of scores with an interval over groups: patients are left out in turn, not patches.
 
     .. math:: \bar s = \frac{\sum_g v_g \sum_{i \in g} w_i s_i}{\sum_g v_g \sum_{i \in g} w_i}
 
-    with weights :math:`w` and, in each draw, multinomial counts :math:`v` of the G groups (all 1
-    for the mean itself). Patches of a patient stay together, as they came together.
+    with weights :math:`w` and counts :math:`v` of the G groups: all 1 for the mean itself, one of
+    them 0 in the jackknife, multinomial in the draws of a bootstrap. Patches of a patient stay
+    together, as they came together.
 
     Parameters
     ----------
@@ -97,24 +107,32 @@ def summarize(
         Weight of each sample within the mean; samples of weight 0 are left out.
     ci : float in (0, 1)
         Nominal coverage.
-    draws : int
-        Number of resamples, from 100.
-    method : {"bca", "percentile", "studentized"}
-        - "bca": bias-corrected and accelerated [1]_, jackknife over groups.
+    method : {"jackknife", "bca", "percentile", "studentized"}
+        - "jackknife": standard error of the mean without each group in turn, on the scale that
+          `bounds` says; Student's t with ``n_eff - 1`` degrees of freedom, two at least; ends moved
+          for skewed groups. See :func:`membrane_xai.statistics.interval_of`.
+        - "bca": bootstrap, bias-corrected and accelerated [1]_.
         - "percentile": quantiles of the draws.
         - "studentized": bootstrap-t with the cluster-robust standard error; may leave the range of
           the score.
+    bounds : "auto", pair of numbers, or None
+        Range of a score, for the jackknife: (0, 1) puts the interval on the logit scale and keeps
+        it within, None on that of the score. "auto" is (0, 1) if all scores lie there, else None:
+        say None for a score that might lie elsewhere, such as `enrichment`.
     average : {"samples", "groups"}
         What counts alike: samples, so that a patient with many patches weighs more, or groups, each
         with the mean of its own samples.
-    small_sample : bool
-        Widen "bca" and "percentile" for few groups, to the reach of Student's t with G - 1 degrees
-        of freedom times sqrt(G / (G - 1)) [2]_. Without it, intervals of 20 patients cover too
-        seldom.
     status : (N,) words, optional
         Why a score is NaN, to count by reason. It does not decide what is left out: NaN does.
+    draws : int
+        Number of resamples of a bootstrap, from 100.
+    small_sample : bool
+        Widen "bca" and "percentile" for few groups, to the reach of Student's t with G - 1 degrees
+        of freedom times sqrt(G / (G - 1)) [2]_. Without it, their intervals of 20 patients cover
+        too seldom.
     seed : int
-        From 0; the same seed gives the same interval, whatever the order of samples or the labels.
+        Of the draws, from 0; the same seed gives the same interval, whatever the order of samples
+        or the labels.
 
     Returns
     -------
@@ -124,8 +142,8 @@ def summarize(
     Raises
     ------
     InvalidInputError
-        Scores that are not one row of real numbers or are infinite, groups or weights that do not
-        fit, a missing label, unknown options.
+        Scores that are not one row of real numbers, are infinite or outside `bounds`, groups or
+        weights that do not fit, a missing label, unknown options.
 
     Notes
     -----
@@ -161,8 +179,9 @@ def summarize(
     >>> fewer.low, fewer.note
     (nan, 'few_groups')
     """
-    options = Resampling(ci, draws, method, small_sample, seed).checked()
+    options = IntervalOptions(ci, draws, method, small_sample, seed).checked()
     values = read_scores(scores, "scores")
+    known = _bounds_of(values, bounds)
     w = read_weights(weights, values.size)
     codes = np.arange(values.size) if groups is None else group_codes(groups, values.size)[0]
     undefined = np.isnan(values)
@@ -171,22 +190,106 @@ def summarize(
     found = as_clusters(values[kept], codes[kept], w[kept], average)
     statistic = Ratio(found.top, found.bottom)
     return summary_of(
-        statistic, options, n=found.n, undefined=reasons, clustered=groups is not None,
-        average=average,
+        statistic, options, bounds=known, n=found.n, undefined=reasons,
+        clustered=groups is not None, average=average,
     )  # fmt: skip
+
+
+def summarize_ratio(
+    above: Any,
+    below: Any,
+    groups: Any = None,
+    *,
+    ci: float = 0.95,
+    method: str = "jackknife",
+    bounds: Any = None,
+    status: Any = None,
+    draws: int = 10_000,
+    small_sample: bool = True,
+    seed: int = 0,
+) -> Summary:
+    """Ratio of two sums over samples, with the interval of :func:`membrane_xai.summarize`.
+
+    Such as how far a set of maps is toward the ideal, ``sum(map - chance) / sum(ideal - chance)``:
+    samples where little was to be had weigh little in it, where in a mean of ratios they weigh as
+    much as all others.
+
+    Parameters
+    ----------
+    above, below : (N,) arrays of any library, or columns of pandas
+        What is summed above and below the line. A sample with NaN in either is left out of both,
+        and counted.
+    groups, ci, method, status, draws, small_sample, seed
+        As in :func:`membrane_xai.summarize`.
+    bounds : pair of numbers, or None
+        Range of the ratio, as in :func:`membrane_xai.statistics.interval_of`.
+
+    Returns
+    -------
+    Summary
+        `mean` is the ratio; a group weighs what it brings to the sum below. NaN where that sum is
+        0; without an interval where its sign hangs on one group.
+
+    Raises
+    ------
+    InvalidInputError
+        As in :func:`membrane_xai.summarize`; `above` and `below` of unequal lengths.
+
+    Examples
+    --------
+    >>> from membrane_xai.statistics import summarize_ratio
+    >>> gain, room = [0.1, 0.2, 0.0, 0.15], [0.4, 0.5, 0.1, 0.3]
+    >>> result = summarize_ratio(gain, room, ["A", "B", "C", "D"])
+    >>> round(result.mean, 3), result.low < result.mean < result.high, round(result.n_eff, 2)
+    (0.346, True, 3.31)
+    """
+    options = IntervalOptions(ci, draws, method, small_sample, seed).checked()
+    top, bottom = read_scores(above, "above"), read_scores(below, "below")
+    if top.size != bottom.size:
+        raise InvalidInputError(
+            f"above has {top.size} numbers, below has {bottom.size}; they are of one sample each"
+        )
+    codes = np.arange(top.size) if groups is None else group_codes(groups, top.size)[0]
+    undefined = np.isnan(top) | np.isnan(bottom)
+    kept = ~undefined
+    _, codes = np.unique(codes[kept], return_inverse=True)
+    sums = [np.bincount(codes, x[kept]) for x in (top, bottom)] if kept.any() else [top[:0]] * 2
+    order = np.lexsort(sums)  # no draw of a bootstrap depends on labels
+    return summary_of(
+        Ratio(sums[0][order], sums[1][order]), options, bounds=check_bounds(bounds),
+        n=int(kept.sum()), undefined=count_reasons(undefined, status),
+        clustered=groups is not None, average="samples",
+    )  # fmt: skip
+
+
+def _bounds_of(values: Any, bounds: Any) -> Bounds:
+    """Return the bounds of scores, which lie within."""
+    known = values[~np.isnan(values)]
+    if isinstance(bounds, str) and bounds == "auto":
+        return (0.0, 1.0) if ((known >= 0) & (known <= 1)).all() else None
+    found = check_bounds(bounds)
+    if found is not None:
+        beyond = np.flatnonzero((values < found[0]) | (values > found[1]))
+        if beyond.size:
+            at = int(beyond[0])
+            raise InvalidInputError(
+                f"scores[{at}] is {values[at]}; bounds {found} take what lies between them"
+            )
+    return found
 
 
 def summary_of(
     statistic: Ratio | Quadratic,
-    options: Resampling,
+    options: IntervalOptions,
     *,
+    bounds: Bounds = None,
     n: int,
     undefined: Mapping[str, int],
     clustered: bool,
     average: str,
 ) -> Summary:
     """Put a statistic, its interval and its counts together."""
-    interval = interval_of(statistic, options)
+    interval = interval_with(statistic, options, bounds)
     error = statistic.standard_error() if isinstance(statistic, Ratio) else float("nan")
     return Summary(
         mean=statistic.value(),
@@ -196,6 +299,7 @@ def summary_of(
         standard_error=error,
         n=n,
         n_groups=statistic.n_groups,
+        n_eff=interval.n_eff,
         n_undefined=sum(undefined.values()),
         undefined=undefined,
         clustered=clustered,

@@ -105,8 +105,9 @@ def evaluate(
         Whether to compare each map with its moves by :func:`membrane_xai.shift_null`. Off by
         default: a p-value is for those who ask, and takes about as long as the scores.
     draws, seed : int
-        Of the bootstrap behind the intervals of :meth:`membrane_xai.StudyResult.summary` and of the
-        page. A folder keeps them, but may be gone on with by others: no row depends on them.
+        Of a bootstrap; the intervals of :meth:`membrane_xai.StudyResult.summary` and of the page
+        are by the jackknife, which draws nothing. A folder keeps them, but may be gone on with by
+        others.
 
     Returns
     -------

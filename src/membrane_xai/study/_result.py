@@ -55,7 +55,7 @@ class StudyResult:
         ci : float in (0, 1)
             Nominal coverage of the intervals.
         draws, seed : int, optional
-            Of the bootstrap; by default those of the study.
+            Of a bootstrap, by default those of the study; the jackknife draws nothing.
 
         Returns
         -------
@@ -63,10 +63,12 @@ class StudyResult:
             For each combination, in order of appearance: how many `rows` and `groups` (None unless
             each row has one), how many rows are `scored`, how many not, by status; for each score
             its mean over the rows where it is defined, ``<score>_low`` and ``<score>_high`` of the
-            interval by :func:`membrane_xai.summarize`, the number of rows ``<score>_n``, and
+            interval by :func:`membrane_xai.summarize`, the number of rows ``<score>_n``,
+            ``<score>_n_eff``, how many groups of one size would tell as much, and
             ``<score>_note``: "few_groups" where the interval is withheld, "small_sample" with fewer
-            than ten groups, else "". Chance and ceiling run over the rows that have a MAP. After a
-            chance test, also `p_value` of all rows together by
+            than ten groups, "at_bound" or "skewed" as in
+            :class:`membrane_xai.statistics.Interval`, else "". Chance and ceiling run over the rows
+            that have a MAP. After a chance test, also `p_value` of all rows together by
             :func:`membrane_xai.statistics.combine_nulls`, and `p_value_n`.
 
         Raises

@@ -14,7 +14,7 @@ from membrane_xai.explanation_consistency._explainers import batches
 from membrane_xai.metrics._mass import check_negative
 from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.perturb._perturbation import Perturbation
-from membrane_xai.statistics._bootstrap import Resampling
+from membrane_xai.statistics._options import IntervalOptions
 from membrane_xai.study._entries import Entry, Loaded
 from membrane_xai.study._finished import Finished, Rows
 from membrane_xai.study._result import StudyResult
@@ -102,7 +102,7 @@ def run(
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
     plan = _plan(options, folder)
     intervals = options.intervals()
-    Resampling(0.95, **intervals, method="bca", small_sample=True).checked()
+    IntervalOptions(**intervals).checked()
     settings = _settings(plan, options)
     finished = Finished(folder, settings, numbers_of(plan), intervals)
     rows: Rows = []

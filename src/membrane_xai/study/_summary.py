@@ -30,7 +30,7 @@ MOST_VALUES = 50
 
 
 _DRAWS, _SEED = 10_000, 0
-"""Of the bootstrap, where a study does not say."""
+"""Of a bootstrap, where a study does not say."""
 
 
 class Part(NamedTuple):

@@ -20,7 +20,7 @@ from her2_models.metrics._cases import Cases
 from her2_models.metrics._resampling import Weighing
 from her2_models.metrics._roc import RankedClass
 from membrane_xai import summarize
-from membrane_xai.statistics import bootstrap
+from membrane_xai.statistics import interval_of
 
 
 def softmax(logits):
@@ -114,20 +114,44 @@ def test_the_jackknife_leaves_out_each_group(seed, digits):
     np.testing.assert_allclose(weighing.jackknife(), expected, atol=1e-12)
 
 
-def test_intervals_are_those_of_the_public_bootstrap(rng):
+@pytest.mark.parametrize("method", ["jackknife", "bca"])
+def test_intervals_are_those_of_every_number(rng, method):
     labels, probabilities, slide = clustered_sample(rng, 12, 6, 2)
-    result = classification_metrics(labels, probabilities, groups=slide, draws=8000, seed=3)
+    options = {"method": method, "draws": 8000}
+    result = classification_metrics(labels, probabilities, groups=slide, seed=3, **options)
     right = np.bincount(slide, probabilities.argmax(axis=1) == labels)
-    accuracy = summarize(right / 6, range(12), weights=np.full(12, 6), draws=8000)
+    accuracy = summarize(right / 6, range(12), weights=np.full(12, 6), **options)
     interval = result.intervals["accuracy"]
-    assert (interval.low, interval.high) == pytest.approx((accuracy.low, accuracy.high), abs=0.02)
-    found = bootstrap(
-        Weighing.summed(Cases.of(labels, probabilities, groups=slide)), draws=8000, seed=3
-    )
-    for name, low in columns(found.low).items():
-        np.testing.assert_array_equal(result.intervals[name].low, low)
-    for name, undefined in columns(found.undefined_draws).items():
-        np.testing.assert_array_equal(result.intervals[name].undefined_draws, undefined)
+    near = 1e-12 if method == "jackknife" else 0.02
+    assert (interval.low, interval.high) == pytest.approx((accuracy.low, accuracy.high), abs=near)
+    assert interval.n_eff == pytest.approx(12)
+    weighing = Weighing.summed(Cases.of(labels, probabilities, groups=slide))
+    found = interval_of(weighing, seed=3, bounds=_resampling.bounds(4), **options)
+    for part in ("low", "high", "undefined_draws", "n_eff", "note"):
+        for name, value in columns(getattr(found, part)).items():
+            np.testing.assert_array_equal(getattr(result.intervals[name], part), value)
+
+
+def test_of_a_class_those_groups_count_that_have_cases_of_it():
+    labels = np.array([0, 0, 1, 0, 1, 1, 1, 0, 0, 1])
+    called = np.array([0, 1, 1, 0, 0, 1, 1, 0, 0, 1])
+    groups = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3])
+    probabilities = np.where(called[:, None] == [0, 1], 0.8, 0.2)
+    found = classification_metrics(labels, probabilities, groups=groups, names=["-", "+"])
+    found = found.intervals
+    effective = {  # cases by group -> sum squared over sum of squares
+        ("accuracy", None): 100 / (9 + 4 + 4 + 9),
+        ("recall", 0): 25 / (4 + 1 + 0 + 4),
+        ("recall", 1): 25 / (1 + 1 + 4 + 1),
+        ("precision", 1): 25 / (4 + 0 + 4 + 1),
+        ("specificity", 0): 25 / (1 + 1 + 4 + 1),
+        ("f1", 0): 100 / (9 + 9 + 0 + 16),
+        ("auc", 0): 25 / (4 + 1 + 0 + 4),
+    }
+    for (name, of), expected in effective.items():
+        n_eff = found[name].n_eff if of is None else found[name].n_eff[of]
+        assert n_eff == pytest.approx(expected), (name, of)
+    assert set(found["recall"].note) == {"small_sample"}
 
 
 def test_neither_order_nor_names_of_groups_matter(rng):
@@ -148,16 +172,16 @@ def test_few_groups_are_marked_and_fewer_have_no_interval(rng, tmp_path):
     said = {}
     for n in (1, 2, 3, 9, 10):
         result = classification_metrics(labels, probabilities, groups=np.arange(60) % n, draws=100)
-        said[n] = {interval.note for interval in result.intervals.values()}
+        said[n] = {str(x) for i in result.intervals.values() for x in np.ravel(i.note)}
         assert np.isnan(result.intervals["accuracy"].low) == (n < 3)
         assert result.undefined.get("intervals") == ("few_groups" if n < 3 else None)
         assert {row["note"] for row in result.rows()} == said[n]
         text = write_tables(result, tmp_path)["metrics.md"].read_text()
         assert (f"| accuracy | {result.accuracy:.4f} (few_groups) |" in text) == (n < 3)
-        assert ("draws of groups, small_sample" in text) == (3 <= n < 10)
-        assert cross_table({("a", "b"): result})[0]["note"] == said[n].copy().pop()
-    assert said == {1: {"few_groups"}, 2: {"few_groups"}, 3: {"small_sample"},
-                    9: {"small_sample"}, 10: {""}}  # fmt: skip
+        assert ("jackknife over groups, small_sample" in text) == (3 <= n < 10)
+        assert cross_table({("a", "b"): result})[0]["note"] == result.intervals["accuracy"].note
+    assert said.pop(10) == {"", "small_sample"}  # nine of the ten have cases of every class
+    assert said == {1: {"few_groups"}, 2: {"few_groups"}, 3: {"small_sample"}, 9: {"small_sample"}}
 
 
 def test_interval_of_accuracy_is_near_the_binomial_one(rng):
@@ -213,21 +237,29 @@ def test_groups_of_one_are_no_groups(rng):
 def test_the_seed_fixes_the_intervals(rng):
     labels, probabilities = sample(rng, 50)
     first, same, other = (
-        classification_metrics(labels, probabilities, draws=100, seed=seed).intervals["brier"]
+        classification_metrics(labels, probabilities, method="bca", draws=100, seed=seed).intervals[
+            "brier"
+        ]
         for seed in (1, 1, 2)
     )
     assert (first.low, first.high) == (same.low, same.high) != (other.low, other.high)
+    first, other = (
+        classification_metrics(labels, probabilities, draws=draws, seed=seed).intervals["brier"]
+        for draws, seed in ((100, 1), (200, 2))
+    )
+    assert (first.low, first.high) == (other.low, other.high)  # the jackknife draws nothing
 
 
 def test_draws_without_the_class_are_counted_and_left_out():
     # one case in 10 is 3+: a draw misses it with probability 0.9^10
     labels = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3])
     probabilities = 0.6 * np.eye(4)[labels] + 0.1
-    result = classification_metrics(labels, probabilities, draws=4000)
+    result = classification_metrics(labels, probabilities, method="bca", draws=4000)
     recall = result.intervals["recall"]
     assert recall.undefined_draws[3] / 4000 == pytest.approx(0.9**10, abs=0.03)
     assert recall.undefined_draws[0] / 4000 == pytest.approx(0.7**10, abs=0.01)
-    np.testing.assert_array_equal([recall.low, recall.high], 1)
+    np.testing.assert_array_equal([recall.low[:3], recall.high[:3]], 1)
+    assert (np.isnan(recall.low[3]), recall.note[3]) == (True, "few_groups")
     assert result.intervals["auc"].undefined_draws[3] == recall.undefined_draws[3]
     assert result.intervals["macro_recall"].undefined_draws >= recall.undefined_draws.max()
     assert result.intervals["accuracy"].undefined_draws == 0
@@ -235,10 +267,21 @@ def test_draws_without_the_class_are_counted_and_left_out():
 
 def test_a_class_that_never_occurs_has_no_interval():
     labels = np.array([0, 1, 2] * 5)
-    result = classification_metrics(labels, 0.6 * np.eye(4)[labels] + 0.1, draws=100)
+    result = classification_metrics(labels, 0.6 * np.eye(4)[labels] + 0.1)
     assert np.isnan(result.intervals["auc"].low[3])
-    assert result.intervals["auc"].undefined_draws[3] == 100
+    assert result.intervals["auc"].note[3] == "few_groups"
     assert np.isnan(result.intervals["macro_auc"].high)
+
+
+def test_what_one_slide_alone_decides_has_no_interval(rng):
+    labels, probabilities = sample(rng, 60)
+    slides = np.arange(60) % 12
+    labels[labels == 3] = 2
+    labels[slides == 5] = 3  # without this slide there is no recall of 3+, and no mean of recalls
+    found = classification_metrics(labels, probabilities, groups=slides).intervals
+    assert (np.isnan(found["recall"].low[3]), found["recall"].note[3]) == (True, "few_groups")
+    assert (np.isnan(found["macro_recall"].low), found["macro_recall"].note) == (True, "few_groups")
+    assert np.isfinite([found["accuracy"].low, found["recall"].low[0]]).all()
 
 
 def test_a_single_group_has_no_interval(rng):

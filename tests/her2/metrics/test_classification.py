@@ -127,8 +127,11 @@ def test_brier_and_log_loss_by_hand():
 
 
 def test_a_true_class_of_probability_0_costs_infinitely_much():
-    result = classification_metrics([0, 0, 1], [[1, 0, 0, 0]] * 3, draws=400)
+    result = classification_metrics([0, 0, 1], [[1, 0, 0, 0]] * 3)
     assert result.nll == np.inf
+    assert result.intervals["nll"].note == "infinite"
+    assert np.isnan(result.intervals["nll"].low)
+    result = classification_metrics([0, 0, 1], [[1, 0, 0, 0]] * 3, method="bca", draws=400)
     assert (result.intervals["nll"].low, result.intervals["nll"].high) == (0, np.inf)
 
 

@@ -30,7 +30,8 @@ def data(rng):
 def test_rows_hold_every_number(data):
     result = classification_metrics(*data, draws=100)
     rows = result.rows()
-    keys = ["quantity", "class", "value", "low", "high", "undefined_draws", "note", "reason"]
+    numbers = ["value", "low", "high", "n_eff", "undefined_draws"]
+    keys = ["quantity", "class", *numbers, "note", "reason"]
     assert all(list(row) == keys for row in rows)
     assert [row["quantity"] for row in rows[: len(SINGLE)]] == list(SINGLE)
     assert len(rows) == len(SINGLE) + 4 * len(PER_CLASS)
@@ -41,7 +42,7 @@ def test_rows_hold_every_number(data):
         result.intervals["recall"].low[2],
         result.intervals["recall"].high[2],
     )
-    assert row["reason"] == ""
+    assert (row["reason"], row["n_eff"]) == ("", result.support[2])
 
 
 def test_a_row_without_a_number_says_why():
@@ -85,6 +86,7 @@ def test_files_hold_the_numbers(tmp_path, data):
     record = document["provenance"]
     assert record["parameters"] == {
         "ci": 0.95,
+        "method": "jackknife",
         "draws": 100,
         "seed": 5,
         "clustered": True,
@@ -103,7 +105,7 @@ def test_markdown_is_for_reading(tmp_path, data):
     result = classification_metrics(*data, draws=100)
     text = write_tables(result, tmp_path)["metrics.md"].read_text()
     interval = result.intervals["accuracy"]
-    assert "## All classes, 80 cases taken as independent, 100 draws\n" in text
+    assert "## All classes, 80 cases taken as independent, jackknife\n" in text
     assert "| quantity | value (95 % interval) |\n" in text
     assert (
         f"| accuracy | {result.accuracy:.4f} ({interval.low:.4f} to {interval.high:.4f}) |" in text
@@ -111,7 +113,8 @@ def test_markdown_is_for_reading(tmp_path, data):
     assert f"| 2+ | {result.support[2]} | {result.precision[2]:.4f} (" in text
     by_slide = classification_metrics(*data, groups=np.arange(80) % 9, draws=100)
     text = write_tables(by_slide, tmp_path)["metrics.md"].read_text()
-    assert "## All classes, 80 cases in 9 groups, 100 draws of groups, small_sample\n" in text
+    size = "80 cases in 9 groups (as 9.0 of one size)"
+    assert f"## All classes, {size}, jackknife over groups, small_sample\n" in text
     plain = write_tables(metrics_from_confusion(np.eye(4, dtype=int)), tmp_path)
     assert "## All classes, 4 cases\n" in plain["metrics.md"].read_text()
 

@@ -74,7 +74,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     add("--chance-test", action="store_true",
         help="compare each CAM with its own moves: p-values in tables and report")  # fmt: skip
     add("--draws", type=count_from(100), default=10_000, metavar="N",
-        help="of the bootstrap behind intervals (default: %(default)s)")  # fmt: skip
+        help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
 
 
