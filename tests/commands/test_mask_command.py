@@ -265,3 +265,14 @@ def test_help_has_examples(capsys):
         main(["mask", "--help"])
     assert stopped.value.code == 0
     assert "membrane-xai mask patch.png --mpp 0.25 --out masks" in capsys.readouterr().out
+
+
+def test_a_wrong_pixel_size_is_in_the_table(tmp_path):
+    path = tmp_path / "field.png"
+    PIL.Image.fromarray(synthetic_her2("2+", size=320, mpp=0.5, seed=7).rgb).save(path)
+    flags = {}
+    for mpp in (0.25, 0.5, 1.0):
+        assert run(path, "--mpp", mpp, "--formats", "png", out=tmp_path / str(mpp)) == 0
+        [row] = table(tmp_path / str(mpp))
+        flags[mpp] = row["flags"].split(";")
+    assert [("pixel_size" in flags[mpp]) for mpp in flags] == [True, False, True]

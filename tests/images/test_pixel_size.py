@@ -103,10 +103,8 @@ def test_the_diameter_is_that_of_the_true_nuclei(field):
     area = np.bincount(field.nuclei.ravel())
     for edge in (field.nuclei[0], field.nuclei[-1], field.nuclei[:, 0], field.nuclei[:, -1]):
         area[edge] = 0
-    area = np.sort(area[1:][area[1:] > 0])
-    by_area = area[np.searchsorted(np.cumsum(area), area.sum() / 2)]
-    found = measure_nuclei(field.rgb, mpp=field.mpp)
-    assert found.median == pytest.approx(2 * np.sqrt(by_area / np.pi) * field.mpp, rel=0.2)
+    true = np.median(2 * np.sqrt(area[1:][area[1:] > 0] / np.pi)) * field.mpp
+    assert measure_nuclei(field.rgb, mpp=field.mpp).median == pytest.approx(true, rel=0.15)
 
 
 def test_labels_keep_their_pixels_where_the_pixel_size_is_wrong(field):
@@ -114,8 +112,8 @@ def test_labels_keep_their_pixels_where_the_pixel_size_is_wrong(field):
     right, wrong = (
         np.bincount(segment_nuclei(field.rgb, mpp=field.mpp * k).ravel())[1:] for k in (1, 2)
     )
-    assert len(wrong) == pytest.approx(len(right), rel=0.15)
-    assert np.median(wrong) == pytest.approx(np.median(right), rel=0.15)
+    assert len(wrong) == pytest.approx(len(right), rel=0.25)
+    assert np.median(wrong) == pytest.approx(np.median(right), rel=0.25)
 
 
 def test_the_real_image_that_ships_with_scikit_image():

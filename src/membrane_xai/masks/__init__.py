@@ -138,7 +138,7 @@ def extract_membrane_mask(
       guess.
     - "too_small": a side below 20 micrometres, hardly a cell.
     - "pixel_size": the nuclei would measure less than 4 or more than 12 micrometres across (median
-      by area of at least 30): `mpp` is off. Their size is measured in pixels, whatever `mpp` says.
+      of at least 30): `mpp` is off. Their size is measured in pixels, whatever `mpp` says.
 
     References
     ----------

@@ -41,6 +41,7 @@ _LEAST_DENSITY = 0.06
 _LEAST_BROWN = 0.05  # DAB beyond that and beyond hematoxylin: hematoxylin is a guess there
 _LEAST_AREA = 12  # pixels
 _FEWEST = 5  # compact pieces of a level: fewer are chance
+_MANY = 20  # a level with as many goes before those with fewer, which may be groups
 _FILL = 0.85  # of the ellipse of the same second moments
 _ASPECT = 2.2
 _COMPACT_SHARE = 0.4  # of what is dark: else nuclei are not what is seen
@@ -55,8 +56,8 @@ class NuclearSize:
     diameters : ndarray of float64, shape (n,)
         Micrometres, of disks of the same area.
     weights : ndarray of float64, shape (n,)
-        Of each in the median: 1 for nuclei that were segmented; their area where pieces of an image
-        may be specks, of which there are many.
+        Of each in the median: 1 for nuclei that were segmented; the diameter where pieces of an
+        image may be specks, of which there are many.
     """
 
     diameters: NDArray[np.float64]
@@ -117,15 +118,16 @@ def nuclei_in_view(
     """
     side = max(1, round(_PITCH / mpp))
     plane = _hematoxylin(_window(image, side), side, white, vectors)
-    best, most = np.empty(0), 0.0
+    best, most = np.empty(0), (False, 0.0)
     for level in range(_LEVELS):
         found, amount = _compact_pieces(plane)
-        if amount > most:
-            best, most = found * (mpp * side * 2**level), amount
+        order = (len(found) >= _MANY, amount)
+        if order > most:
+            best, most = found * (mpp * side * 2**level), order
         plane = _halved(plane)
         if 0 in plane.shape:
             break
-    return NuclearSize(best, best**2)
+    return NuclearSize(best, best)
 
 
 def _window(image: NDArray[Any], side: int) -> NDArray[Any]:
@@ -173,7 +175,10 @@ def _halved(plane: Plane) -> Plane:
 
 
 def _compact_pieces(plane: Plane) -> tuple[NDArray[np.float64], float]:
-    """Return diameters in pixels, and how much hematoxylin beyond that around is in the pieces."""
+    """Return diameters in pixels, and how much hematoxylin is in the pieces beyond that around.
+
+    Times their share in what is dark, so that a resolution counts at which little else is seen.
+    """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
@@ -191,16 +196,17 @@ def _compact_pieces(plane: Plane) -> tuple[NDArray[np.float64], float]:
     counted = pieces.whole & (pieces.area >= _LEAST_AREA)
     compact = counted & (pieces.fill >= _FILL) & (pieces.aspect <= _ASPECT)
     area = pieces.area[compact]
-    if len(area) < _FEWEST or area.sum() < _COMPACT_SHARE * pieces.area[counted].sum():
+    share = area.sum() / max(pieces.area[counted].sum(), 1)
+    if len(area) < _FEWEST or share < _COMPACT_SHARE:
         return nothing
     diameters = 2 * np.sqrt(area / np.pi)
     low, high = _DIAMETERS
-    if not low <= NuclearSize(diameters, area).median <= high:
+    if not low <= NuclearSize(diameters, diameters).median <= high:
         return nothing
     inside = np.bincount(labels.ravel(), smooth.ravel(), count + 1)[1:][compact].sum()
     pale = smooth[~dark]
     around = float(pale.mean()) if len(pale) else 0.0
-    return diameters, float(inside - around * area.sum()) / plane.size
+    return diameters, float(share * (inside - around * area.sum())) / plane.size
 
 
 def _opened(mask: Mask) -> Mask:

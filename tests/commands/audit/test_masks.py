@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from audit_files import NAMES, assert_scores, audit, table, unmatched
+from audit_files import NAMES, assert_scores, audit, save_image, save_npy, table, unmatched
 from shapely import LineString, box
 
 from membrane_xai import alignment, extract_membrane_mask
 from membrane_xai.annotations import Annotation, write_geojson
+from membrane_xai.datasets import synthetic_her2
 
 
 def outlines(root, shapes):
@@ -84,3 +85,16 @@ def test_tissue_alone_counts(drawn, root, fields, cams):
 def test_options_that_need_annotations(root, capsys):
     assert audit(root, "--annotation-class", "Membrane") == 1
     assert "go with --annotations" in capsys.readouterr().err
+
+
+def test_a_wrong_pixel_size_is_in_the_table(tmp_path, rng):
+    rgb = synthetic_her2("2+", size=320, mpp=0.5, seed=7).rgb
+    flags = []
+    for mpp in (0.5, 1.0):
+        root = tmp_path / str(mpp)
+        save_image(root / "images" / "a.png", rgb)
+        save_npy(root / "cams" / "grad" / "a.npy", rng.random((5, 5)))
+        assert audit(root, mpp=mpp) == 0
+        [row] = table(root)
+        flags.append("pixel_size" in row["flags"].split(";"))
+    assert flags == [False, True]
