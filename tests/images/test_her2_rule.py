@@ -119,7 +119,7 @@ def test_four_and_five_cells_with_one_stained_have_no_score():
         ([(1, INTENSE), (1124, NONE)], "0"),
         ([(1, INTENSE), (450, FAINT), (674, NONE)], "1+"),
         ([(1, INTENSE), (99, NONE)], "0"),
-        ([(20, INTENSE), (980, NONE)], "2+"),
+        ([(40, INTENSE), (960, NONE)], "2+"),
     ],
 )
 def test_some_intense_cells_are_more_than_mistakes_make(groups, score):
@@ -158,8 +158,8 @@ def test_the_lower_end_of_the_interval_decides_and_not_the_share():
         ([(30, FAINT), (20, NONE)], ()),
         ([(9, FAINT), (11, NONE)], ("stained",)),  # interval from 26 %
         ([(10, FAINT), (10, NONE)], ()),
-        ([(9, INTENSE), (291, NONE)], ("complete_intense",)),  # 1.6 to 5.6 %
-        ([(10, INTENSE), (290, NONE)], ()),
+        ([(9, INTENSE), (191, NONE)], ("complete_intense",)),  # 2.4 to 8.3 %
+        ([(10, INTENSE), (190, NONE)], ()),
     ],
 )
 def test_a_score_that_fewer_than_ten_cells_carry_is_borderline(groups, borderline):
