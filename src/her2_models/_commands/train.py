@@ -69,6 +69,8 @@ def print_evaluation(done: "Evaluation") -> None:
     print(f"test: {len(done.predictions.records)} images; intervals over {unit}{mark}")
     for line in done.caveats.lines():
         print(f"  {line}")
+    note = done.predictions.scale_note
+    print(f"  at the network's input {done.predictions.input_scale}{note and f': {note}'}")
     for name in _SHOWN:
         row = metrics.row(name)
         print(f"  {name:<16} {interval_text(row['value'], row['low'], row['high'])}")
