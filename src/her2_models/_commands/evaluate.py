@@ -80,11 +80,12 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _matrix_line(row: Mapping[str, Any]) -> str:
-    note = "; ".join(filter(None, (row["reason"], row["note"], row["scale_note"])))
+    said = (row["reason"], row["note"], row["scale_note"], f"leak-safe: {row['leak_safe']}")
+    note = "; ".join(filter(None, (*said, f"labels: of the {row['label_level']}")))
     value = interval_text(row["value"], row["low"], row["high"])
     return (
         f"{row['train']} (trained at {row['train_scale']}) on {row['test']} "
-        f"(at {row['test_scale']}): {row['quantity']} {value}{note and f' ({note})'}"
+        f"(at {row['test_scale']}): {row['quantity']} {value} ({note})"
     )
 
 

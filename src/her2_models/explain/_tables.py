@@ -22,21 +22,23 @@ def measured_columns(
     predictions: Sequence[Prediction | None],
     magnified: Mapping[tuple[str, str], float],
 ) -> dict[str, Column]:
-    """Return the confidence of each prediction, and EC between magnifications, for a study's rows.
+    """Return confidence, micrometres per pixel at the input, and EC between magnifications.
 
     EC is that of the explained score's CAM; other rows of every class have none.
     """
     by_path = {str(i.path): p for i, p in zip(images, predictions, strict=True)}
     confidence: Column = {}
+    scale: Column = {}
     ec: Column = {}
     for row in rows:
         prediction = by_path[row["id"]]
         if prediction is not None:
             place = row["key"], row["method"], row["class"]
             confidence[place] = prediction.confidence
+            scale[place] = prediction.input_um_per_pixel
             if row["class"] == prediction.explained:
                 ec[place] = magnified.get((row["id"], row["method"]), math.nan)
-    return {"confidence": confidence, "ec_magnification": ec}
+    return {"confidence": confidence, "input_um_per_pixel": scale, "ec_magnification": ec}
 
 
 def class_rows(study: StudyResult, out: Path) -> Rows:

@@ -91,7 +91,7 @@ def scale_text(mpp: float | Iterable[float]) -> str:
     ('0.25 to 0.5 um/px (40x to 20x), some unknown', 'unknown um/px')
     """
     sizes = [float(one) for one in (mpp if isinstance(mpp, Iterable) else [mpp])]
-    known = [one for one in sizes if math.isfinite(one)]
+    known = [one for one in sizes if 0 < one < math.inf]
     if not known:
         return "unknown um/px"
     low, high = min(known), max(known)
