@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from her2_models.explain._work import ImageFile, Prediction
+from membrane_xai.io import scale_text
 from membrane_xai.study import StudyResult, class_consistency
 
 __all__ = ["class_rows", "measured_columns"]
@@ -42,10 +43,23 @@ def measured_columns(
 
 
 def class_rows(study: StudyResult, out: Path) -> Rows:
-    """Summarize the rows of each method and explained class, with EC among its CAMs."""
+    """Summarize the rows of each method and explained class.
+
+    Beside the means stand EC among its CAMs, and the scale at the network's input.
+    """
     alike = {_key(row): row["ec"] for row in class_consistency(study.rows, out, _BY)}
     rows = sorted(study.summary(by=_BY), key=_key)
-    return [{**row, "ec_class": alike.get(_key(row), math.nan)} for row in rows]
+    sizes: dict[tuple[str, str], list[float]] = {}
+    for one in study.rows:
+        sizes.setdefault(_key(one), []).append(one["input_um_per_pixel"])
+    return [
+        {
+            **row,
+            "ec_class": alike.get(_key(row), math.nan),
+            "input_scale": scale_text(sizes[_key(row)]),
+        }
+        for row in rows
+    ]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

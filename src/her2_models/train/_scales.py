@@ -52,10 +52,10 @@ def _of(record: Record, size: int, magnifications: Sequence[float]) -> list[floa
     shape = _shape(record)
     if shape is None or record.mpp is None:
         return [math.nan]
-    options = {"mpp": record.mpp, "size": size}
-    cuts = [windows(shape, magnification=one, **options)[0] for one in magnifications]
+    mpp = record.mpp
+    cuts = [windows(shape, mpp=mpp, magnification=m, size=size)[0] for m in magnifications]
     shown = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in cuts]
-    return [input_mpp(one, **options) for one in shown or [shape]]
+    return [input_mpp(one, mpp=mpp, size=size) for one in shown or [shape]]
 
 
 def _shape(record: Record) -> tuple[int, int] | None:

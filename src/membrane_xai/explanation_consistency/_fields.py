@@ -51,6 +51,11 @@ class Tiled(NamedTuple):
     tiles: list[Rgb]
     """Row by row."""
 
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
 
 def shown_mpp(mpp: float, magnification: float) -> float:
     """Return the micrometres per pixel at which images are shown; they are never made finer."""

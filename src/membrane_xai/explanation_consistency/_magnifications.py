@@ -17,7 +17,7 @@ from membrane_xai.explanation_consistency._explainers import (
     explain_images,
     view_of,
 )
-from membrane_xai.explanation_consistency._fields import Side, Tiled, mosaic, shown_mpp
+from membrane_xai.explanation_consistency._fields import Tiled, mosaic, shown_mpp
 from membrane_xai.io._pixel_size import MPP_AT_1X, magnification_of
 from membrane_xai.perturb._perturbation import Rgb
 
@@ -132,7 +132,7 @@ def check_magnifications(magnifications: Any, mpp: float) -> tuple[float, ...]:
 
 def check_window(window: Any, explain: Any) -> int | None:
     """Return the side of the explainer's input, None if it takes any; raise if nothing says."""
-    told = getattr(explain, "input_size", None)
+    told: Any = getattr(explain, "input_size", None)
     if window is None and told is None:
         raise InvalidInputError(
             "window is None, and explain has no input_size; it takes the pixels along a side of "
@@ -140,7 +140,7 @@ def check_window(window: Any, explain: Any) -> int | None:
             "resizes none: what is resized to one size has the same micrometres per pixel at every "
             "magnification"
         )
-    given = told if window is None else window
+    given: Any = told if window is None else window
     if isinstance(given, str) and given == "any" and told in (None, "any"):
         return None
     if not is_count(given) or given < 1:
@@ -181,9 +181,11 @@ def _pair(one: Explained, other: Explained, measure: Measure) -> ScalePair:
 def _cells(one: Explained, other: Explained, axis: int) -> int:
     """Return how many cells as large as the coarser map's the field has along an axis."""
     coarse = max(
-        tiles[axis].cell_um(int(cam.shape[axis])) for tiles, cams in (one, other) for cam in cams
+        tiles.sides[axis].cell_um(int(cam.shape[axis]))
+        for tiles, cams in (one, other)
+        for cam in cams
     )
-    return max(1, round(one[0][axis].um / coarse))
+    return max(1, round(one[0].sides[axis].um / coarse))
 
 
 def _refuse_resized(one: Explained, other: Explained) -> None:
@@ -192,7 +194,7 @@ def _refuse_resized(one: Explained, other: Explained) -> None:
     A network of stride s makes c cells of (c - 1) s to c s pixels.
     """
     for axis in (0, 1):
-        sides = [tiles[axis].window for tiles, _ in (one, other)]
+        sides = [tiles.sides[axis].window for tiles, _ in (one, other)]
         grids = {int(cam.shape[axis]) for _, cams in (one, other) for cam in cams}
         cells = grids.pop()
         if not grids and cells > 1 and max(sides) / min(sides) >= cells / (cells - 1):
@@ -206,5 +208,4 @@ def _refuse_resized(one: Explained, other: Explained) -> None:
 
 def _um_per_pixel(view: Tiled) -> float:
     """Return the geometric mean of both sides, which differ by rounding to whole pixels."""
-    sides: tuple[Side, Side] = (view.rows, view.columns)
-    return math.sqrt(sides[0].um_per_pixel * sides[1].um_per_pixel)
+    return math.sqrt(view.rows.um_per_pixel * view.columns.um_per_pixel)
