@@ -57,6 +57,7 @@ bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.package.unfreezing
 	$(BIN)/python -m benchmarks.score_cam
 	$(BIN)/python -m benchmarks.score_cam.full
+	$(BIN)/python -m benchmarks.study.magnifications
 	$(BIN)/her2 train --config demo --out .benchmarks/her2
 	$(BIN)/python -m benchmarks.study.audit .benchmarks/her2 --options --precision bf16 --max-channels 32
 	$(BIN)/python -m benchmarks.package.install_size

@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TITLES = {
     "cells": "Cells and the HER2 rule",
     "install_size": "Size of an installation",
+    "magnifications": "EC between magnifications",
     "masks": "Membrane masks",
     "metrics": "MAP and EC",
     "scale": "Large data",

@@ -1,6 +1,6 @@
 """Predictions, metrics and tables of trained classifiers: on test splits, and across runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +18,11 @@ from her2_models.metrics import (
     reliability,
     write_tables,
 )
-from her2_models.models import Backbone, InputSpec, her2_backbone
-from her2_models.train import Run, ViewedPatches, collate
+from her2_models.models import Backbone, InputSpec, her2_backbone, scale_notes
+from her2_models.train import Run, ViewedPatches, collate, input_mpps
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.io import scale_text
 from membrane_xai.tables import write_csv, write_markdown
 
 try:
@@ -110,10 +111,16 @@ class Predictions:
         The images.
     logits : ndarray of float64, shape (n, 4)
         Logarithms of probabilities, averaged over the windows of an image.
+    input_um_per_pixel : ndarray of float64, shape (n,)
+        Micrometres per pixel at the network's input; NaN where those of an image are unknown.
+    magnification : float or None
+        The objective that was looked through; None for whole images.
     """
 
     records: tuple[Record, ...]
     logits: NDArray[np.float64]
+    input_um_per_pixel: NDArray[np.float64]
+    magnification: float | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -125,6 +132,22 @@ class Predictions:
         """Slide or patient of each image; None unless all are known."""
         names = [record.whole_group for record in self.records]
         return None if None in names else ["/".join(name) for name in names if name]
+
+    @property
+    def mpp(self) -> float:
+        """Micrometres per pixel of the images, their median; NaN unless all are known."""
+        return float(np.median([record.mpp or np.nan for record in self.records]))
+
+    @property
+    def input_scale(self) -> str:
+        """Micrometres per pixel at the network's input as they are printed."""
+        return scale_text(self.input_um_per_pixel)
+
+    @property
+    def scale_note(self) -> str:
+        """Where the input does not show what the objective does; empty if it does."""
+        at = self.magnification
+        return "" if at is None else scale_notes({at: self.input_um_per_pixel}, self.mpp)[at]
 
     def probabilities(self, temperature: float = 1.0) -> NDArray[np.float64]:
         """Return class probabilities.
@@ -159,8 +182,11 @@ class Predictions:
                 "label": record.label,
                 "predicted": GRADES[int(np.argmax(p))],
                 **dict(zip(names, map(float, p), strict=True)),
+                "input_um_per_pixel": float(um),
             }
-            for record, p in zip(self.records, self.probabilities(), strict=True)
+            for record, p, um in zip(
+                self.records, self.probabilities(), self.input_um_per_pixel, strict=True
+            )
         ]
 
 
@@ -187,6 +213,18 @@ class Evaluation:
     calibrated: ClassificationMetrics | None
     temperature: float
     caveats: Caveats
+
+    def about(self) -> dict[str, str]:
+        """Return what is to be said with the numbers, the scale at the network's input first.
+
+        Returns
+        -------
+        dict of str to str
+            Columns of tables; an empty text says nothing.
+        """
+        seen = self.predictions
+        scale = {"input_scale": seen.input_scale, "scale_note": seen.scale_note}
+        return scale | self.caveats.columns()
 
 
 def predict_records(
@@ -230,8 +268,10 @@ def predict_records(
     device = next(backbone.network.parameters()).device
     total = torch.zeros(len(records), len(GRADES), dtype=torch.float64)
     count = torch.zeros(len(records), 1, dtype=torch.float64)
+    um = torch.zeros(len(records), dtype=torch.float64)  # the same in all windows of an image
     with torch.inference_mode():
         for batch in DataLoader(patches, batch_size=batch_size, collate_fn=collate):
+            um[batch.records] = batch.um_per_pixel.double()
             for views, at in zip(
                 batch.views.split(batch_size), batch.records.split(batch_size), strict=True
             ):
@@ -240,7 +280,7 @@ def predict_records(
                 count.index_add_(0, at, torch.ones(len(at), 1, dtype=torch.float64))
     smallest = np.finfo(float).tiny  # of a probability whose logarithm is finite
     mean = np.maximum((total / count).numpy(), smallest)
-    return Predictions(tuple(records), np.log(mean))
+    return Predictions(tuple(records), np.log(mean), um.numpy(), magnification)
 
 
 def evaluate(
@@ -315,8 +355,12 @@ def cross_evaluate(
     Returns
     -------
     list of dict
-        One row a pair: what it was trained and tested on, the quantity with its interval, and what
-        is to be said with it (:class:`Caveats`).
+        One row a pair: what it was trained and tested on, the quantity with its interval, what is
+        to be said with it (:class:`Caveats`), and the micrometres per pixel at the network's input,
+        of the training and of the test images: medians ``train_um_per_pixel`` and
+        ``test_um_per_pixel``, ``train_scale`` and ``test_scale`` as they are printed, and in
+        ``scale_note`` where an input does not show what its objective does, or shows the same as
+        another ("same scale at the input as 5x").
 
     Raises
     ------
@@ -327,19 +371,44 @@ def cross_evaluate(
     if len(opened) < len(runs):
         raise InvalidInputError("runs have equal names; the table tells them apart by these")
     results: dict[tuple[str, str], ClassificationMetrics] = {}
+    scales: dict[tuple[str, str], dict[str, Any]] = {}
     for name, run in opened.items():
         backbone, size = trained_backbone(run), run.config.model.input_size
-        for test, records, magnification in _tests(run, opened, magnifications):
-            found = predict_records(backbone, records, input_size=size, magnification=magnification)
-            results[name, test] = _metrics(found, found.probabilities(), draws)
+        found = {
+            test: predict_records(backbone, records, input_size=size, magnification=magnification)
+            for test, records, magnification in _tests(run, opened, magnifications)
+        }
+        for test, one in found.items():
+            results[name, test] = _metrics(one, one.probabilities(), draws)
+        scales |= {(name, test): row for test, row in _scales(run, found).items()}
     rows = cross_table(results, quantity=quantity)
     for row in rows:
         run = opened[row["train"]]
         other = run if magnifications else opened[row["test"]]
-        row |= _caveats(run, other.manifest).columns()
+        row |= scales[row["train"], row["test"]] | _caveats(run, other.manifest).columns()
     write_csv(Path(out) / "cross.csv", rows)
     write_markdown(Path(out) / "cross.md", {quantity: rows})
     return rows
+
+
+def _scales(run: Run, found: Mapping[str, Predictions]) -> dict[str, dict[str, Any]]:
+    """Return the columns that tell what the network takes in, by what it is tested on."""
+    config = run.config
+    records = run.manifest.by_split()["train"]
+    trained = input_mpps(records, config.model.input_size, config.augment.magnifications)
+    at = {one.magnification: one for one in found.values() if one.magnification is not None}
+    mpp = min((one.mpp for one in at.values()), default=np.nan)  # all are of the same images
+    notes = scale_notes({m: one.input_um_per_pixel for m, one in at.items()}, mpp)
+    return {
+        test: {
+            "train_um_per_pixel": float(np.median(trained)),
+            "test_um_per_pixel": float(np.median(one.input_um_per_pixel)),
+            "train_scale": scale_text(trained),
+            "test_scale": one.input_scale,
+            "scale_note": notes[one.magnification] if one.magnification else "",
+        }
+        for test, one in found.items()
+    }
 
 
 def _tests(
@@ -405,7 +474,7 @@ def _write(done: Evaluation, run: Run, folder: Path) -> None:
 
     labels, probabilities = done.predictions.labels, done.predictions.probabilities()
     chosen = {"config": run.config.to_dict(), "temperature": done.temperature}
-    about = done.caveats.columns()
+    about = done.about()
     write_tables(done.metrics, folder, parameters=chosen, about=about)
     write_csv(folder / "predictions.csv", done.predictions.rows())
     write_csv(folder / "reliability.csv", reliability(labels, probabilities))

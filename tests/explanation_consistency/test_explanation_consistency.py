@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from reference import mean_over_pairs
 from similarities import INDEPENDENT
 
-from membrane_xai import ec_score, magnification_consistency, perturbation_consistency
+from membrane_xai import ec_score, perturbation_consistency
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError
 from membrane_xai.perturb import (
     Perturbation,
@@ -280,7 +280,6 @@ def test_targets_go_to_the_views_of_their_images(images):
 def test_images_are_not_altered(images):
     images.flags.writeable = False
     perturbation_consistency(luminance, images, [noise(9, seed=0), horizontal_flip()])
-    magnification_consistency(luminance, images, mpp=0.5, magnifications=(10, 20))
 
 
 def test_every_array_library(backend, images):
@@ -291,11 +290,6 @@ def test_every_array_library(backend, images):
     )
     np.testing.assert_allclose(found.similarity, expected.similarity, atol=1e-6)
     assert found.status.tolist() == expected.status.tolist()
-    wanted = magnification_consistency(luminance, images, mpp=0.25, magnifications=(20, 40))
-    got = magnification_consistency(
-        lambda rgb: backend.asarray(luminance(rgb)), images, mpp=0.25, magnifications=(20, 40)
-    )
-    np.testing.assert_allclose(got.ec, wanted.ec, atol=1e-6)
 
 
 def test_table_has_a_row_for_each_image_and_perturbation(images):
@@ -306,128 +300,6 @@ def test_table_has_a_row_for_each_image_and_perturbation(images):
     assert table[3]["perturbation"] == "vertical flip"
     assert table[3]["image"] == 1
     assert table[2]["ec"] == found.ec[1]
-
-
-# Magnifications
-
-
-def test_the_same_field_agrees_at_every_magnification(rng):
-    blocks = rng.integers(0, 256, (2, 4, 6, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
-    found = magnification_consistency(luminance, blocks, mpp=0.25)
-    assert found.pairs == ("10x-20x", "10x-40x", "20x-40x")
-    np.testing.assert_allclose(found.similarity, 1, atol=1e-12)  # blocks are 2 um: means are exact
-    assert found.cells.tolist() == [[[8, 12], [8, 12], [16, 24]]] * 2
-    np.testing.assert_allclose(found.overlap_um[0], [[8, 12]] * 3)
-    np.testing.assert_allclose(found.overlap_share, 1)
-    assert found.mean == pytest.approx(1)
-
-
-def test_ten_times_is_one_micrometre_per_pixel():
-    seen = []
-
-    def explain(rgb):
-        seen.append(rgb.shape[1:3])
-        return luminance(rgb)
-
-    image = np.zeros((1, 80, 160, 3), np.uint8)
-    magnification_consistency(explain, image, mpp=0.25)
-    assert seen == [(20, 40), (40, 80), (80, 160)]
-
-
-def test_windows_are_registered_in_micrometres(rng):
-    # 64 um at 0.5; windows of 16: at 20x the central 8 um, at 10x the central 16 um.
-    image = rng.integers(0, 256, (1, 128, 128, 3), np.uint8)
-    low, high = rng.random((16, 16)), rng.random((16, 16))
-    maps = iter([low, high])
-    found = magnification_consistency(
-        lambda rgb: next(maps)[None], image, mpp=0.5, magnifications=(10, 20), window=16
-    )
-    # In the 10x window the 20x field is cells 4 to 12; each holds 2 x 2 cells of 20x.
-    coarse = high.reshape(8, 2, 8, 2).mean(axis=(1, 3))
-    expected = np.corrcoef(low[4:12, 4:12].ravel(), coarse.ravel())[0, 1]
-    assert found.similarity.item() == pytest.approx(expected)
-    assert found.cells.tolist() == [[[8, 8]]]
-    np.testing.assert_allclose(found.overlap_um, [[[8, 8]]])
-    assert found.overlap_share.item() == pytest.approx(0.25)
-
-
-def test_windows_that_do_not_meet_the_grid_are_averaged_by_area():
-    # 3 cells on 4: each target cell of 4/3 takes 1 and 1/3, 2/3 and 2/3, 1/3 and 1 of its width.
-    four, three = np.array([[1.0, 2, 5, 3]]), np.array([[3.0, 4, 9]])
-    maps = iter([four, three])
-    found = magnification_consistency(
-        lambda rgb: [next(maps)], np.zeros((1, 8, 8, 3), np.uint8), mpp=0.5, magnifications=(10, 20)
-    )
-    mean = [(1 + 2 / 3) * 0.75, (2 + 5) / 2, (5 / 3 + 3) * 0.75]
-    assert found.cells.tolist() == [[[1, 3]]]
-    assert found.similarity.item() == pytest.approx(np.corrcoef(mean, three[0])[0, 1])
-
-
-def test_a_single_common_cell_is_flat():
-    image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
-    found = magnification_consistency(
-        lambda rgb: np.arange(4.0).reshape(1, 2, 2),
-        image,
-        mpp=0.25,
-        magnifications=(10, 40),
-        window=16,
-    )
-    assert found.cells.tolist() == [[[1, 1]]]
-    assert found.status.tolist() == [["flat_map"]]
-    assert np.isnan(found.ec).all()
-    with pytest.raises(UndefinedScoreError, match="10x-40x"):
-        magnification_consistency(
-            luminance,
-            np.zeros((1, 64, 64, 3), np.uint8),
-            mpp=0.25,
-            magnifications=(10, 40),
-            on_undefined="raise",
-        )
-
-
-@pytest.mark.parametrize("magnifications", [(10, 20, 40), (40, 10, 20)])
-def test_order_of_magnifications_does_not_matter(magnifications, rng):
-    image = rng.integers(0, 256, (1, 50, 70, 3), np.uint8)
-    expected = magnification_consistency(luminance, image, mpp=0.25, window=10)
-    found = magnification_consistency(
-        luminance, image, mpp=0.25, window=10, magnifications=magnifications
-    )
-    np.testing.assert_allclose(found.ec, expected.ec, atol=1e-12)
-
-
-def test_a_scan_slightly_coarser_than_its_name_is_shown_as_it_is(images):
-    seen = []
-
-    def explain(rgb):
-        seen.append(rgb)
-        return luminance(rgb)
-
-    magnification_consistency(explain, images, mpp=0.2525, magnifications=(40, 20))
-    np.testing.assert_array_equal(seen[0], images)
-
-
-@given(side=st.integers(20, 60), window=st.integers(2, 5), start=st.integers(0, 1000))
-def test_a_gradient_in_micrometres_is_found_again(side, window, start):
-    # A map that tells where its cells lie must agree with itself wherever the fields overlap.
-    image = np.random.default_rng(start).integers(0, 9, (1, side, side + 7, 3), np.uint8)
-    ramp = np.linspace(0, 250, side + 7).round().astype(np.uint8)
-    image[:] = ramp[None, None, :, None]
-    found = magnification_consistency(
-        luminance, image, mpp=0.5, magnifications=(10, 20), window=window
-    )
-    if found.cells[0, 0, 1] > 1:
-        assert found.ec.item() > 0.99
-
-
-def test_magnification_table(images):
-    found = magnification_consistency(luminance, images, mpp=0.25, magnifications=(10, 40))
-    row = found.table()[1]
-    assert row["image"] == 1
-    assert row["pair"] == "10x-40x"
-    assert row["overlap_rows_um"] == 2
-    assert row["overlap_columns_um"] == 3
-    assert row["cells"] == "2x3"
-    assert row["similarity"] == row["ec"] == found.ec[1]
 
 
 # Bad input
@@ -483,22 +355,3 @@ def test_a_perturbation_whose_region_does_not_fit_its_map():
     bad = Perturbation("bad", lambda rgb: rgb, lambda cam: cam, lambda g: np.ones((2, 2), bool))
     with pytest.raises(InvalidInputError, match="'bad' restores a map of shape"):
         perturbation_consistency(luminance, IMAGE, [bad])
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"mpp": 0}, "mpp is 0; it takes a positive number"),
-        ({"mpp": 0.5}, r"magnifications has 40, which is 0.25 um per pixel, .* up to 22"),
-        ({"mpp": 0.25, "magnifications": (10,)}, r"\(10,\); it takes two or more different"),
-        ({"mpp": 0.25, "magnifications": (10, 10)}, "two or more different"),
-        ({"mpp": 0.25, "magnifications": (10, -1)}, "two or more different numbers above 0"),
-        ({"mpp": 0.25, "magnifications": 10}, "magnifications is 10"),
-        ({"mpp": 0.25, "window": 2}, r"window is 2, but an image has only 1 pixels .* at 10x"),
-        ({"mpp": 0.25, "window": 0}, "window is 0; it takes a positive integer"),
-        ({"mpp": 0.25, "on_undefined": 1}, "on_undefined is 1"),
-    ],
-)
-def test_magnifications_that_do_not_fit(options, words):
-    with pytest.raises(InvalidInputError, match=words):
-        magnification_consistency(luminance, IMAGE, **options)

@@ -48,7 +48,10 @@ def test_train_writes_a_run_and_says_what_learned(run, capsys):
     said = capsys.readouterr().out
     assert "plan hybrid" in said
     assert "test: 8 images; intervals over 4 slides" in said
-    assert "  split: by slide\n  labels: of the patch\n  accuracy" in said
+    assert (
+        "  at the network's input 2 um/px (5x)\n  split: by slide\n  labels: of the patch\n  accuracy"
+        in said
+    )
     # What synthetic slides are worth ends the evaluation, and stands in its tables
     worth = "right on 19 % of 48 real fields, which are not part of this project; 25 % would be"
     assert worth in said.splitlines()[-2]
@@ -64,14 +67,33 @@ def test_train_writes_a_run_and_says_what_learned(run, capsys):
 
 
 def test_evaluate_at_magnifications_gives_a_matrix(run, capsys):
-    options = ["--magnification", "10", "20", "--out", str(run / "cross"), "--draws", "100"]
-    assert main(["evaluate", str(run), *options]) == 0
+    # Fields are 192 um, the input 96 pixels: 2.5x would take 384 um.
+    options = ["--magnification", "2.5", "5", "10", "20", "--draws", "100"]
+    assert main(["evaluate", str(run), *options, "--out", str(run / "cross")]) == 0
     with (run / "cross" / "cross.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["test"] for row in rows] == ["10x", "20x"]
     assert {(row["leak_safe"], row["label_level"]) for row in rows} == {("yes", "patch")}
     assert all("19 % of 48 real fields" in row["caution"] for row in rows)
-    assert (run / "test-10x" / "metrics.csv").exists()
+    assert [(row["test"], row["test_scale"], row["scale_note"]) for row in rows] == [
+        ("2.5x", "2 um/px (5x)",
+         "fields are smaller than the input shows at 2.5x; same scale at the input as 5x"),
+        ("5x", "2 um/px (5x)", "same scale at the input as 2.5x"),
+        ("10x", "1 um/px (10x)", ""),
+        ("20x", "0.5 um/px (20x)", "finer than the images, which have 0.75 um/px (13.3x)"),
+    ]  # fmt: skip
+    assert {row["train_scale"] for row in rows} == {"2 um/px (5x)"}  # whole fields in 96 pixels
+    assert [float(row["test_um_per_pixel"]) for row in rows] == [2, 2, 1, 0.5]
+    assert rows[0]["value"] == rows[1]["value"]  # which is why it is said
+    assert "| train_scale |" in (run / "cross" / "cross.md").read_text(encoding="utf-8")
+    said = capsys.readouterr().out
+    assert "at the network's input 2 um/px (5x): fields are smaller than the input shows at" in said
+    assert f"{run.name} (trained at 2 um/px (5x)) on 10x (at 1 um/px (10x)): accuracy" in said
+    with (run / "test-10x" / "metrics.csv").open(encoding="utf-8") as file:
+        assert {row["input_scale"] for row in csv.DictReader(file)} == {"1 um/px (10x)"}
+    with (run / "test-10x" / "predictions.csv").open(encoding="utf-8") as file:
+        assert {float(row["input_um_per_pixel"]) for row in csv.DictReader(file)} == {1}
+    text = (run / "test-10x" / "metrics.md").read_text(encoding="utf-8")
+    assert "| input scale | 1 um/px (10x) |" in text
 
 
 def test_evaluate_json_is_one_document(run, capsys):
@@ -85,6 +107,8 @@ def test_evaluate_json_is_one_document(run, capsys):
         "by slide", "yes", "patch", "val"
     )  # fmt: skip
     assert "does not carry over" in first["caution"]
+    assert (first["input_um_per_pixel"], first["input_scale"]) == (1, "1 um/px (10x)")
+    assert first["scale_note"] == ""
     accuracy = next(row for row in first["metrics"] if row["quantity"] == "accuracy")
     confusion = first["confusion"]
     assert accuracy["value"] == sum(confusion[i][i] for i in range(4)) / 8
@@ -122,6 +146,9 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "4 rows; intervals by slide" in said
+    assert "at the network's input 2 um/px (5x)\n" in said
+    # A tile of 5x has 3x3 cells, and is the field.
+    assert "5x-10x: tiles at 2 um/px (5x) and 1 um/px (10x); undefined: 4 few_cells\n" in said
     assert f"written to {run / 'explained'}" in said
     assert main([*command, "--json"]) == 0
     printed = capsys.readouterr().out
@@ -139,7 +166,7 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
     pytest.importorskip("jinja2")
     out = tmp_path / "out"
     command = ["explain", str(run), "--methods", "GradCAM", "LayerCAM", "--every-class",
-               "--no-perturbations", "--magnifications", "5", "10", "--draws", "150",
+               "--no-perturbations", "--magnifications", "10", "13", "--draws", "150",
                "--seed", "3", "--chance-test", "--out", str(out)]  # fmt: skip
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -162,7 +189,7 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
         assert shown["p_value"] == f"{p_of(row)} of {row['p_value_n']}"
         few = row["map_n"] < 3  # each image is of a slide of its own
         assert row["map_note"] == ("few_groups" if few else "small_sample")
-    names = ["predicted", "confidence", "ec_magnification"]
+    names = ["predicted", "confidence", "input_um_per_pixel", "ec_magnification"]
     kept = read_study(out).rows
     with (out / "images.csv").open(encoding="utf-8") as file:
         by_place = {(row["key"], row["method"], row["class"]): row for row in csv.DictReader(file)}
@@ -174,6 +201,7 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
     assert set(names) <= set(table["columns"])
     assert table["labels"] == ["score", "magnification", "predicted"]
     assert "ec_magnification" in table["shown"]
+    assert "at the network’s input 2 um/px (5x)" in "".join(one["text"] for one in page.all("p"))
     figures = {one["text"] for one in page.all("text")}
     assert any("magnification" in text for text in figures)
 

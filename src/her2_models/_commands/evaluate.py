@@ -10,12 +10,15 @@ for example:
 
 import argparse
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from her2_models._commands.train import print_evaluation
-from membrane_xai.tables import json_text
+from membrane_xai.tables import interval_text, json_text
 
 if TYPE_CHECKING:
     from her2_models.evaluate import Evaluation
@@ -72,8 +75,18 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
         )
     if not args.json:
         for row in matrix:
-            print("  ".join(str(value) for value in row.values()))
+            print(_matrix_line(row))
     return {"evaluations": evaluations, "matrix": matrix}
+
+
+def _matrix_line(row: Mapping[str, Any]) -> str:
+    said = (row["reason"], row["note"], row["scale_note"], f"leak-safe: {row['leak_safe']}")
+    note = "; ".join(filter(None, (*said, f"labels: of the {row['label_level']}")))
+    value = interval_text(row["value"], row["low"], row["high"])
+    return (
+        f"{row['train']} (trained at {row['train_scale']}) on {row['test']} "
+        f"(at {row['test_scale']}): {row['quantity']} {value} ({note})"
+    )
 
 
 def _plain_evaluation(
@@ -83,9 +96,10 @@ def _plain_evaluation(
     return {
         "run": str(folder),
         "magnification": magnification,
+        "input_um_per_pixel": float(np.median(done.predictions.input_um_per_pixel)),
         "images": len(done.predictions.records),
         "groups": metrics.n_groups if metrics.clustered else None,
-        **done.caveats.columns(),
+        **done.about(),
         "confusion": metrics.confusion.tolist(),
         "metrics": metrics.rows(),
     }

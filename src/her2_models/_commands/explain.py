@@ -6,12 +6,13 @@ within a class (EC). The same command goes on where it was stopped.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io import magnification_of
+from membrane_xai.io import magnification_of, scale_text
 from membrane_xai.tables import json_text, p_text, score_text
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ EXAMPLE = (
 )
 _OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
 _FINER = 1.1  # as magnification_consistency allows
+_ENDS = ("first", "second")
 _SHOWN = ("map", "chance", "relative", "ec", "ec_magnification")
 
 
@@ -144,6 +146,10 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     if published_protocol:
         print("published protocol: maps of the true score, of the rescaled, not normalised image")
+    seen = {row["id"]: row["input_um_per_pixel"] for row in done.images}
+    print(f"at the network's input {scale_text(seen.values())}")
+    for line in _magnification_lines(done.magnifications):
+        print(line)
     for row in done.classes:
         print(f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored")
         for name in _SHOWN:
@@ -152,3 +158,15 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
         if "p_value" in row:
             print(f"  {'p_value':<17} {p_text(row['p_value'])} of {row['p_value_n']}")
     print(f"written to {out}")
+
+
+def _magnification_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what each pair of magnifications shows the network, and why some are undefined."""
+    lines = []
+    for pair in dict.fromkeys(row["pair"] for row in rows):
+        mine = [row for row in rows if row["pair"] == pair]
+        ends = (scale_text([row[f"{end}_um_per_pixel"] for row in mine]) for end in _ENDS)
+        undefined = Counter(row["status"] for row in mine if row["status"] != "ok")
+        why = ", ".join(f"{count} {status}" for status, count in undefined.items())
+        lines.append(f"{pair}: tiles at {' and '.join(ends)}" + (why and f"; undefined: {why}"))
+    return lines

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from her2_models.explain._explainers import CamExplainer
 from her2_models.explain._work import ImageFile, Prediction, Work
@@ -11,7 +11,16 @@ from membrane_xai.cli import progress
 from membrane_xai.io import read_image
 from membrane_xai.results import KeptRows
 
-__all__ = ["magnification_ec"]
+__all__ = ["Magnified", "magnification_ec"]
+
+
+class Magnified(NamedTuple):
+    """EC between magnifications."""
+
+    ec: dict[tuple[str, str], float]
+    """By image's path and method."""
+    rows: list[dict[str, Any]]
+    """One for each image, method and pair of magnifications."""
 
 
 def magnification_ec(
@@ -19,16 +28,17 @@ def magnification_ec(
     images: Sequence[ImageFile],
     predictions: Sequence[Prediction | None],
     magnifications: Sequence[float],
-) -> dict[tuple[str, str], float]:
-    """Return EC between magnifications by image's path and method; empty without any.
+) -> Magnified:
+    """Compare what is explained at several magnifications; empty without any.
 
-    What is explained is the score of the study. The results are kept one by one.
+    What is explained is the score of the study, in tiles as large as the network's input. The
+    results are kept one by one.
     """
+    found = Magnified({}, [])
     if not magnifications:
-        return {}
+        return found
     kept = KeptRows(work.out / "magnifications.jsonl", ["path", "method", "class", "of"])
-    named = " ".join(f"{one:g}x" for one in magnifications)
-    found: dict[tuple[str, str], float] = {}
+    named = f"{' '.join(f'{one:g}x' for one in magnifications)} in tiles of {work.input_size} px"
     readable = [(i.path, p) for i, p in zip(images, predictions, strict=True) if p is not None]
     with progress(len(readable), shown=work.progress) as show:
         for start in range(0, len(readable), work.batch_size):
@@ -43,10 +53,12 @@ def magnification_ec(
                 )
                 rows = [kept.get(str(p), method, call.explained, named) for p, call in batch]
                 missing = [one for one, row in zip(batch, rows, strict=True) if row is None]
-                new = _measure(explain, missing, magnifications, work.mpp)
+                new = _measure(explain, missing, magnifications, work)
                 kept.add([{**row, "method": method, "of": named} for row in new])
                 for row in [row for row in rows if row is not None] + new:
-                    found[row["path"], method] = row["ec"]
+                    about = {"id": row["path"], "method": method, "class": row["class"]}
+                    found.ec[row["path"], method] = row["ec"]
+                    found.rows.extend({**about, **pair} for pair in row["pairs"])
             show(start + len(batch), "magnifications")
     return found
 
@@ -55,25 +67,22 @@ def _measure(
     explain: CamExplainer,
     images: Sequence[tuple[Path, Prediction]],
     magnifications: Sequence[float],
-    mpp: float,
+    work: Work,
 ) -> list[dict[str, Any]]:
     if not images:
         return []
     found = magnification_consistency(
         explain,
-        [read_image(path, mpp=mpp).rgb for path, _ in images],
-        mpp=mpp,
+        [read_image(path, mpp=work.mpp).rgb for path, _ in images],
+        mpp=work.mpp,
         magnifications=magnifications,
         targets=[prediction.explained for _, prediction in images],
-        batch_size=len(images),
+        batch_size=work.batch_size,
     )
-    rows = zip(images, found.ec.tolist(), found.similarity.tolist(), strict=True)
+    pairs: list[list[dict[str, Any]]] = [[] for _ in images]
+    for row in found.table():
+        pairs[row["image"]].append({name: row[name] for name in row if name not in ("image", "ec")})
     return [
-        {
-            "path": str(path),
-            "class": prediction.explained,
-            "ec": ec,
-            **dict(zip(found.pairs, pairs, strict=True)),
-        }
-        for (path, prediction), ec, pairs in rows
+        {"path": str(path), "class": prediction.explained, "ec": ec, "pairs": of_image}
+        for (path, prediction), ec, of_image in zip(images, found.ec.tolist(), pairs, strict=True)
     ]

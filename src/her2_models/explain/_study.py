@@ -52,12 +52,16 @@ class ExplainedStudy:
     ----------
     images : list of dict
         One row for each image, method and class: the columns of :func:`membrane_xai.evaluate`, with
-        `score` and `magnification` of the image, the `predicted` score with its `confidence`, and
+        `score` and `magnification` of the image, the `predicted` score with its `confidence`,
+        `input_um_per_pixel`, the micrometres per pixel at the network's input, and
         `ec_magnification`.
     classes : list of dict
         One row for each method and explained class, see `Notes` there.
     randomization : list of dict
         One row for each method, mode and stage; empty if it was not asked for.
+    magnifications : list of dict
+        One row for each image, method and pair of magnifications, with its status: those of
+        :meth:`membrane_xai.MagnificationConsistency.table`; empty without magnifications.
     settings : dict
         What was chosen.
     """
@@ -65,6 +69,7 @@ class ExplainedStudy:
     images: Rows
     classes: Rows
     randomization: Rows
+    magnifications: Rows
     settings: dict[str, Any] = field(repr=False)
 
 
@@ -160,7 +165,9 @@ def explain_images(
     perturbations : sequence of Perturbation
         For EC, such as :func:`membrane_xai.perturb.standard_perturbations`.
     magnifications : sequence of float
-        For EC between objectives: none, or at least two that the images allow.
+        For EC between objectives: none, or at least two that the images allow. Each is explained
+        in tiles of `input_size` pixels, which show its own field of view, see
+        :func:`membrane_xai.magnification_consistency`; undefined where an image is smaller.
     randomize : int
         On how many of the images to make the model-randomisation check; 0 for none.
     options : mapping of str to mapping, optional
@@ -183,7 +190,7 @@ def explain_images(
     -------
     ExplainedStudy
         Its tables are in `out`, too: ``images.csv``, ``images.json`` with provenance,
-        ``classes.csv`` and ``randomization.csv``.
+        ``classes.csv``, ``magnifications.csv`` and ``randomization.csv``.
 
     Raises
     ------
@@ -241,12 +248,13 @@ def explain_images(
         **common,
     )
     magnified = magnification_ec(work, images, predictions, magnifications)
-    columns = measured_columns(study.rows, images, predictions, magnified)
+    columns = measured_columns(study.rows, images, predictions, magnified.ec)
     study = study.with_columns(columns, out=work.out)
     done = ExplainedStudy(
         study.rows,
         class_rows(study, work.out),
         _randomization(work, images, predictions, annotations, common, randomize, seed),
+        magnified.rows,
         study.settings | {"magnifications": list(magnifications), "randomize": randomize},
     )
     _write(done, work.out)
@@ -295,5 +303,7 @@ def _write(done: ExplainedStudy, out: Path) -> None:
     write_json(out / "images.json", done.images, provenance(done.settings, packages=packages))
     write_csv(out / "images.csv", done.images)
     write_csv(out / "classes.csv", done.classes)
+    if done.magnifications:
+        write_csv(out / "magnifications.csv", done.magnifications)
     if done.randomization:
         write_csv(out / "randomization.csv", done.randomization)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from her2_models.explain._work import ImageFile, Prediction
+from membrane_xai.io import scale_text
 from membrane_xai.study import StudyResult, class_consistency
 
 __all__ = ["class_rows", "measured_columns"]
@@ -22,28 +23,43 @@ def measured_columns(
     predictions: Sequence[Prediction | None],
     magnified: Mapping[tuple[str, str], float],
 ) -> dict[str, Column]:
-    """Return the confidence of each prediction, and EC between magnifications, for a study's rows.
+    """Return confidence, micrometres per pixel at the input, and EC between magnifications.
 
     EC is that of the explained score's CAM; other rows of every class have none.
     """
     by_path = {str(i.path): p for i, p in zip(images, predictions, strict=True)}
     confidence: Column = {}
+    scale: Column = {}
     ec: Column = {}
     for row in rows:
         prediction = by_path[row["id"]]
         if prediction is not None:
             place = row["key"], row["method"], row["class"]
             confidence[place] = prediction.confidence
+            scale[place] = prediction.input_um_per_pixel
             if row["class"] == prediction.explained:
                 ec[place] = magnified.get((row["id"], row["method"]), math.nan)
-    return {"confidence": confidence, "ec_magnification": ec}
+    return {"confidence": confidence, "input_um_per_pixel": scale, "ec_magnification": ec}
 
 
 def class_rows(study: StudyResult, out: Path) -> Rows:
-    """Summarize the rows of each method and explained class, with EC among its CAMs."""
+    """Summarize the rows of each method and explained class.
+
+    Beside the means stand EC among its CAMs, and the scale at the network's input.
+    """
     alike = {_key(row): row["ec"] for row in class_consistency(study.rows, out, _BY)}
     rows = sorted(study.summary(by=_BY), key=_key)
-    return [{**row, "ec_class": alike.get(_key(row), math.nan)} for row in rows]
+    sizes: dict[tuple[str, str], list[float]] = {}
+    for one in study.rows:
+        sizes.setdefault(_key(one), []).append(one["input_um_per_pixel"])
+    return [
+        {
+            **row,
+            "ec_class": alike.get(_key(row), math.nan),
+            "input_scale": scale_text(sizes[_key(row)]),
+        }
+        for row in rows
+    ]
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

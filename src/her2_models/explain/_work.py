@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2_models.explain._cams import NORMALIZATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
-from her2_models.models import Backbone
+from her2_models.models import Backbone, input_mpp
 from membrane_xai.annotations import OUTLINE_SUFFIXES, find_outlines
 from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError
@@ -41,6 +41,8 @@ class Prediction(NamedTuple):
     """Its probability."""
     explained: str
     """The grade to explain: the predicted or the true one."""
+    input_um_per_pixel: float
+    """Micrometres per pixel at the network's input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,11 @@ def _predict(
         return []
     inputs = inputs_of(work.backbone, images, work.input_size)
     found = []
-    for p, true in zip(predict(work.backbone, inputs), grades, strict=True):
+    for p, true, image in zip(predict(work.backbone, inputs), grades, images, strict=True):
         grade = GRADES[int(p.argmax())]
         explained = true if work.published_protocol and true is not None else grade
-        found.append(Prediction(grade, float(p.max()), explained))
+        size = input_mpp(image.shape, mpp=work.mpp, size=work.input_size)
+        found.append(Prediction(grade, float(p.max()), explained, size))
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from her2_models.config import ModelConfig
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomize import MODES, Stage, randomized, stages
+from her2_models.models._scales import input_mpp, scale_notes
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
@@ -34,6 +35,7 @@ __all__ = [
     "create_network",
     "her2_backbone",
     "imagenet_efficientnet_lite0",
+    "input_mpp",
     "input_spec",
     "layer_groups",
     "load_in_order",
@@ -41,6 +43,7 @@ __all__ = [
     "make_plan",
     "random_window",
     "randomized",
+    "scale_notes",
     "stages",
     "windows",
 ]

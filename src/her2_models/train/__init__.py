@@ -20,6 +20,7 @@ from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, 
 from her2_models.train._losses import class_weights, make_loss, ordinal_loss
 from her2_models.train._module import HER2Module, History, HybridUnfreezing, TrainingError
 from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
+from her2_models.train._scales import input_mpps
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, missing
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.results import atomic_path, check_same
@@ -51,6 +52,7 @@ __all__ = [
     "ViewedPatches",
     "class_weights",
     "collate",
+    "input_mpps",
     "is_first",
     "load_data",
     "make_loss",

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from her2_models.config import AugmentConfig
 from her2_models.data import Record
-from her2_models.models import InputSpec, random_window, windows
+from her2_models.models import InputSpec, input_mpp, random_window, windows
 from her2_models.train._augment import Augmentation
 from membrane_xai.errors import missing
-from membrane_xai.io import read_image
+from membrane_xai.io import Image, read_image
 
 try:
     import torch
@@ -22,6 +21,7 @@ except ImportError as error:
 __all__ = ["Batch", "EpochSampler", "TrainingPatches", "ViewedPatches", "collate"]
 
 _CACHE_BYTES = 2**30  # of whole images that a process keeps
+_ALL = (slice(None), slice(None))
 
 
 class Batch(NamedTuple):
@@ -33,6 +33,16 @@ class Batch(NamedTuple):
     """(n,) int64."""
     records: torch.Tensor
     """(n,) int64, which record each view shows."""
+    um_per_pixel: torch.Tensor
+    """(n,) float32, micrometres per pixel of each view; NaN where unknown."""
+
+
+class View(NamedTuple):
+    """What is shown of an image."""
+
+    pixels: torch.Tensor
+    """(3, size, size) uint8."""
+    um_per_pixel: float
 
 
 class _Whole:
@@ -40,16 +50,16 @@ class _Whole:
 
     def __init__(self, records: Sequence[Record], spec: InputSpec) -> None:
         self._records, self._spec = records, spec
-        self._kept: dict[int, torch.Tensor] = {}
+        self._kept: dict[int, View] = {}
         self._room = _CACHE_BYTES // (3 * spec.size**2)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        pixels = self._kept.get(index)
-        if pixels is None:
-            pixels = self._spec.resize(_read(self._records[index]))
+    def __getitem__(self, index: int) -> "View":
+        view = self._kept.get(index)
+        if view is None:
+            view = _view(_read(self._records[index]), _ALL, self._spec)
             if len(self._kept) < self._room:
-                self._kept[index] = pixels
-        return pixels
+                self._kept[index] = view
+        return view
 
 
 class TrainingPatches(Dataset[Batch]):
@@ -84,19 +94,21 @@ class TrainingPatches(Dataset[Batch]):
         seed = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1, np.uint64)[0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed))
-            pixels = self._vary(self._pixels(index))
+            view = self._view(index)
+            pixels = self._vary(view.pixels)
         label = torch.tensor([self.records[index].score])
-        return Batch(self._spec.normalize(pixels)[None], label, torch.tensor([index]))
+        shown = torch.tensor([view.um_per_pixel])
+        return Batch(self._spec.normalize(pixels)[None], label, torch.tensor([index]), shown)
 
-    def _pixels(self, index: int) -> torch.Tensor:
+    def _view(self, index: int) -> View:
         if not self._magnifications:
             return self._whole[index]
-        record, rgb = self.records[index], _read(self.records[index])
+        record, image = self.records[index], _read(self.records[index])
         chosen = self._magnifications[int(torch.randint(len(self._magnifications), ()))]
-        rows, columns = random_window(
-            rgb.shape[:2], mpp=record.mpp, magnification=chosen, size=self._spec.size
+        cut = random_window(
+            image.rgb.shape[:2], mpp=record.mpp, magnification=chosen, size=self._spec.size
         )
-        return self._spec.resize(rgb[rows, columns])
+        return _view(image, cut, self._spec)
 
 
 class ViewedPatches(Dataset[Batch]):
@@ -123,20 +135,22 @@ class ViewedPatches(Dataset[Batch]):
         return len(self.records)
 
     def __getitem__(self, index: int) -> Batch:
-        views = self._spec.normalize(torch.stack(self._views(index)))
+        shown = self._views(index)
+        views = self._spec.normalize(torch.stack([view.pixels for view in shown]))
         label, record = self.records[index].score, index
         count = (len(views),)
-        return Batch(views, torch.full(count, label), torch.full(count, record))
+        sizes = torch.tensor([view.um_per_pixel for view in shown])
+        return Batch(views, torch.full(count, label), torch.full(count, record), sizes)
 
-    def _views(self, index: int) -> list[torch.Tensor]:
+    def _views(self, index: int) -> list[View]:
         if not self._magnifications:
             return [self._whole[index]]
-        record, rgb = self.records[index], _read(self.records[index])
+        record, image = self.records[index], _read(self.records[index])
         cuts = (
-            windows(rgb.shape[:2], mpp=record.mpp, magnification=m, size=self._spec.size)
+            windows(image.rgb.shape[:2], mpp=record.mpp, magnification=m, size=self._spec.size)
             for m in self._magnifications
         )
-        return [self._spec.resize(rgb[rows, columns]) for cut in cuts for rows, columns in cut]
+        return [_view(image, cut, self._spec) for of_one in cuts for cut in of_one]
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -208,5 +222,11 @@ def collate(batches: Sequence[Batch]) -> Batch:
     return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
 
 
-def _read(record: Record) -> NDArray[np.uint8]:
-    return read_image(record.path, mpp=record.mpp).rgb
+def _read(record: Record) -> Image:
+    return read_image(record.path, mpp=record.mpp)
+
+
+def _view(image: Image, cut: tuple[slice, slice], spec: InputSpec) -> View:
+    """Resize a window of an image to the input."""
+    rgb = image.rgb[cut]
+    return View(spec.resize(rgb), input_mpp(rgb.shape, mpp=image.mpp, size=spec.size))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from membrane_xai._backend.arrays import column_values
-from membrane_xai._backend.checks import check_mpp, is_count
+from membrane_xai._backend.checks import check_mpp
 from membrane_xai._backend.status import check_on_undefined
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
@@ -22,14 +22,15 @@ from membrane_xai.explanation_consistency._explainers import (
     Explain,
     batches,
     check_image,
-    explain_images,
     explain_views,
 )
-from membrane_xai.explanation_consistency._fields import scaled
+from membrane_xai.explanation_consistency._fields import Tiled, tiled
 from membrane_xai.explanation_consistency._magnifications import (
-    ScalePair,
+    Scales,
     check_magnifications,
+    check_window,
     compare_scales,
+    explain_tiles,
     single_cam,
 )
 from membrane_xai.explanation_consistency._results import (
@@ -153,7 +154,7 @@ def magnification_consistency(
     *,
     mpp: float,
     magnifications: Sequence[float] = (10, 20, 40),
-    window: int | None = None,
+    window: int | str | None = None,
     similarity: str = "pearson",
     targets: Sequence[Any] | None = None,
     k: float = 0.1,
@@ -164,43 +165,59 @@ def magnification_consistency(
     """Measure how far explanations of one field agree between objectives.
 
     Each image is reduced, by the mean over areas, to ``10 / magnification`` micrometres per pixel:
-    10x is 1, 40x is 0.25. The maps of two magnifications are registered in micrometres: on the
-    field that both show, in cells as large as the coarser map's, each map is averaged over every
-    cell. EC is the mean similarity over the pairs of magnifications.
+    10x is 1, 40x is 0.25. It is then cut into tiles as large as the explainer's input, so that an
+    objective's tile shows that objective's own field of view, and the maps of the tiles are laid
+    over the image as a mosaic. Two mosaics are compared on a grid in micrometres, with cells as
+    large as those of the coarser one's maps, each of which holds the mean over its area. EC is the
+    mean similarity over the pairs of magnifications.
 
     Parameters
     ----------
-    explain, images, targets, batch_size, on_undefined, progress
-        As in :func:`perturbation_consistency`.
+    explain, images, targets, on_undefined, progress
+        As in :func:`perturbation_consistency`. What is explained is the same class in all tiles.
     mpp : float
         Micrometres per pixel of the images.
     magnifications : sequence of numbers
-        At least two, different. At most 10 % finer than the images, which have no more detail than
-        they have; there an image is shown as it is.
-    window : int, optional
-        Pixels along each side of the explainer's input: at every magnification the central window
-        is explained, so a higher one shows a smaller field. By default the whole image is.
+        At least two, which differ at the explainer's input. At most 10 % finer than the images,
+        which have no more detail than they have; there an image is shown as it is.
+    window : int or "any", optional
+        Pixels along each side of the explainer's input; by default its attribute ``input_size``.
+        "any" is for an explainer that takes images of any size and resizes none: it is shown
+        whole images.
     similarity, k
-        As in :func:`ec_score`, between registered maps.
+        As in :func:`ec_score`, between mosaics.
+    batch_size : int
+        Tiles, at most, that are explained in one call.
 
     Returns
     -------
     MagnificationConsistency
-        EC by image, at most 1, higher is better; with the similarity, overlap and status of every
-        pair of magnifications.
+        EC by image, at most 1, higher is better; with the micrometres per pixel at the explainer's
+        input, and similarity, cells and status of every pair of magnifications.
 
     Raises
     ------
     InvalidInputError
-        As :func:`perturbation_consistency`; also for magnifications that the images do not allow
-        and windows that do not fit into them.
+        As :func:`perturbation_consistency`; also for magnifications that the images do not allow,
+        for an explainer of which nothing says how large its input is, and with "any" for one that
+        is seen to resize: its maps have as many cells of a small image as of a large one.
     UndefinedScoreError
         Pairs without a similarity, with ``on_undefined="raise"``.
 
     Notes
     -----
-    Of a coarse map that overlaps with a fine one in a few cells only, little can be said: look at
-    `cells`. A single common cell is "flat_map".
+    A whole field of 10x, 20x and 40x that is resized to one input is the same picture three times,
+    in the same micrometres per pixel, and its explanations agree whatever the network does.
+
+    Pairs have no similarity, and a status, where the field has fewer than 25 common cells
+    ("few_cells"), or is smaller than a tile at one of the magnifications ("small_field"): what lies
+    around an image is never made up. A field holds 25 cells of a network of stride 32 at 10x from
+    160 micrometres on.
+
+    Tiles overlap by a quarter at least. There maps are blended, and near a tile's border, beyond
+    which the explainer saw nothing, they count little. Maps of the tiles must be on one scale: do
+    not stretch each to a maximum of 1. Give them on their own grid, as a map that has been
+    upsampled hides how few cells it has.
 
     Examples
     --------
@@ -210,43 +227,54 @@ def magnification_consistency(
     >>> image[0, 32:, 16:] = 100
     >>> def brightness(rgb):
     ...     return rgb.mean(axis=-1)
-    >>> found = magnification_consistency(brightness, image, mpp=0.25)
+    >>> found = magnification_consistency(brightness, image, mpp=0.25, window=16)
     >>> found.ec.round(6)
     array([1.])
-
-    An explainer with a window of 16 pixels sees 16, 8 and 4 micrometres; in the smallest field this
-    image has an edge in one direction only, and in the grid of 10x it is 4 cells wide:
-
-    >>> found = magnification_consistency(brightness, image, mpp=0.25, window=16)
     >>> for row in found.table():
-    ...     print(row["pair"], row["overlap_rows_um"], row["overlap_share"], row["cells"])
-    10x-20x 8.0 0.25 8x8
-    10x-40x 4.0 0.0625 4x4
-    20x-40x 4.0 0.25 8x8
+    ...     print(row["pair"], row["first_tiles"], row["second_tiles"], row["cells"])
+    10x-20x 1x1 3x3 16x16
+    10x-40x 1x1 5x5 16x16
+    20x-40x 3x3 5x5 32x32
+
+    An explainer that says nothing of its input is refused, and a field has to fill it:
+
+    >>> magnification_consistency(brightness, image, mpp=0.25)
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: window is None, and explain has no input_size; ...
+    >>> found = magnification_consistency(brightness, image, mpp=0.25, window=32)
+    >>> found.status, found.n_pairs
+    (array([['small_field', 'small_field', 'ok']], dtype='<U11'), array([1]))
     """
     measure = _measure(similarity, k)
     mpp = check_mpp(mpp)
     scales = check_magnifications(magnifications, mpp)
-    if window is not None and (not is_count(window) or window < 1):
-        raise InvalidInputError(f"window is {window!r}; it takes a positive integer, pixels")
+    side = check_window(window, explain)
     check_on_undefined(on_undefined)
-    found: list[list[ScalePair]] = []
+    found: list[Scales] = []
 
     def add(batch: list[Any], chosen: list[Any] | None) -> None:
-        cams, fields = [], []
-        for scale in scales:
-            views = [scaled(image, mpp, scale, window) for image in batch]
-            explained = explain_images(explain, [view for view, _ in views], chosen)
-            cams.append([single_cam(labeled) for labeled in explained])
-            fields.append([field for _, field in views])
-        by_image = zip(zip(*cams, strict=True), zip(*fields, strict=True), strict=True)
-        found.extend(compare_scales(one, field, measure) for one, field in by_image)
+        views = [_views(image, mpp, scales, side) for image in batch]
+        cams = [
+            explain_tiles(explain, of_scale, chosen, batch_size)
+            for of_scale in zip(*views, strict=True)
+        ]
+        for image, seen, maps in zip(batch, views, zip(*cams, strict=True), strict=True):
+            found.append(compare_scales(image, mpp, scales, seen, maps, measure))
 
     _over_batches(images, targets, batch_size, progress, add)
     result = MagnificationConsistency.of(found, scales, similarity)
     if on_undefined == "raise":
         raise_undefined(result.status, result.pairs)
     return result
+
+
+def _views(
+    image: Any, mpp: float, scales: Sequence[float], window: int | None
+) -> list[Tiled | None]:
+    """Show an image at each magnification; nothing where fewer than two have a field for it."""
+    views = [tiled(image, mpp, scale, window) for scale in scales]
+    enough = sum(view is not None for view in views) > 1
+    return views if enough else [None] * len(views)
 
 
 def _check_perturbations(perturbations: Any) -> tuple[Perturbation, ...]:

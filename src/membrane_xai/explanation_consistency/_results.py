@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.explanation_consistency._agreement import Agreement, mean_of
-from membrane_xai.explanation_consistency._magnifications import ScalePair, scale_ec
+from membrane_xai.explanation_consistency._magnifications import Scales, scale_ec
 
 __all__ = ["MagnificationConsistency", "PerturbationConsistency"]
 
 Floats = NDArray[np.float64]
 Words = NDArray[np.str_]
 _WORD = "<U10"  # as long as "no_overlap", the longest status
+_SCALE_WORD = "<U11"  # as long as "small_field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,19 @@ class MagnificationConsistency:
         defined.
     similarity : ndarray of shape (N, Q)
         Of each pair of magnifications; NaN where undefined.
-    overlap_um : ndarray of shape (N, Q, 2)
-        Height and width of the field that both show, in micrometres.
-    overlap_share : ndarray of shape (N, Q)
-        Area of that field over the area of the larger of the two, in (0, 1].
     cells : ndarray of int, shape (N, Q, 2)
-        Rows and columns of the grid on which the maps are compared.
+        Rows and columns of the grid on which the mosaics are compared.
     status : ndarray of str, shape (N, Q)
-        "ok", "flat_map" or "non_finite", as in :class:`PerturbationConsistency`.
+        "ok", "few_cells" (fewer than 25), "small_field" (smaller than a tile), "flat_map" or
+        "non_finite", as in :class:`PerturbationConsistency`.
+    n_pairs, n_undefined : ndarray of int, shape (N,)
+        Pairs in the mean, and those left out of it.
+    field_um : ndarray of shape (N, 2)
+        Height and width of the image in micrometres.
+    input_um_per_pixel : ndarray of shape (N, S)
+        Micrometres per pixel at the explainer's input, at each magnification.
+    tiles : ndarray of int, shape (N, S, 2)
+        Rows and columns of tiles at each magnification; 0 where none was explained.
     pairs : tuple of str
         Names such as "10x-40x", in order.
     magnifications : tuple of float
@@ -121,27 +127,35 @@ class MagnificationConsistency:
 
     ec: Floats
     similarity: Floats
-    overlap_um: Floats
-    overlap_share: Floats
     cells: NDArray[np.int64]
     status: Words
+    n_pairs: NDArray[np.int64]
+    n_undefined: NDArray[np.int64]
+    field_um: Floats
+    input_um_per_pixel: Floats
+    tiles: NDArray[np.int64]
     pairs: tuple[str, ...]
     magnifications: tuple[float, ...]
     measure: str
 
     @classmethod
     def of(
-        cls, found: Sequence[Sequence[ScalePair]], magnifications: Sequence[float], measure: str
+        cls, found: Sequence[Scales], magnifications: Sequence[float], measure: str
     ) -> "MagnificationConsistency":
         """Lay out what was found of each image."""
         names = (f"{a:g}x-{b:g}x" for a, b in itertools.combinations(magnifications, 2))
+        similarity = np.array([[pair.similarity for pair in one.pairs] for one in found])
+        defined = np.isfinite(similarity).sum(axis=1)
         return cls(
-            np.array([scale_ec(row) for row in found]),
-            np.array([[pair.similarity for pair in row] for row in found]),
-            np.array([[pair.overlap_um for pair in row] for row in found]),
-            np.array([[pair.overlap_share for pair in row] for row in found]),
-            np.array([[pair.cells for pair in row] for row in found]),
-            np.array([[pair.reason for pair in row] for row in found], _WORD),
+            np.array([scale_ec(one.pairs) for one in found]),
+            similarity,
+            np.array([[pair.cells for pair in one.pairs] for one in found]),
+            np.array([[pair.reason for pair in one.pairs] for one in found], _SCALE_WORD),
+            defined,
+            similarity.shape[1] - defined,
+            np.array([one.field_um for one in found]),
+            np.array([one.um_per_pixel for one in found]),
+            np.array([one.tiles for one in found]),
             tuple(names),
             tuple(magnifications),
             measure,
@@ -154,18 +168,26 @@ class MagnificationConsistency:
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row for each image and pair of magnifications, in plain values."""
+        ends = list(itertools.combinations(range(len(self.magnifications)), 2))
         return [
             {
                 "image": i,
                 "pair": name,
                 "similarity": float(self.similarity[i, j]),
-                "overlap_rows_um": float(self.overlap_um[i, j, 0]),
-                "overlap_columns_um": float(self.overlap_um[i, j, 1]),
-                "overlap_share": float(self.overlap_share[i, j]),
-                "cells": "x".join(str(side) for side in self.cells[i, j]),
+                "cells": _by(self.cells[i, j]),
                 "status": str(self.status[i, j]),
+                "field_rows_um": float(self.field_um[i, 0]),
+                "field_columns_um": float(self.field_um[i, 1]),
+                "first_um_per_pixel": float(self.input_um_per_pixel[i, first]),
+                "second_um_per_pixel": float(self.input_um_per_pixel[i, second]),
+                "first_tiles": _by(self.tiles[i, first]),
+                "second_tiles": _by(self.tiles[i, second]),
                 "ec": float(self.ec[i]),
             }
             for i in range(len(self.ec))
-            for j, name in enumerate(self.pairs)
+            for j, (name, (first, second)) in enumerate(zip(self.pairs, ends, strict=True))
         ]
+
+
+def _by(sides: NDArray[np.int64]) -> str:
+    return "x".join(str(side) for side in sides)

@@ -25,6 +25,7 @@ from membrane_xai.html_report._series import (
     Patch,
     by_image,
     cases_of,
+    input_scale,
     label_columns,
     patches_of,
     series_of,
@@ -194,6 +195,8 @@ class _Page:
             "context_chart": context_chart(parts),
             "distributions": self._distributions(),
             "ec_chart": ec_chart(parts, ec_columns(self._rows)),
+            "input_scale": input_scale(self._rows),
+            "has_magnification": "magnification" in self._rows[0],
             "missing_labels": [
                 name for name in ("score", "magnification") if name not in self._rows[0]
             ],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from membrane_xai._backend.labels import is_missing
+from membrane_xai.io import scale_text
 from membrane_xai.study._finished import Rows
 from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
 from membrane_xai.study._summary import Part, summary_of
@@ -18,6 +19,7 @@ __all__ = [
     "by_image",
     "cases_of",
     "ec_name",
+    "input_scale",
     "label_columns",
     "patches_of",
     "series_of",
@@ -28,6 +30,7 @@ __all__ = [
 
 _EC = "ec_"
 _FIRST = ("status", "map", "chance", "ceiling", "relative", "ec")
+_INPUT = "input_um_per_pixel"
 _MOST_VALUES = 12  # of a label that the page lists; set by hand
 
 
@@ -89,10 +92,17 @@ def summaries_of(series: Sequence[Series], *, draws: int, seed: int) -> Rows:
 def label_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
     """Return the names of the columns by which the user tells images apart, such as score.
 
-    Columns that were `added` later are numbers that were measured.
+    Columns that were `added` later are numbers that were measured, and so is the scale at a
+    network's input.
     """
-    others = {*COLUMNS, *CHANCE_TEST, *added}
+    others = {*COLUMNS, *CHANCE_TEST, *added, _INPUT}
     return [name for name in rows[0] if name not in others and not name.startswith(_EC)]
+
+
+def input_scale(rows: Rows) -> str | None:
+    """Return the scale at the networks' input as it is printed; None if no row says it."""
+    told = [row[_INPUT] for row in rows if not is_missing(row.get(_INPUT))]
+    return scale_text(map(_number, told)) if told else None
 
 
 def ec_name(column: str) -> str:
@@ -120,6 +130,14 @@ def cases_of(series: Series, count: int) -> tuple[Rows, Rows]:
     low = ranked[: min(count, (len(ranked) + 1) // 2)]
     high = ranked[max(len(low), len(ranked) - count) :]
     return low, high[::-1]
+
+
+def _number(value: Any) -> float:
+    """Return a number, also one that came as text; NaN for other text."""
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
 
 
 def _natural(value: Any) -> list[tuple[int, float, str]]:

@@ -18,7 +18,7 @@ from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
 from membrane_xai.io._images import IMAGE_SUFFIXES, read_pixels
 from membrane_xai.io._ome import write_single
-from membrane_xai.io._pixel_size import MICROMETERS, MPP_AT_1X, magnification_of
+from membrane_xai.io._pixel_size import MICROMETERS, MPP_AT_1X, magnification_of, scale_text
 from membrane_xai.io._slides import SlideReader, open_slide_file
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "open_slide",
     "read_cam",
     "read_image",
+    "scale_text",
     "write_mask",
 ]
 

@@ -3,6 +3,7 @@
 import math
 import re
 import warnings
+from collections.abc import Iterable
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -17,6 +18,7 @@ __all__ = [
     "from_text",
     "magnification_of",
     "resolve_mpp",
+    "scale_text",
 ]
 
 MPP_AT_1X = 10.0
@@ -32,6 +34,7 @@ MICROMETERS = {
 # images lie within these limits, and those do not.
 _PLAUSIBLE = (0.05, 2.0)
 _CONFLICT = 0.05  # relative difference from what the user gives that is warned of; set by hand
+_ONE_SCALE = 1.02  # largest ratio of pixel sizes that are told as one; images differ by rounding
 _ANISOTROPY = 0.02  # relative difference of height and width of a square pixel; set by hand
 
 
@@ -62,6 +65,41 @@ def magnification_of(mpp: float) -> float:
     (40.0, 10.0)
     """
     return MPP_AT_1X / mpp
+
+
+def scale_text(mpp: float | Iterable[float]) -> str:
+    """Return pixel sizes as they are printed: in micrometres, and as objectives.
+
+    Parameters
+    ----------
+    mpp : float, or iterable of float
+        Micrometres per pixel; NaN where unknown.
+
+    Returns
+    -------
+    str
+        One size where all are within 2 %, else the least and the greatest.
+
+    Examples
+    --------
+    A patch of 1024 pixels at 40x that a network takes in 224:
+
+    >>> from membrane_xai.io import scale_text
+    >>> scale_text(0.25 * 1024 / 224)
+    '1.14 um/px (8.75x)'
+    >>> scale_text([0.25, 0.5, float("nan")]), scale_text([])
+    ('0.25 to 0.5 um/px (40x to 20x), some unknown', 'unknown um/px')
+    """
+    sizes = [float(one) for one in (mpp if isinstance(mpp, Iterable) else [mpp])]
+    known = [one for one in sizes if 0 < one < math.inf]
+    if not known:
+        return "unknown um/px"
+    low, high = min(known), max(known)
+    ends = [math.sqrt(low * high)] if high / low <= _ONE_SCALE else [low, high]
+    values = " to ".join(f"{one:.3g}" for one in ends)
+    objectives = " to ".join(f"{magnification_of(one):.3g}x" for one in ends)
+    rest = ", some unknown" if len(known) < len(sizes) else ""
+    return f"{values} um/px ({objectives}){rest}"
 
 
 def from_ome(xml: str) -> PixelSize | None:

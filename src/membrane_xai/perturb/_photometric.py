@@ -328,6 +328,12 @@ def magnification(*, from_mpp: float, to_mpp: float) -> Perturbation:
     InvalidInputError
         For pixel sizes that are not positive, or a `to_mpp` that is not coarser.
 
+    Notes
+    -----
+    A network that resizes images to coarser pixels than `to_mpp` sees no difference: 1024 pixels of
+    0.25 micrometres in an input of 224 are 1.14 micrometres per pixel. For what an objective's own
+    field of view changes see :func:`membrane_xai.magnification_consistency`.
+
     Examples
     --------
     >>> import numpy as np

@@ -73,7 +73,8 @@ def evaluate(
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
     labels : mapping of str to iterable of N, optional
-        More columns of the table, such as the HER2 score or the magnification.
+        More columns of the table, such as the HER2 score or the magnification. Micrometres per
+        pixel at the network's input go by the name ``input_um_per_pixel``: the page says them.
     targets : sequence of N, optional
         What is explained in each image, such as a class.
     perturbations : sequence of Perturbation

@@ -44,7 +44,7 @@ from membrane_xai.perturb import horizontal_flip, rotation  # noqa: E402
 from membrane_xai.study import read_view  # noqa: E402
 
 SCORES = ("0", "1+", "2+", "3+")
-SIZE, MPP = 96, 0.5
+SIZE, MPP = 64, 0.5  # 10x shows images of 128 pixels in 64, as 8x8 cells of layer2
 STEPS = (horizontal_flip(), rotation(90))
 MAGNIFICATIONS = (10, 20)
 
@@ -54,7 +54,7 @@ def backbone():
     torch.manual_seed(11)
     network = timm.create_model("test_resnet", num_classes=4).eval()
     torch.nn.init.normal_(network.fc.weight, std=0.5)
-    return Backbone("test_resnet", "random", network, network.layer4, "layer4",
+    return Backbone("test_resnet", "random", network, network.layer2, "layer2",
                     (0.5,) * 3, (0.25,) * 3)  # fmt: skip
 
 
@@ -124,7 +124,19 @@ def test_rows_are_those_of_single_calls(backbone, images, whole, method):
         found = magnification_consistency(
             explain, rgb[None], mpp=MPP, magnifications=MAGNIFICATIONS, targets=[SCORES[index]]
         )
-        assert row["ec_magnification"] == pytest.approx(found.ec[0], abs=1e-3, nan_ok=True)
+        assert found.status.tolist() == [["ok"]]
+        assert row["ec_magnification"] == pytest.approx(found.ec[0], abs=1e-3)
+        assert row["input_um_per_pixel"] == 1.0  # 128 pixels of 0.5 um in 64
+        (pair,) = (one for one in whole[0].magnifications
+                   if (one["id"], one["method"]) == (row["id"], method))  # fmt: skip
+        assert pair["class"] == row["class"]
+        assert pair["similarity"] == pytest.approx(row["ec_magnification"])
+        assert {name: pair[name] for name in pair if name != "similarity"} == {
+            "id": row["id"], "method": method, "class": row["class"], "pair": "10x-20x",
+            "cells": "8x8", "status": "ok", "field_rows_um": 64, "field_columns_um": 64,
+            "first_um_per_pixel": 1, "second_um_per_pixel": 0.5, "first_tiles": "1x1",
+            "second_tiles": "3x3",
+        }  # fmt: skip
         kept = read_view(whole[1], row["key"])
         np.testing.assert_allclose(kept.maps[method][row["class"]], cam, atol=1e-4 * cam.max())
 
@@ -169,6 +181,11 @@ def test_tables_are_written(whole):
     assert about["weights"].startswith("sha256:")
     assert record["versions"]["torch"] == metadata.version("torch")
     assert (out / "classes.csv").exists()
+    with (out / "magnifications.csv").open(encoding="utf-8") as file:
+        pairs = list(csv.DictReader(file))
+    assert [row["similarity"] for row in pairs] == [
+        str(row["similarity"]) for row in done.magnifications
+    ]
     assert len((out / "randomization.csv").read_text().splitlines()) == 1 + len(done.randomization)
 
 
@@ -208,6 +225,7 @@ def test_a_stopped_run_goes_on_without_loss(backbone, images, whole, tmp_path):
     same(done.images, full.images)
     same(done.classes, full.classes)
     same(done.randomization, full.randomization)
+    same(done.magnifications, full.magnifications)
     after = backbone.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     count, hook = counted(backbone)
@@ -243,6 +261,14 @@ def test_every_class(backbone, images, tmp_path):
         kept = read_view(tmp_path / "out", row["key"]).maps[row["method"]][row["class"]]
         np.testing.assert_allclose(kept, cam, atol=1e-4 * cam.max())
         assert np.isfinite(row["ec_magnification"]) <= (row["class"] == row["predicted"])
+
+
+def test_magnifications_that_do_not_fill_the_input_are_undefined(backbone, images, tmp_path):
+    done = study(backbone, images[:2], tmp_path / "out", magnifications=(5, 20), mpp=MPP)
+    assert [row["status"] for row in done.magnifications] == ["small_field"] * 2
+    assert all(np.isnan(row["ec_magnification"]) for row in done.images)
+    again = study(backbone, images[:2], tmp_path / "out", magnifications=(5, 20), mpp=MPP)
+    same(again.magnifications, done.magnifications)
 
 
 def test_annotations_are_the_masks(backbone, images, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiff_files import OME, write_tiff
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
-from membrane_xai.io import open_slide, read_image, write_mask
+from membrane_xai.io import open_slide, read_image, scale_text, write_mask
 from membrane_xai.io._pixel_size import PixelSize, from_density, from_ome, from_text
 
 
@@ -98,3 +98,21 @@ def test_mpp_is_checked(tmp_path, mpp):
         read_image(tmp_path / "none.png", mpp=mpp)
     with pytest.raises(InvalidInputError, match="mpp is"):
         write_mask(tmp_path / "a.png", np.ones((2, 2), bool), mpp=mpp)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        (0.25 * 1024 / 224, "1.14 um/px (8.75x)"),
+        (0.25, "0.25 um/px (40x)"),
+        ([0.5, 0.505], "0.502 um/px (19.9x)"),  # within 2 %: the geometric mean
+        ([1.0, 0.25, 0.5], "0.25 to 1 um/px (40x to 10x)"),
+        ([0.5, float("nan")], "0.5 um/px (20x), some unknown"),
+        (float("nan"), "unknown um/px"),
+        ([0.0, float("inf")], "unknown um/px"),
+        ([], "unknown um/px"),
+    ],
+)
+def test_scales_are_printed_in_micrometres_and_as_objectives(sizes, words):
+    assert scale_text(sizes) == words
+    assert scale_text(iter([sizes] if isinstance(sizes, float) else sizes)) == words

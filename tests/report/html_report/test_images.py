@@ -214,6 +214,27 @@ def test_a_study_of_one_row(tmp_path):
     assert "No figures by magnification: the study does not give it." in words(page)
 
 
+def test_the_scale_at_the_input_is_told(tmp_path):
+    labels = {"magnification": ["40x", "40x"]}
+    page = page_of_labels(labels, tmp_path / "a")
+    assert "the study does not say what a pixel measures at the network’s input" in words(page)
+    assert page.json("table-data")["labels"] == ["magnification"]
+    page = page_of_labels(labels | {"input_um_per_pixel": [8 / 7, "1.143"]}, tmp_path / "b")
+    told = "At the network’s input a pixel is 1.14 um/px (8.75x); magnification is that of the"
+    assert told in words(page)
+    assert "2 images · 1 method · at the network’s input 1.14 um/px (8.75x) · " in words(page)
+    assert page.json("table-data")["labels"] == ["magnification"]
+    page = page_of_labels({"input_um_per_pixel": [0.5, "coarse"]}, tmp_path / "c")
+    assert "a pixel is 0.5 um/px (20x), some unknown." in words(page)
+    page = page_of_labels({"score": ["0", "3+"]}, tmp_path / "d")
+    assert "network’s input" not in words(page)
+
+
+def page_of_labels(labels, folder):
+    report_studies.make(folder / "s", 2, NOISE, labels=labels)
+    return page_of(folder / "s", folder)
+
+
 def test_fractions_and_regions(tmp_path, rng):
     mask, region = rng.random(SIZE), rng.random(SIZE) < 0.5
     cam = np.zeros(SIZE, np.float32)
