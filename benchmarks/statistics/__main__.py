@@ -9,6 +9,7 @@ from benchmarks.harness.publish import publish
 from benchmarks.harness.rows import Row
 from benchmarks.statistics.intervals import REPEATS, coverage, coverage_of_pairs, false_positives
 from benchmarks.statistics.nulls import COUNT, calibration, power, rings
+from benchmarks.statistics.patients import permutations, pilots
 from benchmarks.statistics.speed import speed
 
 _THREADS = 1
@@ -25,6 +26,8 @@ def measure() -> list[Row]:
         *false_positives(),
         *calibration(masks),
         *power(masks),
+        *permutations(),
+        *pilots(),
     ]
 
 

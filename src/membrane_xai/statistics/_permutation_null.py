@@ -1,7 +1,7 @@
 """``permutation_null``: MAP of a set of CAMs against that of the same CAMs on other patients."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations as orders
 from typing import Any, NamedTuple
@@ -268,11 +268,18 @@ def _room_above_chance(owner: _OnGrid) -> float:
 
 
 def _scores(excess: Floats, permutations: int, exact: bool, rng: np.random.Generator) -> Floats:
-    """Return the sum of excesses in each order of the patients, the given one first."""
+    """Return the sum of excesses in each order of the patients, the given one included."""
     owners = np.arange(len(excess))
-    drawn: Iterator[Any] = (
-        orders(range(len(excess)))
-        if exact
-        else (owners if i == 0 else rng.permutation(owners) for i in range(permutations + 1))
-    )
-    return np.array([excess[np.asarray(order), owners].sum() for order in drawn])
+    if exact:
+        return _sums(excess, np.array(list(orders(range(len(excess))))))
+    step = max(1, _BLOCK // len(excess))
+    found = [_sums(excess, owners[None])]
+    for start in range(0, permutations, step):
+        rows = min(step, permutations - start)
+        found.append(_sums(excess, rng.permuted(np.tile(owners, (rows, 1)), axis=1)))
+    return np.concatenate(found)
+
+
+def _sums(excess: Floats, givers: NDArray[np.intp]) -> Floats:
+    sums: Floats = excess[givers, np.arange(len(excess))].sum(axis=1)
+    return sums

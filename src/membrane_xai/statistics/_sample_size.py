@@ -1,7 +1,7 @@
 """``patients_needed``: patients for an interval of a given width."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ class SampleSize:
     ----------
     patients : int
         Least number of patients whose interval is expected to be at most `width` wide.
+    patients_low, patients_high : int
+        Range of that number: from pilots of this size, ranges at the level `ci` hold the number
+        that the true variances give in about that share, if patients are normal. Ten million stands
+        for more.
     width, ci : float
         As asked for.
     expected_width : float
@@ -42,6 +46,8 @@ class SampleSize:
     """
 
     patients: int
+    patients_low: int
+    patients_high: int
     width: float
     ci: float
     expected_width: float
@@ -95,7 +101,9 @@ def patients_needed(
     Notes
     -----
     It is the expected width: about half of the studies will have a wider interval. The variances
-    are estimates; those of a pilot of ten patients may be off by a half.
+    are estimates, and the range says what that leaves open: it puts the ends of a chi-square
+    interval of the variance in the place of the variance, with degrees of freedom by Satterthwaite
+    from those of the two mean squares. Of a pilot of ten patients it spans a factor of six or so.
 
     References
     ----------
@@ -110,6 +118,11 @@ def patients_needed(
     >>> result.patients, round(result.icc, 2)
     (54, 0.86)
 
+    Four patients are a small pilot:
+
+    >>> result.patients_low, result.patients_high
+    (19, 715)
+
     Ten times the patches of each patient hardly help: the patients differ, not their patches.
 
     >>> patients_needed(scores, groups, width=0.1, per_patient=20).patients
@@ -120,16 +133,20 @@ def patients_needed(
     values = read_scores(scores, "scores")
     codes, _ = group_codes(groups, values.size)
     kept = ~np.isnan(values)
-    between, within, sizes = _components(values[kept], codes[kept])
+    between, within, sizes, squares = _components(values[kept], codes[kept])
     if per_patient is not None:
         each = check_number(per_patient, "per_patient", "a number of at least 1", lambda x: x >= 1)
         sizes = np.array([each])
     mean_size = float(sizes.mean())
-    of_one = between * float((sizes**2).mean()) / mean_size**2 + within / mean_size
+    unequal = float((sizes**2).mean()) / mean_size**2
+    of_one = between * unequal + within / mean_size
     patients = _least(of_one, widest, level)
+    least, most = _variance_range(of_one, unequal, mean_size, squares, level)
     whole = between + within
     return SampleSize(
         patients=patients,
+        patients_low=_least(least, widest, level),
+        patients_high=_MOST if _width(most, _MOST, level) > widest else _least(most, widest, level),
         width=widest,
         ci=level,
         expected_width=_width(of_one, patients, level),
@@ -141,8 +158,19 @@ def patients_needed(
     )
 
 
-def _components(values: Floats, codes: NDArray[np.intp]) -> tuple[float, float, Floats]:
-    """Return variance between groups, variance within, and the sizes of the groups."""
+class _Squares(NamedTuple):
+    """Mean squares of a one-way analysis of variance, and what they are of."""
+
+    between: float
+    within: float
+    df_between: int
+    df_within: int
+    typical: float
+    """Size of a group: the mean square between is within + typical times the variance between."""
+
+
+def _components(values: Floats, codes: NDArray[np.intp]) -> tuple[float, float, Floats, _Squares]:
+    """Return variance between groups, variance within, sizes of the groups, and mean squares."""
     _, codes = np.unique(codes, return_inverse=True)
     sizes = np.bincount(codes).astype(np.float64)
     n, g = values.size, sizes.size
@@ -155,7 +183,23 @@ def _components(values: Floats, codes: NDArray[np.intp]) -> tuple[float, float, 
     within = float(((values - means[codes]) ** 2).sum() / (n - g))
     spread = float((sizes * (means - values.mean()) ** 2).sum() / (g - 1))
     typical = (n - (sizes**2).sum() / n) / (g - 1)
-    return max(0.0, float((spread - within) / typical)), within, sizes
+    squares = _Squares(spread, within, g - 1, n - g, float(typical))
+    return max(0.0, float((spread - within) / typical)), within, sizes, squares
+
+
+def _variance_range(
+    of_one: float, unequal: float, mean_size: float, squares: _Squares, ci: float
+) -> tuple[float, float]:
+    """Return the chi-square interval of the variance of one patient, df by Satterthwaite."""
+    from scipy.stats import chi2
+
+    above = unequal / squares.typical * squares.between
+    rest = (1 / mean_size - unequal / squares.typical) * squares.within
+    noise = above**2 / squares.df_between + rest**2 / squares.df_within
+    df = (above + rest) ** 2 / noise if noise > 0 and above + rest > 0 else squares.df_between
+    df = max(df, 1.0)
+    low, high = (float(of_one * df / chi2.ppf(q, df)) for q in ((1 + ci) / 2, (1 - ci) / 2))
+    return low, high
 
 
 def _width(of_one: float, patients: int, ci: float) -> float:
