@@ -132,7 +132,21 @@ def test_patients_needed_counted_by_hand():
     assert widths[1] <= 0.1 < widths[0]
     assert (result.patients, result.expected_width) == (54, pytest.approx(widths[1]))
     assert result.design_effect == pytest.approx(of_one * 2 / (result.between_sd**2 + 0.005))
-    assert patients_needed([0.5, 0.5, 0.5], list("AAB"), width=0.1).patients == 2
+    same = patients_needed([0.5, 0.5, 0.5], list("AAB"), width=0.1)
+    assert (same.patients_low, same.patients, same.patients_high) == (2, 2, 2)
+
+
+def test_patients_needed_prints_its_range():
+    # groups of two: the variance of one patient is half the mean square between, of 3 degrees
+    scores, groups = [0.2, 0.3, 0.5, 0.6, 0.4, 0.3, 0.6, 0.7], list("AABBCCDD")
+    result = patients_needed(scores, groups, width=0.1)
+    for end, level in ((result.patients_low, 0.975), (result.patients_high, 0.025)):
+        of_one = 0.1 / 3 * 3 / stats.chi2.ppf(level, 3)
+        widths = [2 * stats.t.ppf(0.975, g - 1) * np.sqrt(of_one / g) for g in (end - 1, end)]
+        assert widths[1] <= 0.1 < widths[0]
+    assert result.patients_low < result.patients < result.patients_high
+    tiny = patients_needed(scores[:4], groups[:4], width=0.005)
+    assert tiny.patients_high == 10_000_000  # two patients say next to nothing
 
 
 def test_as_many_patients_as_it_says_give_the_width():

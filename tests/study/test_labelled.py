@@ -27,6 +27,7 @@ from membrane_xai import (  # noqa: E402
     rank_accuracy,
     summarize,
 )
+from membrane_xai._backend.vocabulary import bounds_of  # noqa: E402
 from membrane_xai.cli import main  # noqa: E402
 from membrane_xai.errors import InvalidInputError, MissingDependencyError  # noqa: E402
 from membrane_xai.labelled import evaluate_store, score_dataset  # noqa: E402
@@ -166,10 +167,11 @@ def test_a_store_gives_what_numpy_gives(tmp_path, region):
         assert row["scored"] == (mine & ok).sum()
         for name in ("map", "chance", "ceiling", "relative", "coverage"):
             values = np.where(ok, getattr(expected, name), np.nan)[mine]
-            mean = summarize(values, data["group"].values[mine], draws=500)
+            mean = summarize(values, data["group"].values[mine], bounds=bounds_of(name))
             np.testing.assert_allclose(row[name], mean.mean, **EXACT)
             np.testing.assert_allclose(row[f"{name}_low"], mean.low, **EXACT)
             np.testing.assert_allclose(row[f"{name}_high"], mean.high, **EXACT)
+            np.testing.assert_allclose(row[f"{name}_n_eff"], mean.n_eff, **EXACT)
             assert (row[f"{name}_n"], row[f"{name}_note"]) == (mean.n, mean.note)
         np.testing.assert_allclose(row["ec_class"], ec_score(data["cam"].values[mine]), **EXACT)
 

@@ -10,6 +10,7 @@ from report_rows import row, summed
 from report_studies import SIZE
 
 from membrane_xai import evaluate, shift_null, summarize
+from membrane_xai._backend.vocabulary import bounds_of
 from membrane_xai.html_report._series import Series, by_image
 from membrane_xai.statistics import combine_nulls
 from membrane_xai.study import read_study, read_view
@@ -33,7 +34,8 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
             cells[2:7], ("map", "chance", "ceiling", "relative", "ec"), strict=True
         ):
             used = mine if name in ("map", "relative", "ec") else scored
-            want = summarize([r[name] for r in used], [r["group"] for r in used])
+            values, groups = [r[name] for r in used], [r["group"] for r in used]
+            want = summarize(values, groups, bounds=bounds_of(name))
             shown = f"{shown_as(want.low)} to {shown_as(want.high)} small_sample"
             assert cell == f"{shown_as(want.mean)}{shown}"
 
