@@ -81,7 +81,7 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
 def _matrix_line(row: Mapping[str, Any]) -> str:
     said = (row["reason"], row["note"], row["scale_note"], f"leak-safe: {row['leak_safe']}")
-    note = "; ".join(filter(None, (*said, f"labels: of the {row['label_level']}")))
+    note = "; ".join(filter(None, (*said, f"label level: {row['label_level']}")))
     value = interval_text(row["value"], row["low"], row["high"])
     return (
         f"{row['train']} (trained at {row['train_scale']}) on {row['test']} "

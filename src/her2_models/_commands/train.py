@@ -67,10 +67,8 @@ def print_evaluation(done: "Evaluation") -> None:
     note = metrics.row("accuracy")["note"]
     mark = f" ({note})" if note else ""
     print(f"test: {len(done.predictions.records)} images; intervals over {unit}{mark}")
-    scale_note = done.predictions.scale_note
-    print(
-        f"  at the network's input {done.predictions.input_scale}{scale_note and f': {scale_note}'}"
-    )
+    scale = filter(None, (done.predictions.input_scale, done.predictions.scale_note))
+    print(f"  at the network's input {': '.join(scale)}")
     for line in done.caveats.lines():
         print(f"  {line}")
     for name in _SHOWN:
