@@ -140,9 +140,11 @@ def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol: bool) -> None:
+    grid = done.registration.grid
     if args.json:
-        print(json_text({"out": str(out), "classes": done.classes}))
+        print(json_text({"out": str(out), "grid": grid.to_dict(), "classes": done.classes}))
         return
+    print(done.registration)
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     if published_protocol:
         print("published protocol: maps of the true score, of the rescaled, not normalised image")

@@ -43,14 +43,8 @@ def magnification_ec(
     with progress(len(readable), shown=work.progress) as show:
         for start in range(0, len(readable), work.batch_size):
             batch = readable[start : start + work.batch_size]
-            for method, options in work.methods.items():
-                explain = CamExplainer(
-                    work.backbone,
-                    method,
-                    work.input_size,
-                    options=options,
-                    normalize=not work.published_protocol,
-                )
+            for method in work.methods:
+                explain = work.explainer(method)
                 rows = [kept.get(str(p), method, call.explained, named) for p, call in batch]
                 missing = [one for one, row in zip(batch, rows, strict=True) if row is None]
                 new = _measure(explain, missing, magnifications, work)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.explain._cams import cam_method, native_cam, on_device
-from her2_models.models import Backbone, InputSpec
+from her2_models.models import Backbone, InputSpec, register
+from membrane_xai import CamGrid
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
 
@@ -43,6 +44,10 @@ class CamExplainer:
     normalize : bool
         False shows the network the rescaled image, in [0, 1], which it was not trained on; so did
         the source study's notebook.
+    grid : CamGrid, optional
+        Where the cells of its maps lie on the input, which :func:`membrane_xai.evaluate` and
+        :func:`membrane_xai.perturbation_consistency` go by. By default
+        :func:`her2_models.models.register` measures it.
 
     Raises
     ------
@@ -64,6 +69,8 @@ class CamExplainer:
     >>> rgb = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
     >>> explain(rgb, ["0", "3+"]).shape
     (2, 8, 8)
+    >>> explain.grid.spacing
+    (4.0, 4.0)
     >>> explain(rgb, ["0", "4+"])
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: targets has '4+'; it takes scores among 0, 1+, 2+, 3+
@@ -77,9 +84,15 @@ class CamExplainer:
     every_class: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     normalize: bool = True
+    grid: CamGrid | None = None
 
     def __post_init__(self) -> None:
         cam_method(self.method)
+        if self.grid is None:
+            network, layer = self.backbone.network, self.backbone.target_layer
+            reshape = self.options.get("reshape_transform")
+            found = register(network, layer, self.input_size, reshape=reshape)
+            object.__setattr__(self, "grid", found.grid)
 
     def __call__(
         self, rgb: NDArray[np.uint8], targets: Sequence[str]

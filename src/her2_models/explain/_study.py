@@ -10,7 +10,7 @@ from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomization import evenly, randomization_rows
 from her2_models.explain._tables import class_rows, measured_columns
 from her2_models.explain._work import Prediction, Work, masks_of, predict_images, resolve_mpp
-from her2_models.models import Backbone
+from her2_models.models import Backbone, Registration, register
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import magnification_of
@@ -64,6 +64,8 @@ class ExplainedStudy:
         :meth:`membrane_xai.MagnificationConsistency.table`; empty without magnifications.
     settings : dict
         What was chosen.
+    registration : Registration
+        Where the cells of the target layer lie, see :func:`her2_models.models.register`.
     """
 
     images: Rows
@@ -71,6 +73,7 @@ class ExplainedStudy:
     randomization: Rows
     magnifications: Rows
     settings: dict[str, Any] = field(repr=False)
+    registration: Registration
 
 
 def explained_images(records: Sequence[Record], *, most: int | None = None) -> list[ExplainedImage]:
@@ -139,9 +142,11 @@ def explain_images(
     """Predict and explain images, and score the explanations; a run that was stopped goes on.
 
     Each image is predicted, and by default the predicted score is explained, from the tensor that
-    was predicted. CAMs are kept on the grid of the target layer. They are held against the membrane
-    (MAP), against those of perturbed images and other magnifications, and against each other within
-    a class (EC). With `randomize` the same is asked of networks that have lost what they learned.
+    was predicted. CAMs are kept on the grid of the target layer, whose place on the image is
+    measured first, and brought back from flipped and turned images accordingly. They are held
+    against the membrane (MAP), against those of perturbed images and other magnifications, and
+    against each other within a class (EC). With `randomize` the same is asked of networks that have
+    lost what they learned.
 
     Parameters
     ----------
@@ -223,6 +228,7 @@ def explain_images(
         batch_size,
         size,
         progress,
+        _registration(backbone, input_size, chosen),
     )
     grades = [image.score for image in images]
     predictions = predict_images(work, [image.path for image in images], grades)
@@ -256,6 +262,7 @@ def explain_images(
         _randomization(work, images, predictions, annotations, common, randomize, seed),
         magnified.rows,
         study.settings | {"magnifications": list(magnifications), "randomize": randomize},
+        work.registration,
     )
     _write(done, work.out)
     return done
@@ -268,6 +275,15 @@ def _check_scores(images: Sequence[ExplainedImage], published_protocol: bool) ->
             f"published_protocol is True, which explains true scores; {len(unknown)} of "
             f"{len(images)} images have none, like {unknown[0]}"
         )
+
+
+def _registration(
+    backbone: Backbone, input_size: int, options: Mapping[str, Mapping[str, Any]]
+) -> Registration:
+    """Measure where the cells of the target layer lie, once for all methods."""
+    reshapes = [one["reshape_transform"] for one in options.values() if "reshape_transform" in one]
+    reshape = reshapes[0] if reshapes else None
+    return register(backbone.network, backbone.target_layer, input_size, reshape=reshape)
 
 
 def _randomization(

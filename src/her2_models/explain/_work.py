@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2_models.explain._cams import NORMALIZATION, predict
 from her2_models.explain._explainers import CamExplainer, inputs_of
-from her2_models.models import Backbone, input_mpp
+from her2_models.models import Backbone, Registration, input_mpp
 from membrane_xai.annotations import OUTLINE_SUFFIXES, find_outlines
 from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError
@@ -60,20 +60,23 @@ class Work:
     batch_size: int
     mpp: float
     progress: bool
+    registration: Registration
 
     def explainers(self) -> dict[str, CamExplainer]:
         """Return a callable for each method."""
-        return {
-            name: CamExplainer(
-                self.backbone,
-                name,
-                self.input_size,
-                self.every_class,
-                options,
-                normalize=not self.published_protocol,
-            )
-            for name, options in self.methods.items()
-        }
+        return {name: self.explainer(name, every_class=self.every_class) for name in self.methods}
+
+    def explainer(self, method: str, *, every_class: bool = False) -> CamExplainer:
+        """Return the callable of a method, which says where its cells lie."""
+        return CamExplainer(
+            self.backbone,
+            method,
+            self.input_size,
+            every_class,
+            self.methods[method],
+            normalize=not self.published_protocol,
+            grid=self.registration.grid,
+        )
 
     def about(self) -> dict[str, Any]:
         """Return what the maps depend on beside the images."""
@@ -85,6 +88,8 @@ class Work:
             "classes": "all" if self.every_class else self._explained(),
             "input": "rescaled" if self.published_protocol else "normalized",
             "cam_normalization": NORMALIZATION,
+            "grid": self.registration.grid.to_dict(),
+            "grid_source": self.registration.source,
             "options": {name: dict(options) for name, options in self.methods.items() if options},
         }
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.config import ModelConfig
+from her2_models.models._grid import Registration, register
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomize import MODES, Stage, randomized, stages
 from her2_models.models._scales import input_mpp, scale_notes
@@ -30,6 +31,7 @@ __all__ = [
     "Backbone",
     "InputSpec",
     "LayerGroup",
+    "Registration",
     "Stage",
     "UnfreezePlan",
     "create_network",
@@ -43,6 +45,7 @@ __all__ = [
     "make_plan",
     "random_window",
     "randomized",
+    "register",
     "scale_notes",
     "stages",
     "windows",

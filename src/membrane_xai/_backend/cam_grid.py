@@ -225,8 +225,10 @@ class CamGrid:
             self.offset, self.spacing, self.size, cells, strict=True
         ):
             last = first + step * (count - 1)
-            # Half a cell beyond the image at most, and at most one and a half short of its end.
-            if not side - 1 - 1.5 * step < last <= side - 1 + step / 2:
+            # Half a cell beyond the image at most, and at most one and a half short of its end, or
+            # as far again as without padding the first cell lies within the image.
+            short = 1.5 * step + max(first - step / 2, 0)
+            if not side - 1 - short < last <= side - 1 + step / 2:
                 raise InvalidInputError(
                     f"grid has room for {self.cells[0]}x{self.cells[1]} cells (spacing "
                     f"{self.spacing}, offset {self.offset}, size {self.size}); the CAM has "

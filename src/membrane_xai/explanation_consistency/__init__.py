@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from membrane_xai._backend.arrays import column_values
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._backend.checks import check_mpp
 from membrane_xai._backend.status import check_on_undefined
 from membrane_xai._disk.progress import progress as progress_bar
@@ -23,6 +24,7 @@ from membrane_xai.explanation_consistency._explainers import (
     batches,
     check_image,
     explain_views,
+    grid_of,
 )
 from membrane_xai.explanation_consistency._fields import Tiled, tiled
 from membrane_xai.explanation_consistency._magnifications import (
@@ -56,6 +58,7 @@ def perturbation_consistency(
     similarity: str = "pearson",
     reference: str | None = "original",
     targets: Sequence[Any] | None = None,
+    grid: CamGrid | None = None,
     k: float = 0.1,
     batch_size: int = 16,
     on_undefined: str = "nan",
@@ -86,6 +89,11 @@ def perturbation_consistency(
         that are valid in both.
     targets : sequence of N, optional
         What is explained in each image, such as the class that is predicted for it unperturbed.
+    grid : CamGrid, optional
+        Where the cells of the maps lie on the images. Maps of flipped, turned or moved images are
+        then brought back to where their cells lie, by
+        :func:`membrane_xai.perturb.restore_registered`. By default the explainer's attribute
+        `grid`, if it has one, else half-pixel centres.
     batch_size : int
         Images, at most, that are explained in one call.
     on_undefined : {"nan", "raise"}
@@ -135,10 +143,11 @@ def perturbation_consistency(
     steps = _check_perturbations(perturbations)
     _check_reference(reference)
     check_on_undefined(on_undefined)
+    grid = grid_of(explain, grid)
     found: list[Agreement] = []
 
     def add(batch: list[Any], chosen: list[Any] | None) -> None:
-        views = explain_views(explain, batch, steps, chosen)
+        views = explain_views(explain, batch, steps, chosen, grid)
         found.extend(agree(single_cam(labeled), measure, reference) for labeled in views)
 
     _over_batches(images, targets, batch_size, progress, add)

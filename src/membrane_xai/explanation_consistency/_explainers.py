@@ -15,10 +15,12 @@ from membrane_xai._backend.arrays import (
     squeeze_channel,
     to_numpy,
 )
+from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import is_count
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb._perturbation import Bools, Perturbation, Rgb, everywhere
+from membrane_xai.perturb._registered import restore_registered
 
 __all__ = [
     "Explain",
@@ -28,6 +30,7 @@ __all__ = [
     "check_image",
     "explain_images",
     "explain_views",
+    "grid_of",
     "view_of",
 ]
 
@@ -69,11 +72,14 @@ def explain_views(
     images: Sequence[Rgb],
     perturbations: Sequence[Perturbation],
     targets: Sequence[Any] | None = None,
+    grid: CamGrid | None = None,
 ) -> list[dict[Any, list[View]]]:
     """Explain images and their perturbed views; by image, a mapping from label to its views.
 
-    The first view is the image as it is. The label is None for an explainer without labels.
+    The first view is the image as it is. The label is None for an explainer without labels. All
+    views lie on the cells of the first; `grid` says where those are, or else the explainer does.
     """
+    grid = grid_of(explain, grid)
     original = explain_images(explain, images, targets)
     views = [{label: [view_of(one)] for label, one in cams.items()} for cams in original]
     for perturbation in perturbations:
@@ -85,8 +91,13 @@ def explain_views(
                     f"for the image as it is; they must be the same"
                 )
             for label, one in cams.items():
-                found[label].append(_restored(perturbation, one))
+                found[label].append(_restored(perturbation, one, grid, _grid(found[label][0].cam)))
     return views
+
+
+def grid_of(explain: Any, grid: Any = None) -> CamGrid | None:
+    """Return `grid`, or without one that of the explainer, if it has an attribute `grid`."""
+    return check_cam_grid(getattr(explain, "grid", None) if grid is None else grid)
 
 
 def view_of(one: Array) -> View:
@@ -121,7 +132,11 @@ def explain_images(
     return found
 
 
-def _restored(perturbation: Perturbation, one: Array) -> View:
+def _restored(
+    perturbation: Perturbation, one: Array, grid: CamGrid | None, cells: tuple[int, int]
+) -> View:
+    if grid is not None:
+        return View(*restore_registered(perturbation, one, grid, cells=cells))
     view = View(perturbation.restore(one), np.asarray(perturbation.valid(_grid(one)), bool))
     if view.valid.shape != tuple(view.cam.shape):
         raise InvalidInputError(

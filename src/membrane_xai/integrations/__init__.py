@@ -7,5 +7,6 @@ none of them. Nothing else in ``membrane_xai`` uses them.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["captum", "pytorch_grad_cam", "quantus", "torchcam", "torchmetrics"]
+    __name__,
+    submodules=["captum", "pytorch", "pytorch_grad_cam", "quantus", "torchcam", "torchmetrics"],
 )

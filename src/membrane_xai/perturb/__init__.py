@@ -30,6 +30,7 @@ from membrane_xai.perturb._photometric import (
     noise,
     stain_jitter,
 )
+from membrane_xai.perturb._registered import restore_registered
 
 __all__ = [
     "Perturbation",
@@ -41,6 +42,7 @@ __all__ = [
     "jpeg",
     "magnification",
     "noise",
+    "restore_registered",
     "rotation",
     "stain_jitter",
     "standard_perturbations",

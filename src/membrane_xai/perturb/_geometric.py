@@ -32,7 +32,15 @@ from membrane_xai.perturb._perturbation import (
     to_uint8,
 )
 
-__all__ = ["horizontal_flip", "rotation", "translation", "vertical_flip", "zero_outside", "zoom"]
+__all__ = [
+    "bilinear",
+    "horizontal_flip",
+    "rotation",
+    "translation",
+    "vertical_flip",
+    "zero_outside",
+    "zoom",
+]
 
 Floats = NDArray[np.float64]
 
@@ -271,15 +279,15 @@ def _warp(rgb: Rgb, affine: _Affine) -> Rgb:
 def _restore(cam: Any, affine: _Affine) -> Array:
     cam = _checked_cam(cam)
     positions = affine.positions((cam.shape[-2], cam.shape[-1]))
-    return zero_outside(_bilinear(cam, positions), _inside(positions))
+    return zero_outside(bilinear(cam, positions), _inside(positions))
 
 
 def _valid(grid: tuple[int, int], affine: _Affine) -> Bools:
     return _inside(affine.positions(check_grid(grid)))
 
 
-def _bilinear(cam: Array, positions: Floats) -> Array:
-    """Interpolate (..., h, w) at positions (2, h, w), constant beyond the outer centres."""
+def bilinear(cam: Array, positions: Floats) -> Array:
+    """Interpolate (..., h, w) at positions (2, rows, columns), constant beyond outer centres."""
     xp = namespace(cam)
     sides = np.array(cam.shape[-2:]).reshape(2, 1, 1)
     clipped = np.clip(positions, 0, sides - 1)
@@ -296,7 +304,8 @@ def _bilinear(cam: Array, positions: Floats) -> Array:
         return start + (end - start) * right  # exact where both are equal: no plateau is split
 
     top = along_row(low[0])
-    values = xp.reshape(top + (along_row(high[0]) - top) * down, cam.shape)
+    shape = (*cam.shape[:-2], *positions.shape[1:])
+    values = xp.reshape(top + (along_row(high[0]) - top) * down, shape)
     return xp.astype(values, cam.dtype) if xp.isdtype(cam.dtype, "real floating") else values
 
 
