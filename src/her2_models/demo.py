@@ -38,8 +38,9 @@ METHODS = ("GradCAM", "LayerCAM", "ScoreCAM")
 INPUT_SIZE = 256
 NAME = "membrane-xai-demo"
 EXPECTATION = (
-    "An ImageNet model has no reason to look at membranes, so a relative MAP near 0 is the right "
-    "answer; on a single image one bright spot that happens to fall on stained tissue raises it."
+    "An ImageNet model has no reason to look at membranes, so a MAP near chance, 0 toward the "
+    "ideal, is the right answer; on a single image one bright spot that happens to fall on stained "
+    "tissue raises it."
 )
 
 
@@ -254,8 +255,8 @@ def _provenance(
 def _write(out: Path, done: DemoResult) -> list[Path]:
     captions = {
         row["method"]: (
-            f"MAP {row['map']:.2f} (chance {row['chance']:.2f}, ceiling {row['ceiling']:.2f})\n"
-            f"relative {row['relative']:.2f}, EC {row['ec']:.2f}"
+            f"toward ideal {row['toward_ideal']:.2f}, EC {row['ec']:.2f}\n"
+            f"MAP {row['map']:.2f} (chance {row['chance']:.2f}, ideal {row['ideal']:.2f})"
         )
         for row in done.rows
     }
@@ -279,7 +280,7 @@ def _show(console: "Console", done: DemoResult, paths: Sequence[Path]) -> None:
     from rich.table import Table
 
     parameters = done.provenance["parameters"]
-    columns = ("method", "map", "chance", "ceiling", "relative", "coverage", "ec", "status")
+    columns = ("method", "toward_ideal", "map", "chance", "ideal", "coverage", "ec", "status")
     table = Table(
         title=f"MAP and EC, CAMs of {parameters['cam_grid']} from {parameters['target_layer']}",
         caption=f"mask: {parameters['mask_share']:.1%} of the image; EC over "

@@ -110,7 +110,7 @@ def test_scores_are_those_of_the_function_and_of_the_definition(network, images,
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ceiling", "relative"])
+@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ideal", "toward_ideal"])
 def test_other_scores(rng, images, masks, score):
     maps = rng.normal(size=(3, 6, 6))
     region = rng.random((3, SIDE, SIDE)) < 0.7

@@ -54,7 +54,7 @@ def test_scores_are_those_of_the_function_and_of_the_definition(rng, batch, shap
     np.testing.assert_allclose(scores, by_hand)
 
 
-@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ceiling", "relative"])
+@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ideal", "toward_ideal"])
 def test_other_scores(rng, batch, score):
     maps = rng.normal(size=(COUNT, 3, 4))
     metric = MembraneActivationPrecision(score, negative="abs")

@@ -101,7 +101,7 @@ def test_the_summary_is_the_mean_of_the_scores(network, images, masks, classes):
     summary = metric.summary()
     assert (summary["rows"], summary["scored"]) == (4, 4)
     assert (summary["groups"], summary["map_note"]) == (None, "few_groups")
-    for name in ("map", "chance", "ceiling", "relative", "coverage"):
+    for name in ("map", "chance", "ideal", "toward_ideal", "coverage"):
         assert summary[name] == pytest.approx(float(getattr(expected, name).mean()), rel=1e-5)
     by_hand = [reference.map_score(c, m) for c, m in zip(maps.numpy(), masks, strict=True)]
     assert summary["map"] == pytest.approx(np.mean(by_hand), rel=1e-5)

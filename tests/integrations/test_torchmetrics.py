@@ -72,7 +72,7 @@ def test_map_is_the_mean_of_the_function_and_of_the_definition():
     assert metric.status_counts() == counts
 
 
-@pytest.mark.parametrize("score", ["enrichment", "skill", "relative", "coverage"])
+@pytest.mark.parametrize("score", ["enrichment", "skill", "toward_ideal", "relative", "coverage"])
 @pytest.mark.parametrize("negative", ["clip", "abs"])
 def test_other_scores_with_a_region(rng, score, negative):
     cams, masks, *_ = all_in_one()

@@ -30,11 +30,22 @@ from membrane_xai import (  # noqa: E402
 from membrane_xai.cli import main  # noqa: E402
 from membrane_xai.errors import InvalidInputError, MissingDependencyError  # noqa: E402
 from membrane_xai.labelled import evaluate_store, score_dataset  # noqa: E402
+from membrane_xai.metrics import SUMMARY_SCORES  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::UserWarning"
 )
-SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+SCORES = (
+    "map",
+    "chance",
+    "enrichment",
+    "skill",
+    "ideal",
+    "toward_ideal",
+    "ceiling",
+    "relative",
+    "coverage",
+)
 N, GRID, MASK = 23, (5, 4), (12, 9)
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -102,7 +113,7 @@ def test_a_dataset_keeps_dims_and_coordinates_and_is_lazy(chunk):
     expected = alignment(data["cam"].values, data["mask"].values, region=data["region"].values)
     if chunk is not None:
         assert all(found[name].chunks is not None for name in found.data_vars)
-    assert found.attrs == {"cam_grid": list(GRID), "negative": "clip"}
+    assert found.attrs == {"grid": list(GRID), "cam_grid": "", "negative": "clip"}
     for name in (*SCORES, "cam_min", "cam_max"):
         assert found[name].dims == ("sample",)
         np.testing.assert_allclose(found[name].values, getattr(expected, name), **EXACT)
@@ -164,7 +175,7 @@ def test_a_store_gives_what_numpy_gives(tmp_path, region):
         assert row["rows"] == mine.sum()
         ok = expected.status == "ok"
         assert row["scored"] == (mine & ok).sum()
-        for name in ("map", "chance", "ceiling", "relative", "coverage"):
+        for name in ("map", "chance", "ideal", "toward_ideal", "ceiling", "relative", "coverage"):
             values = np.where(ok, getattr(expected, name), np.nan)[mine]
             mean = summarize(values, data["group"].values[mine], draws=500)
             np.testing.assert_allclose(row[name], mean.mean, **EXACT)
@@ -181,7 +192,7 @@ def test_a_store_has_the_summary_of_a_study_of_the_same_arrays(tmp_path):
     study = evaluate({"m": list(data["cam"].values)}, images, list(data["mask"].values),
                      groups=data["group"].values, targets=data["class"].values)  # fmt: skip
     rows = evaluate_store(stored(data, tmp_path), out=tmp_path / "out").summary(draws=300, seed=7)
-    scores = ["map", "chance", "ceiling", "relative", "coverage"]
+    scores = list(SUMMARY_SCORES)
     options = {"scores": scores, "draws": 300, "seed": 7}
     [whole] = study.summary(**options)
     by_class = {row["class"]: row for row in study.summary(by="class", **options)}
@@ -431,8 +442,10 @@ def test_score_command(tmp_path, capsys):
     rows = result.summary(draws=200)
     assert said[0].startswith(
         f"all: {rows[0]['scored']} of {N} samples scored, "
-        f"MAP {rows[0]['map']:.3f} [{rows[0]['map_low']:.3f}, "
+        f"toward ideal {rows[0]['toward_ideal']:.3f} [{rows[0]['toward_ideal_low']:.3f}, "
     )
+    assert f"MAP {rows[0]['map']:.3f} [{rows[0]['map_low']:.3f}, " in said[0]
+    assert "5x4 cells of unknown size" in said[0]
     assert said[-1] == f"written to {tmp_path / 'out'}"
     kept = xr.open_zarr(tmp_path / "out" / "scores.zarr")
     np.testing.assert_array_equal(kept["map"].values, result.scores()["map"].values)

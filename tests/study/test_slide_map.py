@@ -84,7 +84,7 @@ def test_qupath_reads_the_tiles(slide, tmp_path):
     first = features[0]["properties"]
     assert first["objectType"] == "tile"
     assert first["classification"]["name"] == "CAM no_activation"
-    assert set(first["measurements"]) == {"chance", "ceiling", "mask_share"}
+    assert set(first["measurements"]) == {"chance", "ideal", "ceiling", "mask_share"}
     boxes = [one.geometry.bounds for one in read_annotations(path)]
     assert boxes == [(0, 0, 128, 128), (128, 0, 256, 128), (0, 128, 128, 256), (128, 128, 256, 256)]
     with pytest.raises(InvalidInputError, match=r"method is None; it takes one of \['a', 'b'\]"):

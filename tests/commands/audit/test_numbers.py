@@ -33,7 +33,7 @@ def test_scores_are_those_of_the_arrays(root, fields, cams, capsys):
         assert rows[name]["method"] == "grad"
         assert_scores(rows[name], alignment(cams[name], mask))
     shown = capsys.readouterr()
-    assert "grad: 3 of 3 images scored, MAP 0." in shown.out
+    assert "grad: 3 of 3 images scored, toward ideal 0." in shown.out
     assert "0 unmatched" in shown.out
     assert not shown.err
     assert unmatched(root) == []
@@ -67,7 +67,7 @@ def test_summary_is_the_mean_with_its_interval(root):
     assert set(by) == {
         ("all", ""), ("score", "3+"), ("score", "2+"), ("group", "A"), ("group", "B")
     }  # fmt: skip
-    for name in ("map", "chance", "relative"):
+    for name in ("map", "chance", "ideal", "toward_ideal", "relative"):
         expected = summarize(
             [float(row[name]) for row in rows], [row["group"] for row in rows], draws=200
         )
