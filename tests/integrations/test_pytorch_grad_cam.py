@@ -119,6 +119,21 @@ def test_other_scores(rng, images, masks, score):
     np.testing.assert_array_equal(metric(images, maps), expected)
 
 
+def test_cells_lie_where_the_grid_says(rng, images, masks):
+    maps, grid = rng.random((3, 6, 6)), mx.CamGrid(SIDE / 6, 0, SIDE)
+    metric = MembraneActivationPrecision(masks, grid=grid)
+    found, shown = metric(images, maps, return_visualization=True)
+    np.testing.assert_array_equal(found, mx.map_score(maps, masks, grid=grid))
+    assert not np.allclose(found, mx.map_score(maps, masks), equal_nan=True)
+    ones = torch.ones_like(images)
+    _, weight = metric(ones, maps, return_visualization=True)
+    whole = MembraneActivationPrecision(np.ones((SIDE, SIDE)), grid=grid)
+    _, all_of_it = whole(ones, maps, return_visualization=True)
+    shares = weight.sum((1, 2, 3)) / all_of_it.sum((1, 2, 3))  # what is drawn is what is scored
+    np.testing.assert_allclose(shares, found, rtol=1e-5)
+    torch.testing.assert_close(shown, images * weight)
+
+
 @pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # ROAD's
 def test_it_is_called_where_the_library_s_metrics_are(network, images, masks):
     with GradCAM(network, [network[0]]) as cam:

@@ -62,6 +62,13 @@ def test_other_scores(rng, batch, score):
     np.testing.assert_array_equal(metric(None, *batch[:2], maps, batch[2]), expected)
 
 
+def test_cells_lie_where_the_grid_says(rng, batch):
+    maps, grid = rng.random((COUNT, 3, 4)), mx.CamGrid((SIDE / 3, SIDE / 4), 0, SIDE)
+    found = MembraneActivationPrecision(grid=grid)(None, *batch[:2], maps, batch[2])
+    np.testing.assert_array_equal(found, mx.map_score(maps, batch[2], grid=grid))
+    assert not np.allclose(found, mx.map_score(maps, batch[2]), equal_nan=True)
+
+
 def test_channels_last_and_fractional_masks_on_another_grid(rng, batch):
     images, labels, _ = batch
     maps, masks = rng.random((COUNT, 3, 4)), rng.random((COUNT, 7, 9))

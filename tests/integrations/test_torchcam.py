@@ -107,6 +107,17 @@ def test_the_summary_is_the_mean_of_the_scores(network, images, masks, classes):
     assert summary["map"] == pytest.approx(np.mean(by_hand), rel=1e-5)
 
 
+def test_cells_lie_where_the_grid_says(network, images, masks):
+    maps = maps_of(network, images, [0, 1, 2, 3])
+    grid = mx.CamGrid(masks.shape[-1] / maps.shape[-1], 0, masks.shape[-1])
+    with GradCAM(network, network[2]) as extractor:
+        metric = MembraneActivationPrecision(extractor, grid=grid)
+        metric.update(images, masks, [0, 1, 2, 3])
+    expected = mx.alignment(maps, masks, grid=grid)
+    assert metric.summary()["map"] == pytest.approx(float(expected.map.mean()), rel=1e-5)
+    assert abs(expected.map - mx.map_score(maps, masks)).max() > 1e-3
+
+
 @pytest.mark.parametrize("method", [GradCAM, LayerCAM, ScoreCAM])
 def test_it_is_used_like_the_library_s_metrics(network, images, masks, method):
     softmax = torch.nn.Softmax(dim=-1)

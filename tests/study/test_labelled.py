@@ -16,6 +16,7 @@ pytest.importorskip("distributed")
 pytest.importorskip("zarr")
 
 from membrane_xai import (  # noqa: E402
+    CamGrid,
     EcAccumulator,
     MapAccumulator,
     alignment,
@@ -428,6 +429,59 @@ def test_accumulators_take_scores_that_are_there():
     with pytest.raises(InvalidInputError, match="result was made with negative='clip'"):
         MapAccumulator(negative="abs").update_scores(result)
     assert EcAccumulator().update(cams).compute().n_undefined > 0
+
+
+# Where cells lie
+
+
+def test_a_dataset_or_an_argument_says_where_cells_lie():
+    grid = CamGrid((2.4, 2.25), (0.5, 0), MASK)
+    data = dataset()
+    expected = alignment(data["cam"].values, data["mask"].values, grid=grid)
+    told = data.assign(cam=data["cam"].assign_attrs(cam_grid=grid.to_text()))
+    for found in (score_dataset(data, grid=grid, ranked=True), score_dataset(told, ranked=True)):
+        for name in SCORES:
+            np.testing.assert_array_equal(found[name].values, getattr(expected, name))
+        auc = pixel_auc(data["cam"].values, data["mask"].values, grid=grid)
+        np.testing.assert_array_equal(found["pixel_auc"].values, auc)
+        assert found.attrs["cam_grid"] == "2.4x2.25,0.5x0,12x9"
+    half = CamGrid.half_pixel(GRID, MASK)
+    np.testing.assert_array_equal(score_dataset(told, grid=half)["map"], score_dataset(data)["map"])
+    wrong = data.assign(cam=data["cam"].assign_attrs(cam_grid="7x7"))
+    with pytest.raises(InvalidInputError, match="cam_grid of the CAMs: grid is '7x7'; it takes"):
+        score_dataset(wrong)
+
+
+def test_a_store_says_where_cells_lie_and_goes_on_with_that_alone(tmp_path, capsys):
+    grid = CamGrid((2.4, 2.25), (0.5, 0), MASK)
+    data = dataset()
+    plain = stored(data, tmp_path)
+    (tmp_path / "told").mkdir()
+    told = data.assign(
+        cam=data["cam"].assign_attrs(cam_grid=grid.to_text()),
+        mask=data["mask"].assign_attrs(mpp=0.5),
+    )
+    told = stored(told, tmp_path / "told")
+    expected = score_dataset(data, grid=grid)
+    first = evaluate_store(told, out=tmp_path / "a")
+    second = evaluate_store(plain, out=tmp_path / "b", grid=grid, mpp=0.5)
+    for result in (first, second):
+        np.testing.assert_array_equal(result.scores()["map"].values, expected["map"].values)
+        row = result.summary(draws=200)[0]
+        assert (row["grid"], row["cam_grid"]) == ("5x4", grid.to_text())
+        assert row["cell_um"] == pytest.approx(0.5 * (2.4 * 2.25) ** 0.5)
+    assert np.isnan(evaluate_store(plain, out=tmp_path / "b", grid=grid).summary()[0]["cell_um"])
+    with pytest.raises(InvalidInputError, match=r"there cam_grid is '2.4x2.25,0.5x0,12x9', now ''"):
+        evaluate_store(plain, out=tmp_path / "b")
+    with pytest.raises(InvalidInputError, match="mpp"):
+        evaluate_store(plain, out=tmp_path / "c", mpp=-1)
+    command = ["score", str(plain), "--out", str(tmp_path / "d"), "--draws", "200"]
+    assert main([*command, "--grid", grid.to_text(), "--mpp", "0.5"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert "5x4 cells of 1.2 um, 0.08 of a cell up and 0.28 left of half-pixel centres, EC" in line
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--grid", "7x7"])
+    assert "it takes SPACING,OFFSET,SIZE" in capsys.readouterr().err
 
 
 # Command

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from membrane_xai import alignment, extract_membrane_mask, read_annotations
+from membrane_xai import CamGrid, alignment, extract_membrane_mask, read_annotations
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide
@@ -52,6 +52,15 @@ def test_tiles_are_scored_against_the_mask_of_the_whole(slide, pixels):
         assert row["map"] == pytest.approx(expected.map, abs=0.01)
         assert row["mask_share"] == pytest.approx(whole.mask[at].mean(), abs=0.01)
         assert grid[row["y"] // TILE, row["x"] // TILE] == row["map"]
+
+
+def test_tiles_are_scored_on_the_grid_that_is_given(slide):
+    grid = CamGrid(16, 0, TILE)
+    found = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP, grid=grid).result.rows
+    plain = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP).result.rows
+    assert {row["cam_grid"] for row in found} == {"16,0,128"}
+    assert {row["cell_um"] for row in found} == {16 * MPP} == {row["cell_um"] for row in plain}
+    assert all(abs(a["map"] - b["map"]) > 1e-3 for a, b in zip(found, plain, strict=True))
 
 
 def test_only_tissue_counts(tmp_path):
