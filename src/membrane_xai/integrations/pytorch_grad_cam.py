@@ -195,13 +195,14 @@ class MembraneActivationPrecision:
             len(cams), 1, *cams.shape[-2:]
         )
         placed = None if self.grid is None else self.grid.for_cells(cams.shape[-2:])
-        up = upsample(activation, size, placed)
+        up: torch.Tensor = upsample(activation, size, placed)
         top = up.amax((2, 3), keepdim=True)
         pooled = pool_mask(self.masks, size, region=self.region)
         share = pooled.mask if self.region is None else pooled.mask * pooled.region
         inside = torch.as_tensor(np.nan_to_num(np.asarray(share)), dtype=torch.float32)
         weight = up / torch.where(top > 0, top, 1.0) * inside.reshape(-1, 1, *size)
-        return images * weight.to(images)
+        shown: torch.Tensor = images * weight.to(images)
+        return shown
 
 
 def _check_method(cam: Any) -> None:

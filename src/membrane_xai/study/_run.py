@@ -105,7 +105,7 @@ def run(
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
     plan = _plan(explainers, options, folder)
     intervals = options.intervals()
-    IntervalOptions(**intervals).checked()
+    IntervalOptions(draws=options.draws, seed=options.seed).checked()
     settings = _settings(plan, options)
     grids = {name: None if x is None else x.to_text() for name, x in plan.grids.items()}
     finished = Finished(folder, settings, numbers_of(plan), intervals, grids)

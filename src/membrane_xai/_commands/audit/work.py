@@ -136,7 +136,8 @@ def _grids(request: Request, methods: Sequence[str]) -> dict[str, CamGrid]:
             raise InvalidInputError(
                 f"--grid is for {name!r}; there are CAMs of {', '.join(map(repr, methods))}"
             )
-    return {name: given.get(name, given.get(None)) for name in methods if {name, None} & set(given)}
+    own = {name: given[name] for name in methods if name in given}
+    return {name: given[None] for name in methods if None in given} | own
 
 
 def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str]) -> Iterator[Entry]:
