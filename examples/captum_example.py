@@ -20,11 +20,12 @@ runs = [
     ("InputXGradient", InputXGradient(backbone.network), "norm"),
 ]
 print(
-    f"{'method':16}{'channels':10}{'grid':>9}{'MAP':>8}{'chance':>8}{'ceiling':>9}{'relative':>10}"
+    f"{'method':16}{'channels':10}{'grid':>9}{'MAP':>8}{'chance':>8}{'ideal':>9}"
+    f"{'toward ideal':>14}"
 )
 for name, method, channels in runs:
     maps = attribute_maps(method, images, channels=channels, target=target)
     found = alignment(maps[0].numpy(), field.membrane)
     grid = "x".join(str(side) for side in found.grid)
-    numbers = f"{found.map:8.3f}{found.chance:8.3f}{found.ceiling:9.3f}{found.relative:10.3f}"
+    numbers = f"{found.map:8.3f}{found.chance:8.3f}{found.ideal:9.3f}{found.toward_ideal:14.3f}"
     print(f"{name:16}{channels:10}{grid:>9}{numbers}")

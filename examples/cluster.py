@@ -38,8 +38,9 @@ def main() -> None:
             result = evaluate_store(store, out=Path(name) / "scored", client=client, chunk=3)
         for row in result.summary():
             print(
-                f"{row['class']:4}{row['rows']:4}  MAP {row['map']:.3f} "
-                f"[{row['map_low']:.3f}, {row['map_high']:.3f}]  chance {row['chance']:.3f}  "
+                f"{row['class']:4}{row['rows']:4}  toward ideal {row['toward_ideal']:.3f} "
+                f"[{row['toward_ideal_low']:.3f}, {row['toward_ideal_high']:.3f}]  "
+                f"MAP {row['map']:.3f}  chance {row['chance']:.3f}  ideal {row['ideal']:.3f}  "
                 f"EC {row['ec_class']:.3f}"
             )
 

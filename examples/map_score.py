@@ -16,8 +16,8 @@ cams = {
     "empty": np.zeros(GRID),
 }
 
-print(f"{'CAM':22}{'MAP':>7}{'chance':>8}{'ceiling':>9}{'relative':>10}  status")
+print(f"{'CAM':22}{'MAP':>7}{'chance':>8}{'ideal':>9}{'toward ideal':>14}  status")
 for name, cam in cams.items():
     found = alignment(cam, field.membrane)
-    numbers = f"{found.map:7.3f}{found.chance:8.3f}{found.ceiling:9.3f}{found.relative:10.3f}"
+    numbers = f"{found.map:7.3f}{found.chance:8.3f}{found.ideal:9.3f}{found.toward_ideal:14.3f}"
     print(f"{name:22}{numbers}  {found.status}")

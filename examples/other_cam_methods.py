@@ -13,12 +13,14 @@ field = synthetic_her2("3+", size=256, seed=0)
 backbone = imagenet_efficientnet_lite0()
 images = backbone.to_input(field.rgb, 224)
 
-print(f"{'method':18}{'layer':>10}{'grid':>8}{'MAP':>8}{'chance':>8}{'ceiling':>9}{'relative':>10}")
+print(
+    f"{'method':18}{'layer':>10}{'grid':>8}{'MAP':>8}{'chance':>8}{'ideal':>9}{'toward ideal':>14}"
+)
 for layer in LAYERS:
     for name in METHODS:
         target_layers = [backbone.network.get_submodule(layer)]
         with cam_method(name)(backbone.network, target_layers) as cam, native_grid(cam):
             found = alignment(cam(images, targets=None)[0], field.membrane)
         grid = "x".join(str(side) for side in found.grid)
-        numbers = f"{found.map:8.3f}{found.chance:8.3f}{found.ceiling:9.3f}{found.relative:10.3f}"
+        numbers = f"{found.map:8.3f}{found.chance:8.3f}{found.ideal:9.3f}{found.toward_ideal:14.3f}"
         print(f"{name:18}{layer:>10}{grid:>8}{numbers}")

@@ -18,7 +18,7 @@ classes = backbone.network(images).argmax(1).numpy()
 found = quantus.evaluate(
     metrics={
         "MAP": MembraneActivationPrecision(negative="abs"),
-        "relative": MembraneActivationPrecision("relative", negative="abs"),
+        "toward ideal": MembraneActivationPrecision("toward_ideal", negative="abs"),
         "EC": ExplanationConsistency(n_views=2),
         "mass accuracy": quantus.RelevanceMassAccuracy(abs=True, disable_warnings=True),
     },

@@ -49,8 +49,8 @@ extracted = extract_membrane_mask(field.rgb, mpp=field.mpp)
 cam = pool_mask(field.membrane, GRID).mask  # in place of a network's: it follows the membrane
 
 print(f"{len(rings)} outlines drawn by hand")
-print(f"{'mask':12}{'share':>8}{'MAP':>8}{'ceiling':>9}{'relative':>10}")
+print(f"{'mask':12}{'share':>8}{'MAP':>8}{'ideal':>9}{'toward ideal':>14}")
 for name, mask in {"drawn": drawn, "extracted": extracted.mask, "true": field.membrane}.items():
     found = alignment(cam, mask, region=tissue)
-    numbers = f"{found.chance:8.3f}{found.map:8.3f}{found.ceiling:9.3f}{found.relative:10.3f}"
+    numbers = f"{found.chance:8.3f}{found.map:8.3f}{found.ideal:9.3f}{found.toward_ideal:14.3f}"
     print(f"{name:12}{numbers}")

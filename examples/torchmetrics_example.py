@@ -19,7 +19,7 @@ backbone = imagenet_efficientnet_lite0()
 metrics = MetricCollection(
     {
         "MAP": MembraneActivationPrecision(),
-        "relative MAP": MembraneActivationPrecision(score="relative"),
+        "toward ideal": MembraneActivationPrecision(score="toward_ideal"),
         "EC": ExplanationConsistency(GRID, num_groups=len(SCORES)),
     }
 )
@@ -32,7 +32,7 @@ for seed in range(3):  # a batch has one image of each score
 
 values = metrics.compute()
 print(f"{'MAP':20}{values['MAP']:8.3f}")
-print(f"{'relative MAP':20}{values['relative MAP']:8.3f}")
+print(f"{'toward ideal':20}{values['toward ideal']:8.3f}")
 for score, ec in zip(SCORES, values["EC"].tolist(), strict=True):
     print(f"{f'EC within {score}':20}{ec:8.3f}")
 print("samples:", metrics["MAP"].status_counts())

@@ -10,6 +10,7 @@ for example:
 """
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from membrane_xai.datasets import IHCSample, ihc_sample
 from membrane_xai.errors import missing
 from membrane_xai.figures import audit_figure, write_png
 from membrane_xai.perturb import Perturbation, horizontal_flip, stain_jitter, vertical_flip
-from membrane_xai.tables import provenance, write_csv, write_json
+from membrane_xai.tables import cells_text, provenance, write_csv, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +39,9 @@ METHODS = ("GradCAM", "LayerCAM", "ScoreCAM")
 INPUT_SIZE = 256
 NAME = "membrane-xai-demo"
 EXPECTATION = (
-    "An ImageNet model has no reason to look at membranes, so a relative MAP near 0 is the right "
-    "answer; on a single image one bright spot that happens to fall on stained tissue raises it."
+    "An ImageNet model has no reason to look at membranes, so a MAP near chance, 0 toward the "
+    "ideal, is the right answer; on a single image one bright spot that happens to fall on stained "
+    "tissue raises it."
 )
 
 
@@ -165,7 +167,7 @@ def audit(
     """
     membrane = extract_membrane_mask(sample.rgb, mpp=sample.mpp)
     target, explained = _explain(backbone, sample, methods, progress)
-    rows = [_row(one, membrane) for one in explained]
+    rows = [_row(one, membrane, sample.mpp) for one in explained]
     return DemoResult(
         sample, membrane, explained, rows, _provenance(backbone, sample, membrane, target, rows)
     )
@@ -205,13 +207,16 @@ def _explain(
     return target, explained
 
 
-def _row(explained: Explained, membrane: MembraneMask) -> dict[str, Any]:
+def _row(explained: Explained, membrane: MembraneMask, mpp: float) -> dict[str, Any]:
     scores = alignment(explained.cams[0], membrane.mask).to_dict()
     agreement = consistency(explained.cams)
+    cells, size = explained.cams.shape[1:], membrane.mask.shape
     return {
         "method": explained.method,
-        **{name: value for name, value in scores.items() if name != "grid"},
-        "cam_grid": "x".join(str(side) for side in explained.cams.shape[1:]),
+        **{name: value for name, value in scores.items() if name not in ("grid", "cam_grid")},
+        "grid": "x".join(map(str, cells)),
+        "cam_grid": "",  # half-pixel centres
+        "cell_um": mpp * (math.prod(size) / math.prod(cells)) ** 0.5,
         "ec": agreement.ec,
         "ec_pairs": agreement.n_pairs,
         "ec_undefined_pairs": agreement.n_undefined,
@@ -237,7 +242,7 @@ def _provenance(
         "target_layer": backbone.target_layer_name,
         "target_class": target,
         "input_size": INPUT_SIZE,
-        "cam_grid": rows[0]["cam_grid"],
+        "grid": rows[0]["grid"],
         "cam_normalization": NORMALIZATION,
         "dab_thresholds": membrane.thresholds,
         "background": membrane.background.tolist(),
@@ -254,8 +259,8 @@ def _provenance(
 def _write(out: Path, done: DemoResult) -> list[Path]:
     captions = {
         row["method"]: (
-            f"MAP {row['map']:.2f} (chance {row['chance']:.2f}, ceiling {row['ceiling']:.2f})\n"
-            f"relative {row['relative']:.2f}, EC {row['ec']:.2f}"
+            f"toward ideal {row['toward_ideal']:.2f}, EC {row['ec']:.2f}\n"
+            f"MAP {row['map']:.2f} (chance {row['chance']:.2f}, ideal {row['ideal']:.2f})"
         )
         for row in done.rows
     }
@@ -279,9 +284,9 @@ def _show(console: "Console", done: DemoResult, paths: Sequence[Path]) -> None:
     from rich.table import Table
 
     parameters = done.provenance["parameters"]
-    columns = ("method", "map", "chance", "ceiling", "relative", "coverage", "ec", "status")
+    columns = ("method", "toward_ideal", "map", "chance", "ideal", "coverage", "ec", "status")
     table = Table(
-        title=f"MAP and EC, CAMs of {parameters['cam_grid']} from {parameters['target_layer']}",
+        title=f"MAP and EC, CAMs from {parameters['target_layer']}, {cells_text(done.rows[0])}",
         caption=f"mask: {parameters['mask_share']:.1%} of the image; EC over "
         f"{len(parameters['ec_views'])} views (flips, stain jitter)",
     )

@@ -44,13 +44,15 @@ class SlideMap:
     dimensions: tuple[int, int]
     tile: int
 
-    def grid(self, score: str = "relative", *, method: str | None = None) -> NDArray[np.float64]:
+    def grid(
+        self, score: str = "toward_ideal", *, method: str | None = None
+    ) -> NDArray[np.float64]:
         """Return a score as a picture with one pixel for each tile.
 
         Parameters
         ----------
         score : str
-            A column of numbers, such as "map", "relative" or "mask_share".
+            A column of numbers, such as "map", "toward_ideal" or "mask_share".
         method : str, optional
             Name of the explainer; needed if there are several.
 
@@ -123,6 +125,7 @@ def slide_map(
     *,
     tile: int = 512,
     mpp: float | None = None,
+    grid: Any = None,
     min_tissue: float = 0.1,
     stain_matrix: Any = "hdab",
     background: Any = "auto",
@@ -145,6 +148,9 @@ def slide_map(
         Side in pixels of the slide.
     mpp : float, optional
         Micrometres per pixel of the slide; by default what it says.
+    grid : CamGrid, or mapping of str to CamGrid or None, optional
+        As in :func:`membrane_xai.evaluate`; `size` is a whole tile, and smaller tiles at the ends
+        of the slide take its positions as shares of their own sides.
     min_tissue : float in [0, 1]
         Share of a tile that must be tissue; others are left out.
     stain_matrix, background
@@ -177,7 +183,7 @@ def slide_map(
     >>> def darkness(rgb):
     ...     return 255.0 - rgb.mean(axis=-1)
     >>> found = slide_map(path, {"darkness": darkness}, tile=128, mpp=0.5)
-    >>> found.grid("relative").shape, np.isfinite(found.grid("relative")).sum(axis=0).tolist()
+    >>> found.grid().shape, np.isfinite(found.grid()).sum(axis=0).tolist()
     ((2, 4), [2, 2, 0, 0])
     >>> found.write_geojson(path.with_suffix(".geojson")).name
     'slide.geojson'
@@ -193,16 +199,18 @@ def slide_map(
     with nullcontext() if opened is slide else closing(opened):
         stain = {"stain_matrix": stain_matrix, "background": background}
         windows = masked_windows(opened, size, side=int(tile), **stain)
-        tiles = _entries(windows, min_tissue)
+        tiles = _entries(windows, min_tissue, size)
         first = next(tiles, None)
         if first is None:
             raise InvalidInputError("the slide has no tile with enough tissue; see min_tissue")
-        options = Options(regions="tissue", batch_size=batch_size, out=out, progress=progress)
+        options = Options(
+            regions="tissue", grid=grid, batch_size=batch_size, out=out, progress=progress
+        )
         result = run(explainers, itertools.chain([first], tiles), options)
         return SlideMap(result, opened.dimensions, int(tile))
 
 
-def _entries(windows: Iterator[Any], min_tissue: float) -> Iterator[Entry]:
+def _entries(windows: Iterator[Any], min_tissue: float, mpp: float) -> Iterator[Entry]:
     """Yield the tiles with enough tissue, without what surrounds them."""
     place = 0
     for window in windows:
@@ -212,5 +220,5 @@ def _entries(windows: Iterator[Any], min_tissue: float) -> Iterator[Entry]:
         if mask.tissue.mean() >= min_tissue:
             (x, y), (height, width) = window.corner, rgb.shape[:2]
             labels = {"x": x, "y": y, "width": width, "height": height}
-            yield Entry(id=place, image=rgb, mask=mask, region="tissue", labels=labels)
+            yield Entry(id=place, image=rgb, mask=mask, region="tissue", mpp=mpp, labels=labels)
             place += 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.csv_rows import CsvTable, parse_csv
 from membrane_xai.errors import InvalidInputError
@@ -20,6 +21,7 @@ from membrane_xai.errors import InvalidInputError
 __all__ = [
     "CsvTable",
     "array_hash",
+    "cells_text",
     "interval_text",
     "json_text",
     "p_text",
@@ -235,6 +237,70 @@ def score_text(row: Row, name: str) -> str:
     '0.250 [0.100, 0.375]'
     """
     return interval_text(*(row[f"{name}{end}"] for end in ("", "_low", "_high", "_note")))
+
+
+def cells_text(row: Row) -> str:
+    """Say how large the cells of maps are, and where they lie: what MAP can tell depends on it.
+
+    Parameters
+    ----------
+    row : mapping
+        With `grid`, `cam_grid` and `cell_um`, of a study or of its summary.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import cells_text
+    >>> cells_text({"grid": "7x7", "cam_grid": "", "cell_um": 36.57})
+    '7x7 cells of 37 um'
+    >>> cells_text({"grid": "7x7", "cam_grid": "32,0,224", "cell_um": 36.57})
+    '7x7 cells of 37 um, 0.48 of a cell up and left of half-pixel centres'
+
+    An input of 32 k + 1 pixels makes such a grid symmetric; the pixel size may not be known:
+
+    >>> cells_text({"grid": "8x8", "cam_grid": "32,0,225", "cell_um": float("nan")})
+    '8x8 cells of unknown size, symmetric, beginning on the border'
+    >>> cells_text({"grid": "several", "cam_grid": "", "cell_um": 20.0})
+    'cells of several grids'
+    """
+    if "several" in (row["grid"], row["cam_grid"]):
+        return "cells of several grids"
+    if not row["grid"]:
+        return "no map"
+    side = row["cell_um"]
+    size = "unknown size" if side is None or math.isnan(side) else f"{side:.{_digits(side)}f} um"
+    text = f"{row['grid']} cells of {size}"
+    if not row["cam_grid"]:
+        return text
+    return f"{text}, {_place(CamGrid.from_text(row['cam_grid']), row['grid'])}"
+
+
+def _digits(value: float) -> int:
+    """Return decimals that leave two figures at least."""
+    return 0 if value >= 9.5 else 1
+
+
+def _place(grid: CamGrid, cells: str) -> str:
+    """Say how far the middle of the cells is from the middle of the image, in cells."""
+    off = [
+        (first + step * (int(count) - 1) / 2 - (side - 1) / 2) / step
+        for first, step, side, count in zip(
+            grid.offset, grid.spacing, grid.size, cells.split("x"), strict=True
+        )
+    ]
+    down, right = (round(x, 2) for x in off)
+    if not down and not right:
+        return "symmetric, beginning on the border"
+    words = "down" if down > 0 else "up", "right" if right > 0 else "left"
+    if abs(down) == abs(right):
+        return f"{abs(down):.2f} of a cell {' and '.join(words)} of half-pixel centres"
+    return (
+        f"{abs(down):.2f} of a cell {words[0]} and {abs(right):.2f} {words[1]} of half-pixel "
+        f"centres"
+    )
 
 
 def p_text(value: float) -> str:

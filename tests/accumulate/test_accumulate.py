@@ -15,7 +15,17 @@ from membrane_xai.accumulate._running_sums import RunningSums, sums_by_group
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics import summarize_consistency
 
-SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+SCORES = (
+    "map",
+    "chance",
+    "enrichment",
+    "skill",
+    "ideal",
+    "toward_ideal",
+    "ceiling",
+    "relative",
+    "coverage",
+)
 SIMILARITIES = ("pearson", "spearman", "cosine")
 
 

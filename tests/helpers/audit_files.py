@@ -11,7 +11,17 @@ import tifffile
 from membrane_xai.cli import main
 
 NAMES = ("one", "two", "three")
-SCORES = ("map", "chance", "ceiling", "relative", "enrichment", "skill", "coverage")
+SCORES = (
+    "map",
+    "chance",
+    "ideal",
+    "toward_ideal",
+    "ceiling",
+    "relative",
+    "enrichment",
+    "skill",
+    "coverage",
+)
 
 
 def save_image(path, rgb):

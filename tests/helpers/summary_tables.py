@@ -3,12 +3,14 @@
 import csv
 import re
 
-ON_PAGE = ("map", "chance", "ceiling", "relative", "ec")
+from membrane_xai.tables import cells_text
+
+ON_PAGE = ("map", "chance", "ideal", "toward_ideal", "toward_ideal_of_sums", "ec")
 
 
 def plain(row):
     """Return a row of a CSV in the values that JSON has."""
-    words = {"method", "by", "value", "class"}
+    words = {"method", "by", "value", "class", "grid", "cam_grid"}
     return {
         name: text if name in words or name.endswith("_note") else None if not text
         else int(text) if re.fullmatch(r"\d+", text) else float(text)
@@ -55,10 +57,13 @@ def assert_page(page, rows):
     for name, row in rows.items():
         scored, *scores = by_name[name]
         assert scored == f"{row['scored']} of {row['rows']}"
+        assert scores[len(ON_PAGE)] == cells_text(row).replace(
+            " um", "\N{NO-BREAK SPACE}\N{MICRO SIGN}m"
+        )
         assert scores[: len(ON_PAGE)] == [on_page(row, score) for score in ON_PAGE]
         if "p_value" in row:
             p = "–" if row["p_value"] is None else p_of(row)
-            assert scores[len(ON_PAGE)] == f"{p}{row['p_value_n']} maps"
+            assert scores[len(ON_PAGE) + 1] == f"{p}{row['p_value_n']} maps"
     heads, *lines = page.rows("Images by status")
     assert len(lines) == len(rows)
     for line in lines:

@@ -70,7 +70,8 @@ def test_scores_are_those_of_a_direct_computation(document):
     assert row["status"] == expected.status == "ok"
     for name in ("map", "chance", "ceiling", "relative", "coverage", "skill", "enrichment"):
         assert row[name] == pytest.approx(getattr(expected, name), rel=1e-4), name
-    assert row["cam_grid"] == "8x8"
+    assert (row["grid"], row["cam_grid"]) == ("8x8", "")
+    assert row["cell_um"] == pytest.approx(0.5 * np.sqrt(np.prod(sample.rgb.shape[:2])) / 8)
     assert parameters["target_class"] == target
     assert row["chance"] == pytest.approx(mask.mean(), abs=1e-12)
     assert parameters["mask_share"] == pytest.approx(mask.mean(), abs=1e-12)
@@ -102,7 +103,7 @@ def test_provenance_is_complete(document):
     ):  # fmt: skip
         assert versions[name] == metadata.version(name)
     parameters = record["parameters"]
-    assert parameters["cam_grid"] == "8x8"
+    assert parameters["grid"] == "8x8"
     assert parameters["cam_normalization"] == NORMALIZATION
     assert parameters["network"] == "tf_efficientnet_lite0"
     assert parameters["target_layer"] == "blocks.6"

@@ -180,8 +180,15 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
     for row in rows:
         head = f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored"
         at = lines.index(head)
-        shown = dict(line.split(maxsplit=1) for line in lines[at + 1 : at + 8])
-        for name in ("map", "chance", "relative", "ec", "ec_magnification"):
+        shown = dict(line.split(maxsplit=1) for line in lines[at + 1 : at + 11])
+        for name in (
+            "toward_ideal",
+            "toward_ideal_of_sums",
+            "map",
+            "ideal",
+            "ec",
+            "ec_magnification",
+        ):
             assert shown[name] == as_printed(row, name)
         assert shown["ec_class"] == ("nan" if row["ec_class"] is None else f"{row['ec_class']:.3f}")
         assert shown["p_value"] == f"{p_of(row)} of {row['p_value_n']}"

@@ -110,13 +110,28 @@ def test_scores_are_those_of_the_function_and_of_the_definition(network, images,
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ceiling", "relative"])
+@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ideal", "toward_ideal"])
 def test_other_scores(rng, images, masks, score):
     maps = rng.normal(size=(3, 6, 6))
     region = rng.random((3, SIDE, SIDE)) < 0.7
     metric = MembraneActivationPrecision(masks, region=region, score=score, negative="abs")
     expected = getattr(mx.alignment(maps, masks, region=region, negative="abs"), score)
     np.testing.assert_array_equal(metric(images, maps), expected)
+
+
+def test_cells_lie_where_the_grid_says(rng, images, masks):
+    maps, grid = rng.random((3, 6, 6)), mx.CamGrid(SIDE / 6, 0, SIDE)
+    metric = MembraneActivationPrecision(masks, grid=grid)
+    found, shown = metric(images, maps, return_visualization=True)
+    np.testing.assert_array_equal(found, mx.map_score(maps, masks, grid=grid))
+    assert not np.allclose(found, mx.map_score(maps, masks), equal_nan=True)
+    ones = torch.ones_like(images)
+    _, weight = metric(ones, maps, return_visualization=True)
+    whole = MembraneActivationPrecision(np.ones((SIDE, SIDE)), grid=grid)
+    _, all_of_it = whole(ones, maps, return_visualization=True)
+    shares = weight.sum((1, 2, 3)) / all_of_it.sum((1, 2, 3))  # what is drawn is what is scored
+    np.testing.assert_allclose(shares, found, rtol=1e-5)
+    torch.testing.assert_close(shown, images * weight)
 
 
 @pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning")  # ROAD's

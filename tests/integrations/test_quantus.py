@@ -54,12 +54,19 @@ def test_scores_are_those_of_the_function_and_of_the_definition(rng, batch, shap
     np.testing.assert_allclose(scores, by_hand)
 
 
-@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ceiling", "relative"])
+@pytest.mark.parametrize("score", ["chance", "enrichment", "skill", "ideal", "toward_ideal"])
 def test_other_scores(rng, batch, score):
     maps = rng.normal(size=(COUNT, 3, 4))
     metric = MembraneActivationPrecision(score, negative="abs")
     expected = getattr(mx.alignment(maps, batch[2], negative="abs"), score)
     np.testing.assert_array_equal(metric(None, *batch[:2], maps, batch[2]), expected)
+
+
+def test_cells_lie_where_the_grid_says(rng, batch):
+    maps, grid = rng.random((COUNT, 3, 4)), mx.CamGrid((SIDE / 3, SIDE / 4), 0, SIDE)
+    found = MembraneActivationPrecision(grid=grid)(None, *batch[:2], maps, batch[2])
+    np.testing.assert_array_equal(found, mx.map_score(maps, batch[2], grid=grid))
+    assert not np.allclose(found, mx.map_score(maps, batch[2]), equal_nan=True)
 
 
 def test_channels_last_and_fractional_masks_on_another_grid(rng, batch):

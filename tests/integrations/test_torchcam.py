@@ -101,10 +101,21 @@ def test_the_summary_is_the_mean_of_the_scores(network, images, masks, classes):
     summary = metric.summary()
     assert (summary["rows"], summary["scored"]) == (4, 4)
     assert (summary["groups"], summary["map_note"]) == (None, "few_groups")
-    for name in ("map", "chance", "ceiling", "relative", "coverage"):
+    for name in ("map", "chance", "ideal", "toward_ideal", "coverage"):
         assert summary[name] == pytest.approx(float(getattr(expected, name).mean()), rel=1e-5)
     by_hand = [reference.map_score(c, m) for c, m in zip(maps.numpy(), masks, strict=True)]
     assert summary["map"] == pytest.approx(np.mean(by_hand), rel=1e-5)
+
+
+def test_cells_lie_where_the_grid_says(network, images, masks):
+    maps = maps_of(network, images, [0, 1, 2, 3])
+    grid = mx.CamGrid(masks.shape[-1] / maps.shape[-1], 0, masks.shape[-1])
+    with GradCAM(network, network[2]) as extractor:
+        metric = MembraneActivationPrecision(extractor, grid=grid)
+        metric.update(images, masks, [0, 1, 2, 3])
+    expected = mx.alignment(maps, masks, grid=grid)
+    assert metric.summary()["map"] == pytest.approx(float(expected.map.mean()), rel=1e-5)
+    assert abs(expected.map - mx.map_score(maps, masks)).max() > 1e-3
 
 
 @pytest.mark.parametrize("method", [GradCAM, LayerCAM, ScoreCAM])

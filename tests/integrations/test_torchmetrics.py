@@ -72,7 +72,18 @@ def test_map_is_the_mean_of_the_function_and_of_the_definition():
     assert metric.status_counts() == counts
 
 
-@pytest.mark.parametrize("score", ["enrichment", "skill", "relative", "coverage"])
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_cells_lie_where_the_grid_says(rng, threshold):
+    cams, masks = rng.random((4, 3, 3)), rng.random((4, 12, 12)) < 0.3
+    grid = mx.CamGrid(4, 0, 12)
+    metric = MembraneActivationPrecision(grid=grid, threshold=threshold)
+    metric.update(torch.tensor(cams), torch.tensor(masks))
+    expected = mx.map_score(cams, masks, grid=grid, threshold=threshold).mean()
+    assert metric.compute().item() == pytest.approx(expected, rel=1e-12)
+    assert expected != mx.map_score(cams, masks, threshold=threshold).mean()
+
+
+@pytest.mark.parametrize("score", ["enrichment", "skill", "toward_ideal", "relative", "coverage"])
 @pytest.mark.parametrize("negative", ["clip", "abs"])
 def test_other_scores_with_a_region(rng, score, negative):
     cams, masks, *_ = all_in_one()

@@ -48,8 +48,8 @@ def test_results_and_tables_have_these_scores():
 def test_a_studys_columns_keep_their_order():
     assert COLUMNS == (
         "id", "group", "method", "class", "map", "chance", "ideal", "toward_ideal", "ceiling",
-        "relative", "enrichment", "skill", "coverage", "status", "ec", "mask_share", "flags",
-        "error", "key",
+        "relative", "enrichment", "skill", "coverage", "status", "ec", "mask_share",
+        "grid", "cam_grid", "cell_um", "flags", "error", "key",
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import pytest
 import report_studies
 from report_studies import END, IMAGE, QUOTES, SCRIPT, SIZE
 
-from membrane_xai import evaluate, map_score
+from membrane_xai import CamGrid, evaluate, map_score
 from membrane_xai.html_report import write_html_report
 from membrane_xai.html_report._series import by_image, patches_of
 from membrane_xai.study import read_study, read_view
@@ -182,6 +182,37 @@ def test_fractions_awkward_types_and_undefined_maps(browser, tmp_path):
         np.testing.assert_allclose(scores(browser, 0, number), want, rtol=0, atol=1e-6)
 
 
+def test_a_map_lies_where_its_cells_do(browser, tmp_path, rng):
+    """Half a cell up and left of half-pixel centres; the outer cells go on to the border."""
+    grid = CamGrid(spacing=(8, 12), offset=0, size=SIZE)
+    mask, cam = rng.random(SIZE) < 0.3, np.zeros((6, 5))
+    cam[2, 3], cam[5, 4] = 1, 0.5
+    study = evaluate(
+        {"spot": lambda rgb: cam[None]}, report_studies.images(1), [mask], grid=grid, mpp=0.5,
+        out=tmp_path / "s", views=True,
+    )  # fmt: skip
+    browser.get(write_html_report(tmp_path / "s", tmp_path / "r.html").as_uri())
+    want = [map_score(cam, mask, grid=grid, threshold=step / 100) for step in STEPS]
+    np.testing.assert_allclose(scores(browser, 0, 0), want, rtol=0, atol=1e-12)
+    plain = [map_score(cam, mask, threshold=step / 100) for step in STEPS]
+    assert abs(np.array(want) - plain).max() > 0.01
+    open_image(browser, 0)
+    move(browser, "v-threshold", 75)  # within a quarter of a cell of the bright one, by rows
+    wait(browser, lambda: pixels(browser, "v-cam")[..., 3].any())
+    lit = pixels(browser, "v-cam")[..., 3] == 255
+    rows = np.maximum(1 - np.abs(np.arange(48) - 16) / 8, 0)
+    columns = np.maximum(1 - np.abs(np.arange(60) - 36) / 12, 0)
+    assert (lit == (rows[:, None] * columns >= 0.75)).all()
+    assert lit[16, 36]
+    move(browser, "v-threshold", 50)
+    wait(browser, lambda: pixels(browser, "v-cam")[47, 59, 3] == 255)  # beyond the last centre
+    shown = find(browser, "v-numbers").text
+    said = "6x5 cells of 4.9 \N{MICRO SIGN}m, 0.44 of a cell up and 0.46 left of half-pixel"
+    assert said in shown
+    assert said in find(browser, "summary").text
+    assert study.rows[0]["cell_um"] == pytest.approx(0.5 * (8 * 12) ** 0.5)
+
+
 def test_the_slider_shows_the_thresholded_map(page, study):
     rows = by_image(read_study(study).rows)
     patch = patches_of(rows)[0]
@@ -190,7 +221,7 @@ def test_the_slider_shows_the_thresholded_map(page, study):
     live = find(page, "v-live")
     first = rows[patch.rows[0]]
     assert live.text == (
-        f"MAP: {first['map']:.3f} (chance {first['chance']:.3f}, ceiling {first['ceiling']:.3f})"
+        f"MAP: {first['map']:.3f} (chance {first['chance']:.3f}, ideal {first['ideal']:.3f})"
     )
     move(page, "v-threshold", 40)
     want = wanted(view, "noise", 0.4)
@@ -314,21 +345,21 @@ def numbers(texts):
 
 
 def test_sorting(page):
-    texts = cells(page, "relative")
-    assert head(page, "relative").get_attribute("aria-sort") == "none"
-    button = head(page, "relative").find_element(By.TAG_NAME, "button")
+    texts = cells(page, "toward ideal")
+    assert head(page, "toward ideal").get_attribute("aria-sort") == "none"
+    button = head(page, "toward ideal").find_element(By.TAG_NAME, "button")
     button.click()
-    assert head(page, "relative").get_attribute("aria-sort") == "ascending"
-    up = cells(page, "relative")
+    assert head(page, "toward ideal").get_attribute("aria-sort") == "ascending"
+    up = cells(page, "toward ideal")
     assert numbers(up) == sorted(numbers(texts))
     assert up[-5:] == ["–"] * 5  # those of the image without membrane
     button.click()
-    assert head(page, "relative").get_attribute("aria-sort") == "descending"
-    down = cells(page, "relative")
+    assert head(page, "toward ideal").get_attribute("aria-sort") == "descending"
+    down = cells(page, "toward ideal")
     assert numbers(down) == sorted(numbers(texts), reverse=True)
     assert down[-5:] == ["–"] * 5
     head(page, "method").find_element(By.TAG_NAME, "button").click()
-    assert head(page, "relative").get_attribute("aria-sort") == "none"
+    assert head(page, "toward ideal").get_attribute("aria-sort") == "none"
     shown = cells(page, "method")
     assert [shown.index(name) for name in (END, "fine", "noise", "steps", "ties")] == [
         0, 6, 12, 18, 24,

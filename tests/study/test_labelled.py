@@ -16,6 +16,7 @@ pytest.importorskip("distributed")
 pytest.importorskip("zarr")
 
 from membrane_xai import (  # noqa: E402
+    CamGrid,
     EcAccumulator,
     MapAccumulator,
     alignment,
@@ -31,11 +32,22 @@ from membrane_xai._backend.vocabulary import bounds_of  # noqa: E402
 from membrane_xai.cli import main  # noqa: E402
 from membrane_xai.errors import InvalidInputError, MissingDependencyError  # noqa: E402
 from membrane_xai.labelled import evaluate_store, score_dataset  # noqa: E402
+from membrane_xai.metrics import SUMMARY_SCORES  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::UserWarning"
 )
-SCORES = ("map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage")
+SCORES = (
+    "map",
+    "chance",
+    "enrichment",
+    "skill",
+    "ideal",
+    "toward_ideal",
+    "ceiling",
+    "relative",
+    "coverage",
+)
 N, GRID, MASK = 23, (5, 4), (12, 9)
 EXACT = {"rtol": 0, "atol": 1e-12}
 
@@ -103,7 +115,7 @@ def test_a_dataset_keeps_dims_and_coordinates_and_is_lazy(chunk):
     expected = alignment(data["cam"].values, data["mask"].values, region=data["region"].values)
     if chunk is not None:
         assert all(found[name].chunks is not None for name in found.data_vars)
-    assert found.attrs == {"cam_grid": list(GRID), "negative": "clip"}
+    assert found.attrs == {"grid": list(GRID), "cam_grid": "", "negative": "clip"}
     for name in (*SCORES, "cam_min", "cam_max"):
         assert found[name].dims == ("sample",)
         np.testing.assert_allclose(found[name].values, getattr(expected, name), **EXACT)
@@ -165,7 +177,7 @@ def test_a_store_gives_what_numpy_gives(tmp_path, region):
         assert row["rows"] == mine.sum()
         ok = expected.status == "ok"
         assert row["scored"] == (mine & ok).sum()
-        for name in ("map", "chance", "ceiling", "relative", "coverage"):
+        for name in ("map", "chance", "ideal", "toward_ideal", "ceiling", "relative", "coverage"):
             values = np.where(ok, getattr(expected, name), np.nan)[mine]
             mean = summarize(values, data["group"].values[mine], bounds=bounds_of(name))
             np.testing.assert_allclose(row[name], mean.mean, **EXACT)
@@ -183,7 +195,7 @@ def test_a_store_has_the_summary_of_a_study_of_the_same_arrays(tmp_path):
     study = evaluate({"m": list(data["cam"].values)}, images, list(data["mask"].values),
                      groups=data["group"].values, targets=data["class"].values)  # fmt: skip
     rows = evaluate_store(stored(data, tmp_path), out=tmp_path / "out").summary(draws=300, seed=7)
-    scores = ["map", "chance", "ceiling", "relative", "coverage"]
+    scores = list(SUMMARY_SCORES)
     options = {"scores": scores, "draws": 300, "seed": 7}
     [whole] = study.summary(**options)
     by_class = {row["class"]: row for row in study.summary(by="class", **options)}
@@ -421,6 +433,59 @@ def test_accumulators_take_scores_that_are_there():
     assert EcAccumulator().update(cams).compute().n_undefined > 0
 
 
+# Where cells lie
+
+
+def test_a_dataset_or_an_argument_says_where_cells_lie():
+    grid = CamGrid((2.4, 2.25), (0.5, 0), MASK)
+    data = dataset()
+    expected = alignment(data["cam"].values, data["mask"].values, grid=grid)
+    told = data.assign(cam=data["cam"].assign_attrs(cam_grid=grid.to_text()))
+    for found in (score_dataset(data, grid=grid, ranked=True), score_dataset(told, ranked=True)):
+        for name in SCORES:
+            np.testing.assert_array_equal(found[name].values, getattr(expected, name))
+        auc = pixel_auc(data["cam"].values, data["mask"].values, grid=grid)
+        np.testing.assert_array_equal(found["pixel_auc"].values, auc)
+        assert found.attrs["cam_grid"] == "2.4x2.25,0.5x0,12x9"
+    half = CamGrid.half_pixel(GRID, MASK)
+    np.testing.assert_array_equal(score_dataset(told, grid=half)["map"], score_dataset(data)["map"])
+    wrong = data.assign(cam=data["cam"].assign_attrs(cam_grid="7x7"))
+    with pytest.raises(InvalidInputError, match="cam_grid of the CAMs: grid is '7x7'; it takes"):
+        score_dataset(wrong)
+
+
+def test_a_store_says_where_cells_lie_and_goes_on_with_that_alone(tmp_path, capsys):
+    grid = CamGrid((2.4, 2.25), (0.5, 0), MASK)
+    data = dataset()
+    plain = stored(data, tmp_path)
+    (tmp_path / "told").mkdir()
+    told = data.assign(
+        cam=data["cam"].assign_attrs(cam_grid=grid.to_text()),
+        mask=data["mask"].assign_attrs(mpp=0.5),
+    )
+    told = stored(told, tmp_path / "told")
+    expected = score_dataset(data, grid=grid)
+    first = evaluate_store(told, out=tmp_path / "a")
+    second = evaluate_store(plain, out=tmp_path / "b", grid=grid, mpp=0.5)
+    for result in (first, second):
+        np.testing.assert_array_equal(result.scores()["map"].values, expected["map"].values)
+        row = result.summary(draws=200)[0]
+        assert (row["grid"], row["cam_grid"]) == ("5x4", grid.to_text())
+        assert row["cell_um"] == pytest.approx(0.5 * (2.4 * 2.25) ** 0.5)
+    assert np.isnan(evaluate_store(plain, out=tmp_path / "b", grid=grid).summary()[0]["cell_um"])
+    with pytest.raises(InvalidInputError, match=r"there cam_grid is '2.4x2.25,0.5x0,12x9', now ''"):
+        evaluate_store(plain, out=tmp_path / "b")
+    with pytest.raises(InvalidInputError, match="mpp"):
+        evaluate_store(plain, out=tmp_path / "c", mpp=-1)
+    command = ["score", str(plain), "--out", str(tmp_path / "d"), "--draws", "200"]
+    assert main([*command, "--grid", grid.to_text(), "--mpp", "0.5"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert "5x4 cells of 1.2 um, 0.08 of a cell up and 0.28 left of half-pixel centres, EC" in line
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--grid", "7x7"])
+    assert "it takes SPACING,OFFSET,SIZE" in capsys.readouterr().err
+
+
 # Command
 
 
@@ -433,8 +498,10 @@ def test_score_command(tmp_path, capsys):
     rows = result.summary(draws=200)
     assert said[0].startswith(
         f"all: {rows[0]['scored']} of {N} samples scored, "
-        f"MAP {rows[0]['map']:.3f} [{rows[0]['map_low']:.3f}, "
+        f"toward ideal {rows[0]['toward_ideal']:.3f} [{rows[0]['toward_ideal_low']:.3f}, "
     )
+    assert f"MAP {rows[0]['map']:.3f} [{rows[0]['map_low']:.3f}, " in said[0]
+    assert "5x4 cells of unknown size" in said[0]
     assert said[-1] == f"written to {tmp_path / 'out'}"
     kept = xr.open_zarr(tmp_path / "out" / "scores.zarr")
     np.testing.assert_array_equal(kept["map"].values, result.scores()["map"].values)

@@ -17,18 +17,21 @@ from membrane_xai._backend.vocabulary import bounds_of
 from membrane_xai.annotations import Annotation, write_geojson
 from membrane_xai.cli import main
 from membrane_xai.html_report import write_html_report
+from membrane_xai.metrics import SUMMARY_SCORES
 from membrane_xai.study import read_study
+from membrane_xai.tables import cells_text
 
 pytest.importorskip("jinja2")
 
-SCORES = ("map", "chance", "ceiling", "relative", "coverage", "ec")
+SCORES = (*SUMMARY_SCORES, "ec")
 DRAWS, SEED = 250, 7
 
 
 LINE = re.compile(
     r"(?P<method>\w+)(?:, (?P<by>\w+) (?P<value>.+?))?: (?P<scored>\d+) of (?P<rows>\d+) images "
-    r"scored, MAP (?P<map>.+), chance (?P<chance>\S+), ceiling (?P<ceiling>\S+), "
-    r"relative (?P<relative>.+?)(?:, p (?P<p>.+) of (?P<n>\d+))?(?:, EC .*)?"
+    r"scored, toward ideal (?P<toward_ideal>.+) \(of sums (?P<toward_ideal_of_sums>.+)\), "
+    r"MAP (?P<map>.+), chance (?P<chance>\S+), ideal (?P<ideal>\S+), "
+    r"(?P<cells>\d+x\d+ cells of .+?)(?:, p (?P<p>.+) of (?P<n>\d+))?(?:, EC .*)?"
 )
 
 
@@ -41,9 +44,10 @@ def assert_printed(text, rows):
             row["method"], row["by"], row["value"],
         )  # fmt: skip
         assert (int(line["scored"]), int(line["rows"])) == (row["scored"], row["rows"])
-        for name in ("map", "relative"):
+        for name in ("map", "toward_ideal", "toward_ideal_of_sums"):
             assert line[name] == as_printed(row, name)
-        for name in ("chance", "ceiling"):
+        assert line["cells"] == cells_text(row)
+        for name in ("chance", "ideal"):
             assert line[name] == ("nan" if row[name] is None else f"{row[name]:.3f}")
         if "p_value" in row:
             assert (line["p"], int(line["n"])) == (p_of(row), row["p_value_n"])
@@ -130,7 +134,7 @@ def assert_by_hand(out, rows, columns):
                 and (row["by"] == "all" or one[row["by"]] == row["value"])]  # fmt: skip
         groups = [one["group"] for one in mine] if "group" in columns else None
         for name in SCORES:
-            beside = name in ("chance", "ceiling")
+            beside = name in ("chance", "ideal", "ceiling")
             counted = [one["status"] == "ok" or not beside for one in mine]
             values = [float(one[name] or "nan") for one in mine]
             values = np.where(counted, values, np.nan)
@@ -139,6 +143,13 @@ def assert_by_hand(out, rows, columns):
             assert [row[f"{name}{end}"] for end in ("", "_low", "_high")] == numbers
             assert (row[f"{name}_n"], row[f"{name}_note"]) == (want.n, want.note)
             assert row[f"{name}_n_eff"] == want.n_eff
+        known = [one for one in mine if one["toward_ideal"]]
+        gain, room = (
+            sum(float(one[name]) - float(one["chance"]) for one in known)
+            for name in ("map", "ideal")
+        )
+        assert row["toward_ideal_of_sums_n"] == len(known)
+        assert (row["toward_ideal_of_sums"] or 0) == pytest.approx(gain / room if known else 0)
 
 
 def test_the_marks_stand_wherever_the_numbers_do(tmp_path, rng, capsys):
@@ -168,7 +179,7 @@ def test_the_marks_stand_wherever_the_numbers_do(tmp_path, rng, capsys):
         assert row["map"] is not None
     assert f"MAP {few['map']:.3f} [few_groups], chance" in one
     [line] = [line for line in lines if line.startswith("two, half 0:")]
-    assert line.count("] small_sample, ") == 2
+    assert line.count("] small_sample") == 3
     [line] = [line for line in lines if line.startswith("two: ")]
     assert "small_sample" not in line
     page = Parsed((root / "out/report.html").read_text("utf-8"))

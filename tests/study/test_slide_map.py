@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from membrane_xai import alignment, extract_membrane_mask, read_annotations
+from membrane_xai import CamGrid, alignment, extract_membrane_mask, read_annotations
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide
@@ -54,6 +54,15 @@ def test_tiles_are_scored_against_the_mask_of_the_whole(slide, pixels):
         assert grid[row["y"] // TILE, row["x"] // TILE] == row["map"]
 
 
+def test_tiles_are_scored_on_the_grid_that_is_given(slide):
+    grid = CamGrid(16, 0, TILE)
+    found = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP, grid=grid).result.rows
+    plain = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP).result.rows
+    assert {row["cam_grid"] for row in found} == {"16,0,128"}
+    assert {row["cell_um"] for row in found} == {16 * MPP} == {row["cell_um"] for row in plain}
+    assert all(abs(a["map"] - b["map"]) > 1e-3 for a, b in zip(found, plain, strict=True))
+
+
 def test_only_tissue_counts(tmp_path):
     rgb = synthetic_her2("3+", size=256, mpp=MPP, seed=2).rgb  # half of its first tile is glass
     path = tmp_path / "slide.tif"
@@ -84,7 +93,7 @@ def test_qupath_reads_the_tiles(slide, tmp_path):
     first = features[0]["properties"]
     assert first["objectType"] == "tile"
     assert first["classification"]["name"] == "CAM no_activation"
-    assert set(first["measurements"]) == {"chance", "ceiling", "mask_share"}
+    assert set(first["measurements"]) == {"chance", "ideal", "ceiling", "mask_share"}
     boxes = [one.geometry.bounds for one in read_annotations(path)]
     assert boxes == [(0, 0, 128, 128), (128, 0, 256, 128), (0, 128, 128, 256), (128, 128, 256, 256)]
     with pytest.raises(InvalidInputError, match=r"method is None; it takes one of \['a', 'b'\]"):

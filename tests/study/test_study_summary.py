@@ -21,7 +21,7 @@ def test_summary_counts_and_averages(images, masks):
     assert counts == [5, 2, 3, 1, 1]
     assert second["no_activation"] == second["empty_region"] == second["non_finite"] == 0
     scored = [row for row in rows if row["status"] == "ok"]
-    for name in ("map", "chance", "ceiling", "relative", "coverage"):
+    for name in ("map", "chance", "ideal", "toward_ideal", "ceiling", "relative", "coverage"):
         assert second[name] == pytest.approx(np.mean([row[name] for row in scored]))
         assert second[f"{name}_n"] == 3
     assert sum(math.isfinite(row["chance"]) for row in rows) == 4 - 1  # an empty mask has none

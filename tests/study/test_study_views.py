@@ -94,7 +94,11 @@ def test_views_keep_what_was_scored(tmp_path: Path) -> None:
     assert {path.parent.parent for path in tmp_path.rglob("*.npz")} == {out / "views"}
     assert sorted(map(str, read_study(out).rows)) == sorted(map(str, result.rows))
     manifest = json.loads((out / "manifest.json").read_text())
-    assert read_study(out).settings == manifest["settings"] | {"draws": 10_000, "seed": 0}
+    assert read_study(out).settings == manifest["settings"] | {
+        "draws": 10_000,
+        "seed": 0,
+        "grids": dict.fromkeys(methods),
+    }
 
 
 def test_views_without_a_folder() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import magnification_of, scale_text
-from membrane_xai.tables import json_text, p_text, score_text
+from membrane_xai.tables import cells_text, json_text, p_text, score_text
 
 if TYPE_CHECKING:
     from her2_models.data import Record
@@ -27,7 +27,15 @@ EXAMPLE = (
 _OBJECTIVES = (40.0, 20.0, 10.0, 5.0)
 _FINER = 1.1  # as magnification_consistency allows
 _ENDS = ("first", "second")
-_SHOWN = ("map", "chance", "relative", "ec", "ec_magnification")
+_SHOWN = (
+    "toward_ideal",
+    "toward_ideal_of_sums",
+    "map",
+    "chance",
+    "ideal",
+    "ec",
+    "ec_magnification",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,10 +163,11 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
     for row in done.classes:
         print(f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored")
         for name in _SHOWN:
-            print(f"  {name:<17} {score_text(row, name)}")
-        print(f"  {'ec_class':<17} {row['ec_class']:z.3f}")
+            print(f"  {name:<20} {score_text(row, name)}")
+        print(f"  {'ec_class':<20} {row['ec_class']:z.3f}")
+        print(f"  {'cells':<20} {cells_text(row)}")
         if "p_value" in row:
-            print(f"  {'p_value':<17} {p_text(row['p_value'])} of {row['p_value_n']}")
+            print(f"  {'p_value':<20} {p_text(row['p_value'])} of {row['p_value_n']}")
     print(f"written to {out}")
 
 

@@ -1,12 +1,17 @@
 """``CamGrid``: where the cells of a CAM lie on the image."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from membrane_xai._backend.checks import check_grid, check_number
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["CamGrid", "check_cam_grid"]
+__all__ = ["CELL_COLUMNS", "CamGrid", "cell_columns", "check_cam_grid"]
+
+CELL_COLUMNS = ("grid", "cam_grid", "cell_um")
+"""Of tables: rows and columns of cells, where they lie, and how large they are."""
 
 # A grid this near half-pixel centres, in cells, is half-pixel: rounding, set by hand well below
 # what any score shows.
@@ -203,6 +208,58 @@ class CamGrid:
             "size": list(self.size),
         }
 
+    @classmethod
+    def from_text(cls, text: Any) -> "CamGrid":
+        """Return the grid of a text, as commands take it and tables have it.
+
+        Parameters
+        ----------
+        text : str
+            ``SPACING,OFFSET,SIZE``, each one number for both axes or ``ROWSxCOLUMNS``.
+
+        Returns
+        -------
+        CamGrid
+            The grid.
+
+        Raises
+        ------
+        InvalidInputError
+            Another text, or one of no grid.
+
+        Examples
+        --------
+        >>> from membrane_xai import CamGrid
+        >>> CamGrid.from_text("32,0,224") == CamGrid(spacing=32, offset=0, size=224)
+        True
+        >>> CamGrid.from_text("32x16,0x-0.5,224x112").offset
+        (0.0, -0.5)
+        """
+        parts = str(text).split(",")
+        try:
+            values = [tuple(float(number) for number in part.split("x")) for part in parts]
+        except ValueError:
+            values = []
+        if len(values) != 3 or not all(len(pair) in (1, 2) for pair in values):
+            raise InvalidInputError(
+                f"grid is {text!r}; it takes SPACING,OFFSET,SIZE in pixels, such as 32,0,224, each "
+                f"one number or ROWSxCOLUMNS"
+            )
+        return cls(*(pair if len(pair) == 2 else pair * 2 for pair in values))
+
+    def to_text(self) -> str:
+        """Return the text that :meth:`from_text` reads, with all digits.
+
+        Returns
+        -------
+        str
+            ``SPACING,OFFSET,SIZE``.
+        """
+        return ",".join(
+            _plain(first) if first == second else f"{_plain(first)}x{_plain(second)}"
+            for first, second in (self.spacing, self.offset, self.size)
+        )
+
     def for_cells(self, cells: tuple[int, int]) -> "CamGrid | None":
         """Return the grid if a CAM of `cells` fits it, None if its centres are half-pixel ones.
 
@@ -248,6 +305,30 @@ def check_cam_grid(grid: Any) -> CamGrid | None:
     if grid is None or isinstance(grid, CamGrid):
         return grid
     raise InvalidInputError(f"grid is {grid!r}; it takes a membrane_xai.CamGrid")
+
+
+def cell_columns(
+    shape: Sequence[int] | None, grid: CamGrid | None, size: Sequence[int], mpp: float | None
+) -> dict[str, Any]:
+    """Return what tables tell of the cells of a map (h, w) on an image of `size`.
+
+    Without a map its grid is not known, without `mpp` (micrometres per pixel) the size of a cell.
+    """
+    text = "" if grid is None else grid.to_text()
+    if shape is None:
+        return {"grid": "", "cam_grid": text, "cell_um": math.nan}
+    height, width = int(size[0]), int(size[1])
+    steps = (height / shape[0], width / shape[1])
+    if grid is not None:
+        steps = grid.scaled((height, width)).spacing
+    # The side of a square cell of the same area.
+    side = math.nan if mpp is None else mpp * math.sqrt(steps[0] * steps[1])
+    return {"grid": "x".join(map(str, shape)), "cam_grid": text, "cell_um": side}
+
+
+def _plain(value: float) -> str:
+    """Return all digits of a number, whole ones without a point."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _is_side(value: float) -> bool:

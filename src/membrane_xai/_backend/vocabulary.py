@@ -3,6 +3,7 @@
 __all__ = [
     "EC_STATUSES",
     "GRADES",
+    "OF_SUMS",
     "ROW_STATUSES",
     "SCORES",
     "STATUSES",
@@ -25,6 +26,10 @@ SCORES = (
 
 SUMMARY_SCORES = ("map", "chance", "ideal", "toward_ideal", "ceiling", "relative", "coverage")
 """Scores whose means summaries show; enrichment and skill say MAP and chance another way."""
+
+OF_SUMS = "toward_ideal_of_sums"
+"""``sum(map - chance) / sum(ideal - chance)`` in summaries, beside the mean of ratios: an image in
+which little was to be had weighs little in it."""
 
 STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite")
 """Whether a sample has scores, and if not, why."""

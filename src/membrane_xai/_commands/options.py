@@ -4,12 +4,29 @@ import argparse
 import math
 from collections.abc import Callable
 
-__all__ = ["count_from", "mpp_type", "numbers"]
+from membrane_xai._backend.cam_grid import CamGrid
+from membrane_xai.errors import InvalidInputError
+
+__all__ = ["count_from", "grid_of_method", "grid_type", "mpp_type", "numbers"]
 
 
 def mpp_type(text: str) -> float:
     """Read micrometres per pixel, or another positive length in micrometres."""
     return numbers(text, 1, "a positive number of micrometres", 0, math.inf)[0]
+
+
+def grid_type(text: str) -> CamGrid:
+    """Read where the cells of a CAM lie."""
+    try:
+        return CamGrid.from_text(text)
+    except InvalidInputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def grid_of_method(text: str) -> tuple[str | None, CamGrid]:
+    """Read the same with the name of a method before it, None for all."""
+    name, equals, grid = text.rpartition("=")
+    return name if equals else None, grid_type(grid)
 
 
 def count_from(least: int) -> Callable[[str], int]:

@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._commands.options import count_from
+from membrane_xai._backend.vocabulary import OF_SUMS
+from membrane_xai._commands.options import count_from, grid_type, mpp_type
 from membrane_xai.errors import MembraneXAIError, missing
-from membrane_xai.tables import json_text, score_text
+from membrane_xai.tables import cells_text, json_text, score_text
 
 if TYPE_CHECKING:
     from membrane_xai.labelled import StoreResult
@@ -42,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--region", metavar="NAME", help="of where pixels count (default: region, if it is there)")
     add("--groups", metavar="NAME", help="of patients or slides (default: group, if it is there)")
     add("--classes", metavar="NAME", help="of classes (default: class, if it is there)")
+    add("--grid", type=grid_type, metavar="S,O,N",
+        help="where the cells lie: spacing, offset, size of the input in pixels, as 32,0,224 for "
+             "a ResNet (default: attribute cam_grid of the CAMs, else half-pixel)")  # fmt: skip
+    add("--mpp", type=mpp_type, metavar="UM",
+        help="micrometres per pixel of the masks (default: their attribute mpp)")  # fmt: skip
     add("--negative", default="clip", choices=("clip", "abs", "raise"),
         help="what to do with negative activation (default: %(default)s)")  # fmt: skip
     add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
@@ -69,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
             region=args.region,
             groups=args.groups,
             classes=args.classes,
+            grid=args.grid,
+            mpp=args.mpp,
             negative=args.negative,
             similarity=args.similarity,
             chunk=args.chunk,
@@ -126,8 +134,9 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
     for row in rows:
         print(
             f"{row['class']}: {row['scored']} of {row['rows']} samples scored, "
+            f"toward ideal {score_text(row, 'toward_ideal')} (of sums {score_text(row, OF_SUMS)}), "
             f"MAP {score_text(row, 'map')}, chance {row['chance']:z.3f}, "
-            f"ceiling {row['ceiling']:z.3f}, relative {score_text(row, 'relative')}, "
+            f"ideal {row['ideal']:z.3f}, {cells_text(row)}, "
             f"EC {row['ec_class']:z.3f} over {row['pairs']} pairs"
         )
     print(f"written to {args.out}")

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from membrane_xai._backend.arrays import to_numpy
-from membrane_xai._backend.vocabulary import ROW_STATUSES, SUMMARY_SCORES, bounds_of
-from membrane_xai.accumulate._map import MapAccumulator
+from membrane_xai._backend.vocabulary import OF_SUMS, ROW_STATUSES, SUMMARY_SCORES, bounds_of
+from membrane_xai.accumulate._map import MapAccumulator, gain_and_room
 from membrane_xai.metrics import AlignmentResult
-from membrane_xai.statistics._summary import Summary, summarize
+from membrane_xai.statistics._summary import Summary, summarize, summarize_ratio
 
 __all__ = ["COUNTS", "columns_of_rows", "columns_of_sums", "scored_alike"]
 
-_BESIDE_MAP = ("chance", "ceiling")
+_BESIDE_MAP = ("chance", "ideal", "ceiling")
 """Scores that a sample without MAP may have, too, from its mask alone. Their means run over the
 samples that have a MAP, or MAP would stand beside the chance of others."""
+_FOR_SUMS = {"map", "chance", "ideal"}
 _UNDEFINED = ROW_STATUSES[1:]
 COUNTS = ("rows", "groups", "scored", *_UNDEFINED)
 
@@ -45,6 +46,10 @@ def columns_of_rows(
             name,
             summarize(counted, groups, ci=ci, bounds=bounds_of(name), draws=draws, seed=seed),
         )
+        if name == "toward_ideal" and set(scores) >= _FOR_SUMS:
+            sums = gain_and_room(scores)
+            ratio = summarize_ratio(*sums, groups, ci=ci, draws=draws, seed=seed)
+            found |= _means(OF_SUMS, ratio)
     return found
 
 
@@ -56,11 +61,13 @@ def columns_of_sums(
     found = _counts(sums.compute().status, None if None in labels else len(labels))
     for name in SUMMARY_SCORES:
         found |= _means(name, sums.summarize(name, ci=ci, draws=draws, seed=seed))
+        if name == "toward_ideal":
+            found |= _means(OF_SUMS, sums.summarize(OF_SUMS, ci=ci, draws=draws, seed=seed))
     return found
 
 
 def scored_alike(result: AlignmentResult) -> AlignmentResult:
-    """Leave out chance and ceiling of the samples of a batch without MAP, as rows do."""
+    """Leave out chance, ideal and ceiling of the samples of a batch without MAP, as rows do."""
     ok = result.status == "ok"
     blank: dict[str, Any] = {
         name: np.where(ok, to_numpy(getattr(result, name)), np.nan) for name in _BESIDE_MAP

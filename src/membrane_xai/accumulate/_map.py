@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
-from membrane_xai._backend.vocabulary import SCORES, STATUSES, bounds_of
+from membrane_xai._backend.vocabulary import OF_SUMS, SCORES, STATUSES, bounds_of
 from membrane_xai.accumulate._running_sums import RunningSums, check_state, sums_by_group
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import AlignmentResult, CamGrid, alignment
@@ -20,6 +20,9 @@ from membrane_xai.statistics._summary import Summary, summary_of
 from membrane_xai.statistics._sums import Ratio
 
 __all__ = ["MapAccumulator", "MapMean"]
+
+_SUMS = (*SCORES, "gain", "room")
+"""What is summed: also ``map - chance`` and ``ideal - chance`` where `toward_ideal` is defined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class MapAccumulator:
 
     Notes
     -----
-    A state of 9 float64 and 14 int64 per group, whatever the number of samples.
+    A state of 11 float64 and 14 int64 per group, whatever the number of samples.
 
     Examples
     --------
@@ -87,7 +90,7 @@ class MapAccumulator:
     def __init__(self, *, negative: str = "clip") -> None:
         check_negative(negative)
         self.negative = negative
-        self._state = RunningSums(len(SCORES), len(SCORES) + len(STATUSES))
+        self._state = RunningSums(len(_SUMS), len(SCORES) + len(STATUSES))
 
     def update(
         self,
@@ -145,12 +148,14 @@ class MapAccumulator:
                 f"result was made with negative={result.negative!r}; this accumulator has "
                 f"negative={self.negative!r}"
             )
-        values = np.stack([_as_values(getattr(result, name)) for name in SCORES], axis=1)
+        columns = {name: _as_values(getattr(result, name)) for name in SCORES}
+        values = np.stack(list(columns.values()), axis=1)
         words = np.atleast_1d(np.asarray(_as_numpy(result.status))).ravel()
         codes, rows = self._state.codes(groups, len(values))
         counts = np.zeros((rows.size, len(SCORES) + len(STATUSES)), np.int64)
         np.add.at(counts, codes, _counted(values, words))
-        self._state.add(rows, sums_by_group(values, codes, rows.size), counts)
+        summed = np.column_stack([values, *gain_and_room(columns)])
+        self._state.add(rows, sums_by_group(summed, codes, rows.size), counts)
         return self
 
     def merge(self, other: "MapAccumulator") -> "MapAccumulator":
@@ -216,7 +221,9 @@ class MapAccumulator:
         ----------
         score : str
             "map", "chance", "enrichment", "skill", "ideal", "toward_ideal", "ceiling", "relative"
-            or "coverage", as in :class:`membrane_xai.AlignmentResult`.
+            or "coverage", as in :class:`membrane_xai.AlignmentResult`; or "toward_ideal_of_sums",
+            the ratio ``sum(map - chance) / sum(ideal - chance)``, over the samples with
+            "toward_ideal".
         average, ci, method, draws, small_sample, seed
             As in :func:`membrane_xai.summarize`, which would give the same from the scores, with
             `bounds` (0, 1) for "map", "chance", "ideal", "ceiling" and "coverage", (0, inf) for
@@ -232,12 +239,15 @@ class MapAccumulator:
         InvalidInputError
             Unknown score or options.
         """
-        check_choice(score, "score", SCORES)
-        check_choice(average, "average", ("samples", "groups"))
+        check_choice(score, "score", (*SCORES, OF_SUMS))
+        check_choice(average, "average", ("samples",) if score == OF_SUMS else _AVERAGES)
         options = IntervalOptions(ci, draws, method, small_sample, seed).checked()
-        column = SCORES.index(score)
-        sums, counts = self._state.sums[:, column], self._state.counts[:, column]
-        top, bottom = sums[counts > 0], counts[counts > 0].astype(np.float64)
+        whole = score == OF_SUMS
+        score = "toward_ideal" if whole else score
+        counts = self._state.counts[:, SCORES.index(score)]
+        sums = dict(zip(_SUMS, self._state.sums[counts > 0].T, strict=True))
+        top, bottom = sums["gain" if whole else score], counts[counts > 0].astype(np.float64)
+        bottom = sums["room"] if whole else bottom
         order = np.lexsort((top, bottom))
         top, bottom = top[order], bottom[order]
         if average == "groups":
@@ -295,8 +305,21 @@ class MapAccumulator:
         return self
 
 
+_AVERAGES = ("samples", "groups")
+
+
+def gain_and_room(scores: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ``map - chance`` and ``ideal - chance``, NaN where there is no `toward_ideal`."""
+    value, chance, ideal, toward = (
+        np.asarray(scores[name], np.float64) for name in ("map", "chance", "ideal", "toward_ideal")
+    )
+    known = ~np.isnan(toward)
+    return np.where(known, value - chance, np.nan), np.where(known, ideal - chance, np.nan)
+
+
 def _mean(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> MapMean:
     defined, statuses = counts[: len(SCORES)].tolist(), counts[len(SCORES) :].tolist()
+    sums = sums[: len(SCORES)]
     means = [s / n if n else float("nan") for s, n in zip(sums.tolist(), defined, strict=True)]
     return MapMean(
         **dict(zip(SCORES, means, strict=True)),

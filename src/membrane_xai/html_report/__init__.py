@@ -13,6 +13,7 @@ from typing import Any
 
 from membrane_xai import __version__
 from membrane_xai._backend.checks import is_count
+from membrane_xai._backend.vocabulary import OF_SUMS
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.accumulate._columns import COUNTS
@@ -37,7 +38,7 @@ from membrane_xai.study import StudyResult, read_study
 from membrane_xai.study._rows import LARGEST_TESTED
 from membrane_xai.study._summary import ec_columns, groups_of, intervals_of
 from membrane_xai.study._views import has_view
-from membrane_xai.tables import p_text, provenance
+from membrane_xai.tables import cells_text, p_text, provenance
 
 __all__ = ["write_html_report"]
 
@@ -47,8 +48,9 @@ _CASES = 6
 _SCORES = {
     "map": "MAP",
     "chance": "Chance",
-    "ceiling": "Ceiling",
-    "relative": "Relative MAP",
+    "ideal": "Ideal",
+    "toward_ideal": "Toward ideal",
+    OF_SUMS: "Toward ideal, of sums",
     "ec": "EC",
 }
 _STATUSES = ("scored", *COUNTS[COUNTS.index("scored") + 1 :])
@@ -82,7 +84,7 @@ def write_html_report(
     command : str, optional
         What was run, for the provenance.
     most : int
-        Images in the gallery, from 0: the worst and the best by relative MAP first, then in the
+        Images in the gallery, from 0: the worst and the best toward the ideal first, then in the
         order of the table. The table has all. An image of 224 pixels takes some 40 kB.
     date : datetime, optional
         Written into the page; now by default. With the same study and date the page is the same,
@@ -107,11 +109,12 @@ def write_html_report(
     The page shows what the study has, and measures nothing: its means and intervals are those of
     :meth:`membrane_xai.StudyResult.summary`, with the draws and the seed that the study keeps, and
     p-values those of ``evaluate(..., chance_test=True)``. Where a method has several rows for an
-    image, one for each class, its classes are kept apart. MAP stands beside chance and ceiling
-    throughout.
+    image, one for each class, its classes are kept apart. MAP stands beside chance and ideal
+    throughout, with the size of a cell in micrometres where it is known.
 
     The page computes MAP at a threshold itself: of a map it has, for each pixel of the mask, the
-    last of the thresholds 0, 0.01, ... 1 that it reaches, as :func:`membrane_xai.map_score` finds.
+    last of the thresholds 0, 0.01, ... 1 that it reaches, as :func:`membrane_xai.map_score` finds
+    with the grid of the map: it is drawn where the network saw it.
 
     Names from the study are escaped, and a content security policy allows the page its own script
     and style alone.
@@ -235,6 +238,7 @@ class _Page:
             "labels": label_columns(self._rows, self._added),
             "patches": [{"number": patch.number, "rows": patch.rows} for patch in self.shown],
             "levels": LEVELS,
+            "cells": [_cells(row) for row in self._rows],
         }
 
     def _payloads(self, show: Any) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -273,6 +277,7 @@ def _environment() -> Any:
     environment.filters["number"] = number
     environment.filters["interval"] = _interval
     environment.filters["p"] = _p
+    environment.filters["cells"] = _cells
     return environment
 
 
@@ -315,6 +320,10 @@ def _interval(part: Mapping[str, Any], name: str) -> str:
         return str(note)
     ends = number(low), "to", number(part[f"{name}_high"])
     return f"{_NBSP.join(ends)} {note}".rstrip()  # the note may go below
+
+
+def _cells(row: Mapping[str, Any]) -> str:
+    return cells_text(row).replace(" um", f"{_NBSP}\N{MICRO SIGN}m")
 
 
 def _p(value: float) -> str:

@@ -44,7 +44,7 @@ class Line:
     """Path of a histogram."""
     points: tuple[tuple[float, float], ...] = ()
     marks: tuple[tuple[float, str], ...] = ()
-    """Positions of chance and ceiling, each with its name."""
+    """Positions of chance and ideal, each with its name."""
 
 
 @dataclass(frozen=True, slots=True)

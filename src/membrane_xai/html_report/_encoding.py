@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._backend.resample import upsample
 from membrane_xai.metrics._mass import activation
 
@@ -18,17 +19,21 @@ LEVELS = 100
 """Steps of the threshold between 0 and 1."""
 
 
-def encoded_cam(cam: Any, mask: NDArray[Any], region: Any, negative: str) -> str | None:
+def encoded_cam(
+    cam: Any, mask: NDArray[Any], region: Any, negative: str, grid: CamGrid | None = None
+) -> str | None:
     """Return the activation A+ of a map as levels, or None for a map of invalid values.
 
     Each pixel of the mask's grid gets the last threshold k / 100 that it reaches, found by the very
-    comparison that MAP makes: the sets, and so MAP, are exact at those thresholds.
+    comparison that MAP makes: the sets, and so MAP, are exact at those thresholds. Cells lie where
+    `grid` says, and the outer ones go on to the border.
     """
     others = (as_array(x)[None] for x in (mask, region) if x is not None)
     found = activation(as_array(cam)[None], negative, *others)
     if not found.finite[0]:
         return None
-    levels = _levels(np.asarray(upsample(found.values[0], mask.shape)))
+    placed = None if grid is None else grid.for_cells(found.values[0].shape)
+    levels = _levels(np.asarray(upsample(found.values[0], mask.shape, placed)))
     # Neighbours are alike, so their differences (modulo 256) compress better than themselves.
     return _packed(np.diff(levels.ravel(), prepend=np.uint8(0)).tobytes())
 

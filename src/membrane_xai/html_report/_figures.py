@@ -1,4 +1,4 @@
-"""The figures of a report: means between chance and ceiling, distributions, consistency."""
+"""The figures of a report: means between chance and ideal, distributions, consistency."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,40 +28,46 @@ _BINS, _HIGH = 40, 16.0
 """Of histograms: bars, and the height of the highest."""
 _FEW = 30
 """Values up to which each is drawn."""
-_NAMES = {"map": "MAP", "relative": "relative MAP"}
+_NAMES = {"map": "MAP", "toward_ideal": "toward ideal"}
+_FURTHEST = 2.0
+"""Of the axis toward the ideal; maps above twice the ideal lie on its end."""
 
 
 Row = Mapping[str, Any]
 
 
 def context_chart(parts: Sequence[Row]) -> Chart:
-    """Draw mean MAP with its interval between chance and ceiling, a row a series."""
-    seen = [part[name] for part in parts for name in ("map", "map_high", "ceiling")]
+    """Draw mean MAP with its interval between chance and ideal, a row a series."""
+    seen = [part[name] for part in parts for name in ("map", "map_high", "ideal")]
     axis = Axis(0, above(seen))
     lines, words = [], []
     for i, part in enumerate(parts):
         lines.append(_context(part, axis, i * ROOM))
         numbers = ", ".join(
             f"{word} {number(part[name])}"
-            for name, word in (("map", "MAP"), ("chance", "chance"), ("ceiling", "ceiling"))
+            for name, word in (("map", "MAP"), ("chance", "chance"), ("ideal", "ideal"))
         )
         words.append(f"{part['name']}: {numbers}")
-    title, height = "Mean MAP between chance and ceiling", len(parts) * ROOM
+    title, height = "Mean MAP between chance and ideal", len(parts) * ROOM
     return chart(title, words, "MAP", axis, lines, height, ("dot", "band"))
 
 
 def distribution_charts(series: Sequence[Series], label: str | None) -> list[Chart]:
-    """Draw how MAP and relative MAP spread, by method and by the values of a label."""
+    """Draw how MAP and the way toward the ideal spread, by method and by the values of a label."""
     rows = [row for one in series for row in one.rows]
     values = [None] if label is None else values_of(rows, label)
     parts = [(value, _having(series, label, value)) for value in values]
     by = "method" if label is None else f"{label} and method"
-    top = above(row[name] for row in rows for name in ("map", "ceiling"))
-    low = min((row["relative"] for row in rows if math.isfinite(row["relative"])), default=0.0)
-    room = Axis(max(-1.0, min(0.0, math.floor(low * 5) / 5)), 1.0)
+    top = above(row[name] for row in rows for name in ("map", "ideal"))
+    toward = [row["toward_ideal"] for row in rows if math.isfinite(row["toward_ideal"])]
+    low, high = min(toward, default=0.0), max(toward, default=1.0)
+    room = Axis(
+        max(-1.0, min(0.0, math.floor(low * 5) / 5)),
+        min(_FURTHEST, max(1.0, math.ceil(high * 5 - 1e-9) / 5)),
+    )
     return [
         _distribution(f"MAP by {by}", "map", Axis(0, top), label, parts),
-        _distribution(f"Relative MAP by {by}", "relative", room, label, parts),
+        _distribution(f"Toward the ideal by {by}", "toward_ideal", room, label, parts),
     ]
 
 
@@ -90,7 +96,7 @@ def _context(part: Row, axis: Axis, y: float) -> Line:
         return line(part["name"], part["number"], y, "undefined")
     return replace(
         line(part["name"], part["number"], y, number(part["map"])),
-        band=(axis.at(part["chance"]), axis.at(part["ceiling"])),
+        band=(axis.at(part["chance"]), axis.at(part["ideal"])),
         whisker=_ends(part, "map", axis),
         dot=axis.at(part["map"]),
     )
@@ -146,7 +152,7 @@ def _spread(series: Series, column: str, axis: Axis, y: float) -> Line:
         points=_points(values, axis) if values.size <= _FEW else (),
         marks=tuple(
             (axis.at(float(np.median([row[name] for row in known]))), name)
-            for name in (("chance", "ceiling") if column == "map" else ())
+            for name in (("chance", "ideal") if column == "map" else ())
         ),
     )
 

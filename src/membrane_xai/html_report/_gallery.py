@@ -72,7 +72,8 @@ def plain_row(row: Mapping[str, Any]) -> list[Any]:
 
 def _cam(view: KeptView, number: int, row: Mapping[str, Any], negative: str) -> dict[str, Any]:
     cam = view.maps[row["method"]][row["class"]]
-    return {"row": number, "map": encoded_cam(cam, view.mask, view.region, negative)}
+    grid = view.grids[row["method"]]
+    return {"row": number, "map": encoded_cam(cam, view.mask, view.region, negative, grid)}
 
 
 def _scaled(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

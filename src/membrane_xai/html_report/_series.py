@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _EC = "ec_"
-_FIRST = ("status", "map", "chance", "ceiling", "relative", "ec")
+_FIRST = ("status", "toward_ideal", "map", "chance", "ideal", "ec")
 _INPUT = "input_um_per_pixel"
 _MOST_VALUES = 12  # of a label that the page lists; set by hand
 
@@ -124,9 +124,9 @@ def values_of(rows: Rows, column: str) -> list[Any]:
 
 
 def cases_of(series: Series, count: int) -> tuple[Rows, Rows]:
-    """Return the rows of the least and of the greatest relative MAP; no row is in both."""
-    known = [row for row in series.rows if math.isfinite(row["relative"])]
-    ranked = sorted(known, key=lambda row: (row["relative"], str(row["id"])))
+    """Return the rows least and most toward the ideal; no row is in both."""
+    known = [row for row in series.rows if math.isfinite(row["toward_ideal"])]
+    ranked = sorted(known, key=lambda row: (row["toward_ideal"], str(row["id"])))
     low = ranked[: min(count, (len(ranked) + 1) // 2)]
     high = ranked[max(len(low), len(ranked) - count) :]
     return low, high[::-1]

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.cam_grid import check_cam_grid
 from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.resample import upsample
 from membrane_xai._backend.vocabulary import SCORES
 from membrane_xai.errors import InvalidInputError, missing
-from membrane_xai.metrics import alignment, pool_mask
+from membrane_xai.metrics import CamGrid, alignment, pool_mask
 
 try:
     import torch
@@ -95,8 +97,11 @@ class MembraneActivationPrecision:
         (H, W) mask serves every image.
     region : array, optional
         What counts, such as tissue; shaped like `masks`.
-    score : {"map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage"}
-        Which field of :class:`membrane_xai.AlignmentResult` to return.
+    score : str
+        Which field of :class:`membrane_xai.AlignmentResult` to return: one of
+        ``membrane_xai.metrics.SCORES``, such as "map" or "toward_ideal".
+    grid : CamGrid, optional
+        Where the cells of the maps lie, as in :func:`membrane_xai.map_score`.
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`.
 
@@ -121,12 +126,19 @@ class MembraneActivationPrecision:
     """
 
     def __init__(
-        self, masks: Any, *, region: Any = None, score: str = "map", negative: str = "clip"
+        self,
+        masks: Any,
+        *,
+        region: Any = None,
+        score: str = "map",
+        grid: CamGrid | None = None,
+        negative: str = "clip",
     ) -> None:
         check_choice(score, "score", SCORES)
         self.masks = masks
         self.region = region
         self.score = score
+        self.grid = check_cam_grid(grid)
         self.negative = negative
 
     def __call__(
@@ -168,7 +180,9 @@ class MembraneActivationPrecision:
             raise InvalidInputError(
                 f"cams has shape {cams.shape} for {len(input_tensor)} images; it takes (N, h, w)"
             )
-        result = alignment(cams, self.masks, region=self.region, negative=self.negative)
+        result = alignment(
+            cams, self.masks, region=self.region, grid=self.grid, negative=self.negative
+        )
         scores = np.asarray(getattr(result, self.score))
         if not return_visualization:
             return scores
@@ -180,13 +194,15 @@ class MembraneActivationPrecision:
         activation = torch.from_numpy(np.asarray(positive, dtype=np.float32)).reshape(
             len(cams), 1, *cams.shape[-2:]
         )
-        up = torch.nn.functional.interpolate(activation, size, mode="bilinear", align_corners=False)
+        placed = None if self.grid is None else self.grid.for_cells(cams.shape[-2:])
+        up: torch.Tensor = upsample(activation, size, placed)
         top = up.amax((2, 3), keepdim=True)
         pooled = pool_mask(self.masks, size, region=self.region)
         share = pooled.mask if self.region is None else pooled.mask * pooled.region
         inside = torch.as_tensor(np.nan_to_num(np.asarray(share)), dtype=torch.float32)
         weight = up / torch.where(top > 0, top, 1.0) * inside.reshape(-1, 1, *size)
-        return images * weight.to(images)
+        shown: torch.Tensor = images * weight.to(images)
+        return shown
 
 
 def _check_method(cam: Any) -> None:

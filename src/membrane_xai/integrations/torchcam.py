@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from membrane_xai._backend.cam_grid import check_cam_grid
 from membrane_xai._backend.checks import is_count
 from membrane_xai.accumulate import MapAccumulator
 from membrane_xai.accumulate._columns import columns_of_sums, scored_alike
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError, missing
-from membrane_xai.metrics import alignment
+from membrane_xai.metrics import CamGrid, alignment
 from membrane_xai.metrics._mass import check_negative
 
 try:
@@ -81,6 +82,8 @@ class MembraneActivationPrecision:
         Applied to the network's output before the class is chosen, such as a softmax.
     layer : int, optional
         Which target layer to score; needed if the extractor has several.
+    grid : CamGrid, optional
+        Where the cells of the maps lie, as in :func:`membrane_xai.map_score`.
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`.
 
@@ -116,6 +119,7 @@ class MembraneActivationPrecision:
         logits_fn: Callable[[torch.Tensor], torch.Tensor] | None = None,
         *,
         layer: int | None = None,
+        grid: CamGrid | None = None,
         negative: str = "clip",
     ) -> None:
         if not isinstance(cam_extractor, _CAM):
@@ -127,6 +131,7 @@ class MembraneActivationPrecision:
         self.cam_extractor = cam_extractor
         self.logits_fn = logits_fn
         self.layer = layer
+        self.grid = check_cam_grid(grid)
         self.negative = negative
         self.reset()
 
@@ -165,7 +170,7 @@ class MembraneActivationPrecision:
             chosen = scores.argmax(dim=-1).tolist() if class_idx is None else class_idx
             cams = self.cam_extractor(chosen, scores, normalized=False)
         of_layer = to_maps(cams, layer=self.layer)
-        result = alignment(of_layer, masks, region=region, negative=self.negative)
+        result = alignment(of_layer, masks, region=region, grid=self.grid, negative=self.negative)
         self._sums.update_scores(scored_alike(result), groups=groups)
 
     def summary(self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0) -> dict[str, Any]:

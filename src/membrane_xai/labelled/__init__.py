@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from membrane_xai import __version__
-from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.cam_grid import cell_columns, check_cam_grid
+from membrane_xai._backend.checks import check_choice, check_mpp
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.accumulate._columns import columns_of_sums
@@ -25,7 +26,14 @@ from membrane_xai.labelled._layout import Layout, Part, parts_of, read_layout
 from membrane_xai.labelled._part import Measures, Sums, bad_samples, score_part, sums_of
 from membrane_xai.labelled._results import PartFiles
 from membrane_xai.labelled._run import run_parts
-from membrane_xai.metrics import AlignmentResult, alignment, pixel_auc, pointing_game, rank_accuracy
+from membrane_xai.metrics import (
+    AlignmentResult,
+    CamGrid,
+    alignment,
+    pixel_auc,
+    pointing_game,
+    rank_accuracy,
+)
 from membrane_xai.metrics._mass import check_negative
 from membrane_xai.results import check_settings
 
@@ -36,6 +44,8 @@ _RANKED = {
     "pointing_game": pointing_game,
     "pixel_auc": pixel_auc,
 }
+_ABOUT = ("grid", "cam_grid", "negative")
+"""Of a result, what is said of all samples together."""
 
 
 def score_dataset(
@@ -44,6 +54,7 @@ def score_dataset(
     cam: str = "cam",
     mask: str = "mask",
     region: str | None = None,
+    grid: CamGrid | None = None,
     negative: str = "clip",
     ranked: bool = False,
 ) -> Any:
@@ -56,6 +67,10 @@ def score_dataset(
         of CAMs and masks may differ in name and number; other dims are matched by name.
     cam, mask, region : str
         Names of the variables.
+    grid : CamGrid, optional
+        Where the cells of the CAMs lie; by default what the attribute ``cam_grid`` of their
+        variable says, a text as :meth:`membrane_xai.CamGrid.from_text` reads, else half-pixel
+        centres.
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`.
     ranked : bool
@@ -64,10 +79,11 @@ def score_dataset(
     Returns
     -------
     xarray.Dataset
-        Variables `map`, `chance`, `enrichment`, `skill`, `ceiling`, `relative`, `coverage`,
-        `status`, `cam_min`, `cam_max`, over the batch dims with their coordinates; on dask if the
-        variables were. Higher is better for all but `chance` and `ceiling`; NaN where `status` is
-        not "ok".
+        Variables `map`, `chance`, `enrichment`, `skill`, `ideal`, `toward_ideal`, `ceiling`,
+        `relative`, `coverage`, `status`, `cam_min`, `cam_max`, over the batch dims with their
+        coordinates; on dask if the variables were. Higher is better for all but `chance`, `ideal`
+        and `ceiling`; NaN where `status` is not "ok". Attributes: `grid`, rows and columns of the
+        CAMs; `cam_grid`, the text of where they lie, empty for half-pixel centres; `negative`.
 
     Raises
     ------
@@ -91,13 +107,28 @@ def score_dataset(
     """
     maps = [_variable(data, name) for name in (cam, mask)]
     where = None if region is None else _variable(data, region)
-    result = alignment(*maps, region=where, negative=negative)
+    text = _text_of(grid, maps[0].attrs.get("cam_grid"))
+    placed = CamGrid.from_text(text) if text else None
+    result = alignment(*maps, region=where, grid=placed, negative=negative)
     names = [field.name for field in fields(AlignmentResult)]
-    found = {name: getattr(result, name) for name in names if name not in ("grid", "negative")}
+    found = {name: getattr(result, name) for name in names if name not in _ABOUT}
     if ranked:
         options = {} if where is None else {"region": where}
-        found |= {name: metric(*maps, **options) for name, metric in _RANKED.items()}
-    return _dataset(found, {"cam_grid": list(result.grid), "negative": negative})
+        found |= {name: metric(*maps, grid=placed, **options) for name, metric in _RANKED.items()}
+    return _dataset(found, {"grid": list(result.grid), "cam_grid": text, "negative": negative})
+
+
+def _text_of(grid: Any, attribute: Any) -> str:
+    """Return the text of a grid: as given, else what a store or Dataset says; "" is half-pixel."""
+    if grid is not None:
+        placed = check_cam_grid(grid)
+        return "" if placed is None else placed.to_text()
+    if not attribute:
+        return ""
+    try:
+        return CamGrid.from_text(attribute).to_text()
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the attribute cam_grid of the CAMs: {error}") from error
 
 
 def _variable(data: Any, name: str) -> Any:
@@ -138,6 +169,7 @@ class StoreResult:
     _parts: list[Part]
     _files: PartFiles
     _measures: Measures
+    _cells: dict[str, Any]
 
     def summary(
         self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0
@@ -157,21 +189,22 @@ class StoreResult:
             One row for all samples, class "all", then one for each class. Counts, means, ends of
             intervals and notes are named as in :meth:`membrane_xai.StudyResult.summary`; `rows` are
             samples. Without groups all intervals are withheld, with the note "few_groups". Also
-            `ec_class`, the mean similarity over all `pairs` of CAMs of the class.
+            `grid`, `cam_grid` and `cell_um` as there, and `ec_class`, the mean similarity over all
+            `pairs` of CAMs of the class.
         """
         sums = self._sums()
         every = self._measures.accumulators().map_of(None)
         for accumulator in sums.maps.values():
             every.merge(accumulator)
         options = {"ci": ci, "draws": draws, "seed": seed}
-        rows = [_row("all", every, sums.ec.compute(), options)]
+        rows = [self._row("all", every, sums.ec.compute(), options)]
         if None not in sums.maps:
             by_class = sums.ec.compute_groups()
             labels = list(by_class.groups or ())
             for label in sorted(sums.maps, key=str):
                 place = labels.index(label)
                 one = (by_class.ec[place], by_class.n_pairs[place])
-                rows.append(_row(label, sums.maps[label], one, options))
+                rows.append(self._row(label, sums.maps[label], one, options))
         return rows
 
     def scores(self) -> Any:
@@ -203,6 +236,15 @@ class StoreResult:
         found = _dataset({name: ("sample", whole[name]) for name in names}, {})
         return found.assign_coords(sample=whole["sample"], **coordinates)
 
+    def _row(
+        self, label: Any, accumulator: Any, ec: Any, options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        value, pairs = ec if isinstance(ec, tuple) else (ec.ec, ec.n_pairs)
+        means = columns_of_sums(accumulator, **options)
+        return {
+            "class": label, **means, **self._cells, "ec_class": float(value), "pairs": int(pairs),
+        }  # fmt: skip
+
     def _sums(self) -> Sums:
         sums = self._measures.accumulators()
         for _, arrays in self._files.results(self._parts):
@@ -223,6 +265,8 @@ def evaluate_store(
     region: str | None = None,
     groups: str | None = None,
     classes: str | None = None,
+    grid: CamGrid | None = None,
+    mpp: float | None = None,
     negative: str = "clip",
     similarity: str = "pearson",
     chunk: int | None = None,
@@ -248,6 +292,12 @@ def evaluate_store(
     cam, mask, region, groups, classes : str
         Names in the store. `region`, `groups` and `classes` are "region", "group" and "class" if
         the store has these.
+    grid : CamGrid, optional
+        Where the cells of the CAMs lie; by default what the attribute ``cam_grid`` of their
+        variable says, as in :func:`score_dataset`.
+    mpp : float, optional
+        Micrometres per pixel of the masks, for the size of a cell; by default what the attribute
+        ``mpp`` of their variable says.
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`.
     similarity : {"pearson", "spearman", "cosine"}
@@ -305,14 +355,22 @@ def evaluate_store(
     check_negative(negative)
     check_choice(similarity, "similarity", SIMILARITIES)
     layout = read_layout(store, cam=cam, mask=mask, region=region, groups=groups, classes=classes)
-    parts, measures = parts_of(layout, chunk), Measures(negative, similarity)
+    text = _text_of(grid, layout.cam_grid)
+    parts, measures = parts_of(layout, chunk), Measures(negative, similarity, text)
+    size = layout.mpp if mpp is None else mpp
+    cells = cell_columns(
+        layout.grid,
+        CamGrid.from_text(text) if text else None,
+        layout.mask,
+        None if size is None else check_mpp(size),
+    )
     folder = Path(out)
     settings = _settings(layout, parts, measures)
     check_settings(folder, settings, what="parts")
     files = PartFiles(folder)
     failed = _score_missing(layout, parts, measures, files, client, shown=progress)
     bad, missing = _undone(parts, files)
-    return StoreResult(failed, bad, missing, settings, parts, files, measures)
+    return StoreResult(failed, bad, missing, settings, parts, files, measures, cells)
 
 
 def _settings(layout: Layout, parts: list[Part], measures: Measures) -> dict[str, Any]:
@@ -361,9 +419,3 @@ def _undone(parts: list[Part], files: PartFiles) -> tuple[list[int], int]:
         bad += (part.start + bad_samples(arrays)).tolist()
         there += part.stop - part.start
     return bad, sum(part.stop - part.start for part in parts) - there
-
-
-def _row(label: Any, accumulator: Any, ec: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    value, pairs = ec if isinstance(ec, tuple) else (ec.ec, ec.n_pairs)
-    means = columns_of_sums(accumulator, **options)
-    return {"class": label, **means, "ec_class": float(value), "pairs": int(pairs)}

@@ -37,6 +37,10 @@ class Layout(NamedTuple):
     mask: tuple[int, int]
     chunk: int
     """Samples in a chunk of the CAMs."""
+    cam_grid: Any
+    """Attribute of the CAMs of that name, None if there is none."""
+    mpp: Any
+    """Attribute of the masks of that name, likewise."""
 
 
 class Part(NamedTuple):
@@ -87,6 +91,8 @@ def read_layout(
             grid=(int(cams.shape[1]), int(cams.shape[2])),
             mask=(int(data[mask].shape[-2]), int(data[mask].shape[-1])),
             chunk=int(stored[0]),
+            cam_grid=cams.attrs.get("cam_grid"),
+            mpp=data[mask].attrs.get("mpp"),
         )
 
 

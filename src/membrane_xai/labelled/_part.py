@@ -4,6 +4,7 @@ A result is a flat dict of arrays, without objects, so that a file needs no pick
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from membrane_xai.accumulate._columns import scored_alike
 from membrane_xai.accumulate._ec import EcAccumulator
 from membrane_xai.accumulate._map import MapAccumulator
 from membrane_xai.labelled._layout import Part, Samples, Source, read_part
-from membrane_xai.metrics import AlignmentResult, alignment
+from membrane_xai.metrics import AlignmentResult, CamGrid, alignment
 
 __all__ = ["Measures", "Sums", "bad_samples", "score_part", "sums_of"]
 
@@ -29,6 +30,8 @@ class Measures(NamedTuple):
 
     negative: str
     similarity: str
+    cam_grid: str
+    """Text of a CamGrid; empty for half-pixel centres."""
 
     def accumulators(self) -> "Sums":
         """Return empty sums."""
@@ -57,7 +60,10 @@ def score_part(source: Source, part: Part, measures: Measures) -> Arrays:
     """Read a part and score it."""
     data = read_part(source, part)
     count = part.stop - part.start
-    result = alignment(data.cam, data.mask, region=data.region, negative=measures.negative)
+    grid = CamGrid.from_text(measures.cam_grid) if measures.cam_grid else None
+    result = alignment(
+        data.cam, data.mask, region=data.region, grid=grid, negative=measures.negative
+    )
     sums = measures.accumulators()
     sums.ec.update(data.cam, groups=data.label)
     codes, labels = np.zeros(count, np.intp), [None]
@@ -132,7 +138,5 @@ def _without_objects(values: list[Any]) -> NDArray[Any]:
 
 
 def _rows(result: AlignmentResult, rows: NDArray[np.intp]) -> AlignmentResult:
-    chosen = {name: getattr(result, name)[rows] for name in (*SCORES, "cam_min", "cam_max")}
-    return AlignmentResult(
-        **chosen, status=result.status[rows], grid=result.grid, negative=result.negative
-    )
+    names = (*SCORES, "status", "cam_min", "cam_max")
+    return replace(result, **{name: getattr(result, name)[rows] for name in names})

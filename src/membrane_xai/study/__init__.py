@@ -42,6 +42,7 @@ def evaluate(
     similarity: str = "pearson",
     k: float = 0.1,
     regions: Any = None,
+    grid: Any = None,
     negative: str = "clip",
     mpp: float | None = None,
     batch_size: int = 8,
@@ -84,10 +85,14 @@ def evaluate(
         As in :func:`perturbation_consistency`.
     regions : "tissue", or iterable of N bool arrays (H, W), optional
         Where pixels count for MAP; "tissue" is that of a :class:`MembraneMask`.
+    grid : CamGrid, or mapping of str to CamGrid or None, optional
+        Where the cells of the maps lie, of all methods or by method, see
+        :class:`membrane_xai.CamGrid`; None is half-pixel centres. What is not given is asked of the
+        explainer: a CamGrid that it has as its attribute ``grid``.
     negative : str
         As in :func:`map_score`.
     mpp : float, optional
-        Micrometres per pixel for "extract"; by default the files say.
+        Micrometres per pixel for "extract", and for the size of a cell; by default the files say.
     batch_size : int
         Images that are explained in one call, and after which rows are kept in `out`.
     progress : bool
@@ -113,11 +118,14 @@ def evaluate(
     Returns
     -------
     StudyResult
-        Rows with the keys ``id, group, method, class``, those of `labels`; ``map, chance, ceiling,
-        relative, enrichment, skill, coverage, status`` of :class:`AlignmentResult`; ``ec`` and,
-        for every perturbation, ``ec_<name>``, with underscores for other signs than letters and
-        digits; ``mask_share``, in [0, 1], ``flags`` and ``error``; ``key``, a hash that tells the
-        image with its mask and labels from others. With `chance_test` also ``p_value``, ``p_mid``
+        Rows with the keys ``id, group, method, class``, those of `labels`; ``map, chance, ideal,
+        toward_ideal, ceiling, relative, enrichment, skill, coverage, status`` of
+        :class:`AlignmentResult`; ``ec`` and, for every perturbation, ``ec_<name>``, with
+        underscores for other signs than letters and digits; ``mask_share``, in [0, 1]; ``grid``,
+        such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for half-pixel centres,
+        and ``cell_um``, the side of a cell in micrometres, NaN where the pixel size is not known;
+        ``flags`` and ``error``; ``key``, a hash that tells the image with its mask and labels from
+        others. With `chance_test` also ``p_value``, ``p_mid``
         and ``z`` of :class:`membrane_xai.statistics.NullResult`, of maps of up to 64 x 64 pixels.
         Undefined numbers are NaN.
 
@@ -134,7 +142,7 @@ def evaluate(
 
     In `out` images are known by their pixels (files by their bytes), mask, region, labels and
     target, and methods by their name alone: give a changed model another name. Rows of status
-    "error" are tried again.
+    "error" are tried again. A method whose maps have another `grid` now is refused.
 
     Examples
     --------
@@ -166,6 +174,7 @@ def evaluate(
         perturbations=perturbations,
         similarity=similarity,
         k=k,
+        grid=grid,
         negative=negative,
         batch_size=batch_size,
         progress=progress,

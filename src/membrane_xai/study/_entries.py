@@ -157,7 +157,7 @@ class Entry:
             )
         mask = _of_image(mask, "mask", rgb)
         region = None if region is None else _of_image(region, "region", rgb)
-        return Loaded(self, rgb, mask, region, flags)
+        return Loaded(self, rgb, mask, region, flags, mpp)
 
     def _pixels(self) -> tuple[Rgb, float | None]:
         if isinstance(self.image, str | Path):
@@ -174,6 +174,8 @@ class Loaded(NamedTuple):
     mask: NDArray[Any]
     region: NDArray[Any] | None
     flags: tuple[str, ...]
+    mpp: float | None
+    """Micrometres per pixel, if they are known."""
 
 
 def entries(

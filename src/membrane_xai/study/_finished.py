@@ -1,10 +1,12 @@
 """The finished rows of a study in a folder, so that a stopped one can go on."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from membrane_xai.results import KeptRows, check_settings, read_settings
+from membrane_xai.errors import InvalidInputError
+from membrane_xai.results import KeptRows, check_same, check_settings, read_settings
 
 __all__ = ["Finished", "Rows", "prune_rows", "read_finished"]
 
@@ -29,9 +31,14 @@ class Finished:
         settings: Mapping[str, Any],
         numbers: Sequence[str],
         intervals: Mapping[str, Any],
+        grids: Mapping[str, str | None],
     ) -> None:
         if out is not None:
-            more = {"numbers": sorted(numbers), "intervals": intervals}
+            more = {
+                "numbers": sorted(numbers),
+                "intervals": intervals,
+                "grids": _with_those_before(out, settings, grids),
+            }
             check_settings(out, settings, what=_WHAT, more=more)
         self._kept = _kept(out, numbers)
 
@@ -54,6 +61,7 @@ def read_finished(out: Path) -> tuple[dict[str, Any], Rows]:
     """Return the settings and all rows of a folder."""
     manifest = read_settings(out, what=_WHAT)
     settings = manifest["settings"] | manifest.get("intervals", {})
+    settings |= {"grids": manifest["grids"]} if "grids" in manifest else {}
     return settings, [row for one in _kept(out, manifest["numbers"]) for row in one["rows"]]
 
 
@@ -66,6 +74,29 @@ def prune_rows(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
     before = {one["input"] for one in kept}
     kept.keep_only(pairs)
     return before - {one["input"] for one in kept}
+
+
+def _with_those_before(
+    out: Path, settings: Mapping[str, Any], grids: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """Return the grids of all methods of a folder; raise where one has rows of another grid.
+
+    They are told apart by method, for a study may get more methods.
+    """
+    try:
+        manifest = read_settings(out, what=_WHAT)
+    except InvalidInputError:
+        return dict(grids)  # a new folder, or one that the check of its settings refuses
+    before: dict[str, str | None] = manifest.get("grids", {})
+    if manifest["settings"] == json.loads(json.dumps(settings)):
+        both = [name for name in grids if name in before]
+        check_same(
+            {"grid": {name: before[name] or "half-pixel" for name in both}},
+            {"grid": {name: grids[name] or "half-pixel" for name in both}},
+            what=_WHAT,
+            where=out / "manifest.json",
+        )
+    return {**before, **grids}
 
 
 def _kept(out: Path | None, numbers: Collection[str]) -> KeptRows:

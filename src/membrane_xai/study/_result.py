@@ -50,8 +50,8 @@ class StudyResult:
         by : sequence of str
             Columns, such as ``("method", "score")``.
         scores : sequence of str, optional
-            Columns of numbers; by default MAP, chance, ceiling, relative MAP, coverage, and EC with
-            all of its columns.
+            Columns of numbers; by default those of ``membrane_xai.metrics.SUMMARY_SCORES``, and EC
+            with all of its columns.
         ci : float in (0, 1)
             Nominal coverage of the intervals.
         draws, seed : int, optional
@@ -67,8 +67,11 @@ class StudyResult:
             ``<score>_n_eff``, how many groups of one size would tell as much, and
             ``<score>_note``: "few_groups" where the interval is withheld, "small_sample" with fewer
             than ten groups, "at_bound" or "skewed" as in
-            :class:`membrane_xai.statistics.Interval`, else "". Chance and ceiling run over the rows
-            that have a MAP. After a chance test, also `p_value` of all rows together by
+            :class:`membrane_xai.statistics.Interval`, else "". Chance, ideal and ceiling run over
+            the rows that have a MAP. `toward_ideal_of_sums` is ``sum(map - chance) / sum(ideal -
+            chance)`` over the rows with `toward_ideal`, which is the mean of ratios. `grid` and
+            `cam_grid` are those that all rows with a map share, else "several", and `cell_um` is
+            the mean. After a chance test, also `p_value` of all rows together by
             :func:`membrane_xai.statistics.combine_nulls`, and `p_value_n`.
 
         Raises

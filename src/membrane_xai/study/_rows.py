@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from membrane_xai._backend.cam_grid import CELL_COLUMNS, CamGrid, cell_columns
 from membrane_xai._backend.vocabulary import SCORES
 from membrane_xai.explanation_consistency._agreement import Agreement, Measure, agree
 from membrane_xai.explanation_consistency._explainers import Explain, View, explain_views, view_of
@@ -14,6 +15,7 @@ from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.statistics._nulls import shift_null
 from membrane_xai.study._entries import Entry, Loaded
 from membrane_xai.study._finished import Rows
+from membrane_xai.study._grids import on_the_grid
 from membrane_xai.study._views import Views
 
 __all__ = [
@@ -31,7 +33,7 @@ __all__ = [
 _LAST = ("enrichment", "skill", "coverage")  # MAP stands beside its limits
 _SCORES = (*(name for name in SCORES if name not in _LAST), *_LAST)
 _LABELS = ("id", "group", "method", "class")
-COLUMNS = (*_LABELS, *_SCORES, "status", "ec", "mask_share", "flags", "error", "key")
+COLUMNS = (*_LABELS, *_SCORES, "status", "ec", "mask_share", *CELL_COLUMNS, "flags", "error", "key")
 """Those of every table; each perturbation adds one."""
 CHANCE_TEST = ("p_value", "p_mid", "z")
 """Those of a study with a test against chance."""
@@ -49,12 +51,14 @@ class Plan:
     negative: str
     chance_test: bool
     views: Views
+    grids: Mapping[str, CamGrid | None]
+    """Of each method; None is half-pixel centres."""
 
 
 def numbers_of(plan: Plan) -> list[str]:
     """Return the names of the columns of numbers."""
     tested = CHANCE_TEST if plan.chance_test else ()
-    return [*_SCORES, *tested, *_ec_names(plan), "mask_share"]
+    return [*_SCORES, *tested, *_ec_names(plan), "mask_share", "cell_um"]
 
 
 def ec_name(perturbation: Perturbation) -> str:
@@ -101,6 +105,7 @@ def rows_of_errors(
     unknown = dict.fromkeys(numbers_of(plan), math.nan)
     message = " ".join(f"{type(error).__name__}: {error}".split())
     known = {} if image is None else _about(image)
+    known |= cell_columns(None, plan.grids[method], (), None)
     return [_row(entry, method, entry.target, unknown | known | {"status": _FAILED}, plan, message)]
 
 
@@ -112,14 +117,18 @@ def _explain(explain: Explain, images: Sequence[Loaded], plan: Plan) -> list[dic
 
 def _score(image: Loaded, views: Mapping[Any, list[View]], method: str, plan: Plan) -> Rows:
     entry = image.entry
-    plan.views.add_cams(entry.key, method, views, entry.target)
+    grid = plan.grids[method]
+    plan.views.add_cams(entry.key, method, views, entry.target, grid)
     try:
         return [
             _row(
                 entry,
                 method,
                 entry.target if label is None else label,
-                _about(image) | _aligned(shown[0], image, plan) | _consistent(shown, plan),
+                _about(image)
+                | cell_columns(shown[0].cam.shape, grid, image.mask.shape, image.mpp)
+                | _aligned(shown[0], image, grid, plan)
+                | _consistent(shown, plan),
                 plan,
                 "",
             )
@@ -133,18 +142,20 @@ def _about(image: Loaded) -> dict[str, Any]:
     return {"mask_share": float(image.mask.mean()), "flags": ";".join(image.flags)}
 
 
-def _aligned(view: View, image: Loaded, plan: Plan) -> dict[str, Any]:
-    found = alignment(view.cam, image.mask, region=image.region, negative=plan.negative)
+def _aligned(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dict[str, Any]:
+    found = alignment(view.cam, image.mask, region=image.region, grid=grid, negative=plan.negative)
     values = found.to_dict()
     scores = {name: values[name] for name in (*_SCORES, "status")}
-    return scores | _tested(view, image, plan) if plan.chance_test else scores
+    return scores | _tested(view, image, grid, plan) if plan.chance_test else scores
 
 
-def _tested(view: View, image: Loaded, plan: Plan) -> dict[str, float]:
+def _tested(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dict[str, float]:
     """Compare the map with its moves."""
     if math.prod(view.cam.shape) > LARGEST_TESTED:
         return dict.fromkeys(CHANCE_TEST, math.nan)
-    found = shift_null(view.cam, image.mask, region=image.region, negative=plan.negative)
+    height, width = view.cam.shape
+    mask, region = on_the_grid(grid, (height, width), image.mask, image.region)
+    found = shift_null(view.cam, mask, region=region, negative=plan.negative)
     return {name: getattr(found, name) for name in CHANCE_TEST}
 
 
@@ -167,7 +178,7 @@ def _row(
         **entry.labels,
         **{
             name: values[name]
-            for name in (*_SCORES, "status", *tested, *_ec_names(plan), "mask_share")
+            for name in (*_SCORES, "status", *tested, *_ec_names(plan), "mask_share", *CELL_COLUMNS)
         },
         "flags": values.get("flags", ""),
         "error": error,

@@ -17,6 +17,7 @@ from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.statistics._options import IntervalOptions
 from membrane_xai.study._entries import Entry, Loaded
 from membrane_xai.study._finished import Finished, Rows
+from membrane_xai.study._grids import grids_of
 from membrane_xai.study._result import StudyResult
 from membrane_xai.study._rows import (
     Plan,
@@ -45,6 +46,8 @@ class Options:
     similarity: str = "pearson"
     k: float = 0.1
     negative: str = "clip"
+    grid: Any = None
+    """Of all methods or by method; checked when it runs."""
     batch_size: int = 8
     progress: bool = False
     out: str | Path | None = None
@@ -100,11 +103,12 @@ def run(
     folder = None if options.out is None else Path(options.out)
     if options.views and folder is None:
         raise InvalidInputError("views is True, but out is None; it takes a folder to keep them in")
-    plan = _plan(options, folder)
+    plan = _plan(explainers, options, folder)
     intervals = options.intervals()
-    IntervalOptions(**intervals).checked()
+    IntervalOptions(draws=options.draws, seed=options.seed).checked()
     settings = _settings(plan, options)
-    finished = Finished(folder, settings, numbers_of(plan), intervals)
+    grids = {name: None if x is None else x.to_text() for name, x in plan.grids.items()}
+    finished = Finished(folder, settings, numbers_of(plan), intervals, grids)
     rows: Rows = []
     inputs: dict[str, str] = {}
     with progress_bar(total, shown=options.progress) as show:
@@ -117,7 +121,8 @@ def run(
             show(done, "explaining")
     if not rows:
         raise InvalidInputError("images is empty; it takes at least one image")
-    return StudyResult(rows, settings | intervals | {"methods": list(explainers)}, inputs)
+    more = {"grids": grids, "methods": list(explainers)}
+    return StudyResult(rows, settings | intervals | more, inputs)
 
 
 def _of_batch(
@@ -158,7 +163,7 @@ def _is_missing(rows: Rows | None) -> bool:
     return rows is None or any(row["status"] == "error" for row in rows)
 
 
-def _plan(options: Options, folder: Path | None) -> Plan:
+def _plan(explainers: Mapping[str, Any], options: Options, folder: Path | None) -> Plan:
     steps = tuple(options.perturbations)
     names = [ec_name(step) if isinstance(step, Perturbation) else None for step in steps]
     if None in names or len(set(names)) < len(names):
@@ -170,7 +175,14 @@ def _plan(options: Options, folder: Path | None) -> Plan:
     check_negative(options.negative)
     measure = Measure(options.similarity, options.k)
     views = Views(folder if options.views else None)
-    return Plan(steps, measure, options.negative, chance_test=options.chance_test, views=views)
+    return Plan(
+        steps,
+        measure,
+        options.negative,
+        chance_test=options.chance_test,
+        views=views,
+        grids=grids_of(explainers, options.grid),
+    )
 
 
 def _settings(plan: Plan, options: Options) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._combination import combine_nulls
 from membrane_xai.statistics._nulls import NullResult
 from membrane_xai.study._finished import Rows
+from membrane_xai.study._grids import shared_by
 
 __all__ = [
     "MOST_VALUES",
@@ -130,8 +131,9 @@ def _summary(part: Part, scores: Sequence[str], ci: float, draws: int, seed: int
     columns = {name: [row[name] for row in part.rows] for name in scores}
     status = [row["status"] for row in part.rows]
     means = columns_of_rows(columns, status, groups, ci=ci, draws=draws, seed=seed)
+    cells = shared_by(part.rows) if "grid" in part.rows[0] else {}
     tested = _tested(part.rows, groups) if "p_mid" in part.rows[0] else {}
-    return {**part.key, **means, **tested}
+    return {**part.key, **means, **cells, **tested}
 
 
 def _tested(rows: Rows, groups: list[Any] | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import to_numpy
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import View
 from membrane_xai.perturb._perturbation import Rgb
@@ -39,12 +40,15 @@ class KeptView:
         Where pixels counted.
     maps : dict of str to dict
         By method, then by class as in the rows: maps (h, w) as the explainer gave them.
+    grids : dict of str to CamGrid or None
+        By method, where the cells of its maps lie; None for half-pixel centres.
     """
 
     rgb: Rgb
     mask: NDArray[Any]
     region: NDArray[np.bool_] | None
     maps: dict[str, dict[Any, NDArray[Any]]]
+    grids: dict[str, CamGrid | None] = field(default_factory=dict)
 
 
 class Views:
@@ -64,14 +68,23 @@ class Views:
                 arrays["region"] = image.region
             write_arrays(_folder(self._out, image.entry.key) / _IMAGE, arrays, compressed=True)
 
-    def add_cams(self, key: str, method: str, views: Mapping[Any, list[View]], target: Any) -> None:
+    def add_cams(
+        self,
+        key: str,
+        method: str,
+        views: Mapping[Any, list[View]],
+        target: Any,
+        grid: CamGrid | None,
+    ) -> None:
         """Keep the maps of the image as it is; `target` names the one that has no label."""
         if self._out is not None:
-            about = {"method": method, "classes": [target if c is None else c for c in views]}
+            classes = [target if c is None else c for c in views]
+            text = "" if grid is None else grid.to_text()
+            about = {"method": method, "classes": classes, "cam_grid": text}
             arrays = {f"map {i}": to_numpy(shown[0].cam) for i, shown in enumerate(views.values())}
-            text = np.array(json.dumps(about, default=str))
+            said = np.array(json.dumps(about, default=str))
             path = _folder(self._out, key) / f"{_file_name(method)}.npz"
-            write_arrays(path, {"about": text, **arrays}, compressed=True)
+            write_arrays(path, {"about": said, **arrays}, compressed=True)
 
 
 def remove_views(out: Path, keys: Iterable[str]) -> None:
@@ -120,13 +133,16 @@ def read_view(out: str | Path, key: str) -> KeptView:
     with np.load(folder / _IMAGE, allow_pickle=False) as image:
         rgb, mask, region = image["rgb"], image["mask"], image.get("region")
     found: dict[str, dict[Any, NDArray[Any]]] = {}
+    grids: dict[str, CamGrid | None] = {}
     for path in sorted(folder.glob("*.npz")):
         if path.name != _IMAGE:
             with np.load(path, allow_pickle=False) as kept:
                 about = json.loads(str(kept["about"]))
                 classes = about["classes"]
                 found[about["method"]] = {c: kept[f"map {i}"] for i, c in enumerate(classes)}
-    return KeptView(rgb, mask, region, found)
+                text = about["cam_grid"]
+                grids[about["method"]] = CamGrid.from_text(text) if text else None
+    return KeptView(rgb, mask, region, found, grids)
 
 
 def read_kept_cam(out: Path, key: str, method: str, label: Any) -> NDArray[Any]:

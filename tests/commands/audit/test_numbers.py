@@ -18,7 +18,7 @@ from audit_files import (
 )
 from shapely import box
 
-from membrane_xai import alignment, ec_score, extract_membrane_mask, summarize
+from membrane_xai import CamGrid, alignment, ec_score, extract_membrane_mask, summarize
 from membrane_xai.annotations import Annotation, write_geojson
 from membrane_xai.study import read_study, read_view
 
@@ -33,10 +33,43 @@ def test_scores_are_those_of_the_arrays(root, fields, cams, capsys):
         assert rows[name]["method"] == "grad"
         assert_scores(rows[name], alignment(cams[name], mask))
     shown = capsys.readouterr()
-    assert "grad: 3 of 3 images scored, MAP 0." in shown.out
+    assert "grad: 3 of 3 images scored, toward ideal 0." in shown.out
     assert "0 unmatched" in shown.out
     assert not shown.err
     assert unmatched(root) == []
+
+
+def test_grids_of_all_methods_or_of_one(root, fields, cams, capsys):
+    """Half a cell up and left, as a ResNet's; the other method has half-pixel centres."""
+    grid = CamGrid((32, 25.6), 0, 128)
+    for name, cam in cams.items():
+        save_npy(root / "cams" / "other" / f"{name}.npy", cam)
+    masks = {name: extract_membrane_mask(fields[name], mpp=0.5).mask for name in NAMES}
+    assert audit(root, "--grid", f"grad={grid.to_text()}") == 0
+    for row in table(root):
+        placed = grid if row["method"] == "grad" else None
+        assert_scores(row, alignment(cams[row["id"]], masks[row["id"]], grid=placed))
+        assert row["cam_grid"] == ("" if placed is None else "32x25.6,0,128")
+        assert float(row["cell_um"]) == pytest.approx(0.5 * (32 * 25.6) ** 0.5)
+    lines = capsys.readouterr().out.splitlines()
+    assert "4x5 cells of 14 um, 0.48 of a cell up and left of half-pixel centres" in lines[0]
+    assert lines[1].count("4x5 cells of 14 um, EC") == 1
+    recorded = document(root, "results.json")["provenance"]["parameters"]
+    assert recorded["grids"] == {"grad": "32x25.6,0,128"}
+    assert audit(root) == 1  # the folder has maps of another grid
+    assert "there grid.grad is '32x25.6,0,128', now 'half-pixel'" in capsys.readouterr().err
+    for options, message in (
+        (["--grid", "32x25.6,0,128", "--grid", "32,0,128"], "--grid is given twice for one method"),
+        (["--grid", "x=32x25.6,0,128"], "--grid is for 'x'; there are CAMs of 'grad', 'other'"),
+    ):
+        assert audit(root, *options) == 1
+        assert message in capsys.readouterr().err
+    (root / "out" / "manifest.json").unlink()
+    (root / "out" / "rows.jsonl").unlink()
+    assert audit(root, "--grid", "32x25.6,0,128", "--grid", "other=32x25.6,15.5x12.3,128") == 0
+    assert {(row["method"], row["cam_grid"]) for row in table(root)} == {
+        ("grad", "32x25.6,0,128"), ("other", "32x25.6,15.5x12.3,128")
+    }  # fmt: skip
 
 
 def test_a_table_by_hand(tmp_path):
@@ -67,7 +100,7 @@ def test_summary_is_the_mean_with_its_interval(root):
     assert set(by) == {
         ("all", ""), ("score", "3+"), ("score", "2+"), ("group", "A"), ("group", "B")
     }  # fmt: skip
-    for name in ("map", "chance", "relative"):
+    for name in ("map", "chance", "ideal", "toward_ideal", "relative"):
         expected = summarize(
             [float(row[name]) for row in rows], [row["group"] for row in rows], draws=200
         )

@@ -39,7 +39,7 @@ def test_long_names_are_cut_and_kept():
     assert _chart.heading(3, "h" * 60).full == "h" * 60
 
 
-def test_mean_between_chance_and_ceiling_by_hand():
+def test_mean_between_chance_and_ideal_by_hand():
     rows = [row("a", group=1), row("b", group=2), row("c", group=3)]
     chart = context_chart(summed([Series("m", rows, 0)]))
     axis = Axis(0, 0.7)
@@ -47,34 +47,34 @@ def test_mean_between_chance_and_ceiling_by_hand():
     assert drawn.band == (axis.at(0.1), axis.at(0.7)) == (67.1, 434.0)
     assert drawn.dot == axis.at(0.4)
     assert drawn.note == "0.400"
-    assert chart.text == "m: MAP 0.400, chance 0.100, ceiling 0.700."
+    assert chart.text == "m: MAP 0.400, chance 0.100, ideal 0.700."
 
 
 def test_distributions_by_hand():
     values = [0.0, 0.1, 0.2, 0.3, 0.4]
-    rows = [row(str(i), score="0", relative=x) for i, x in enumerate(values)]
-    rows += [row("x", score="3+", relative=-2.0)]
-    maps, relative = distribution_charts([Series("m", rows, 0)], "score")
-    assert (maps.axis, relative.axis) == ("MAP", "relative MAP")
-    assert [one.label for one in relative.lines] == ["score 0", "m", "score 3+", "m"]
+    rows = [row(str(i), score="0", toward_ideal=x) for i, x in enumerate(values)]
+    rows += [row("x", score="3+", toward_ideal=-2.0)]
+    maps, toward = distribution_charts([Series("m", rows, 0)], "score")
+    assert (maps.axis, toward.axis) == ("MAP", "toward ideal")
+    assert [one.label for one in toward.lines] == ["score 0", "m", "score 3+", "m"]
     axis = Axis(-1, 1)
-    first, last = relative.lines[1], relative.lines[3]
+    first, last = toward.lines[1], toward.lines[3]
     assert first.whisker == (axis.at(0.1), axis.at(0.3))
     assert first.middle == axis.at(0.2)
     assert [x for x, _ in first.points] == [axis.at(x) for x in values]
     assert first.note == "median 0.200, n 5"
     assert last.note == "1 further left, median −2.000, n 1"
     assert {name: x for x, name in maps.lines[1].marks} == {
-        "chance": Axis(0, 0.7).at(0.1), "ceiling": Axis(0, 0.7).at(0.7),
+        "chance": Axis(0, 0.7).at(0.1), "ideal": Axis(0, 0.7).at(0.7),
     }  # fmt: skip
-    assert not relative.lines[1].marks
-    assert [one.y for one in relative.lines] == [0, 28, 80, 108]
-    assert relative.height == 160 + 36
+    assert not toward.lines[1].marks
+    assert [one.y for one in toward.lines] == [0, 28, 80, 108]
+    assert toward.height == 160 + 36
 
 
 def test_many_values_are_a_histogram():
     values = [0.01] * 30 + [0.99] * 15
-    rows = [row(str(i), relative=x) for i, x in enumerate(values)]
+    rows = [row(str(i), toward_ideal=x) for i, x in enumerate(values)]
     chart = distribution_charts([Series("m", rows, 0)], None)[1]
     [drawn] = chart.lines
     assert drawn.area == "M6 0V-16.0H16.7V0z M423.3 0V-8.0H434V0z"
@@ -82,7 +82,7 @@ def test_many_values_are_a_histogram():
 
 
 def test_undefined_scores_are_drawn_as_words():
-    rows = [row("a", relative=math.nan) | {"map": math.nan, "ec_flip": math.nan}]
+    rows = [row("a", toward_ideal=math.nan) | {"map": math.nan, "ec_flip": math.nan}]
     series = [Series("m", rows, 0)]
     assert distribution_charts(series, None)[0].lines[0].note == "none of 1 defined"
     assert context_chart(summed(series)).lines[0].note == "undefined"

@@ -131,8 +131,10 @@ def test_pictures_are_scaled_down_not_up():
 def test_most_keeps_cases_first_then_the_order_of_the_table(study, tmp_path):
     rows = by_image(read_study(study).rows)
     assert not page_of(study, tmp_path, most=0).json("table-data")["patches"]
-    ranked = [row for row in rows if math.isfinite(row["relative"]) and row["method"] == "noise"]
-    least = min(ranked, key=lambda row: row["relative"])["key"]
+    ranked = [
+        row for row in rows if math.isfinite(row["toward_ideal"]) and row["method"] == "noise"
+    ]
+    least = min(ranked, key=lambda row: row["toward_ideal"])["key"]
     [shown] = page_of(study, tmp_path, most=1).json("table-data")["patches"]
     assert rows[shown["rows"][0]]["key"] == least
     patches = [Patch(i, f"k{i}", (i,)) for i in range(5)]
@@ -186,11 +188,11 @@ def test_rows_of_errors_and_undefined_numbers(tmp_path):
     )  # fmt: skip
     page = page_of(tmp_path / "s", tmp_path)
     assert page.rows("Images by status")[1:] == [["fails", "0", "2"], ["flat", "1", "1"]]
-    assert page.rows("Means by method")[1][2:] == ["–"] * 5
+    assert page.rows("Means by method")[1][2:] == [*["–"] * 6, "no map"]
     table = page.json("table-data")
     errors = [values[table["columns"].index("error")] for values in table["rows"]]
     assert sum(SCRIPT in error for error in errors) == 1
-    assert "No image has a relative MAP." in words(page)
+    assert "No image has a MAP between chance and ideal." in words(page)
     [shown] = table["patches"]  # that of the image that was read
     [drawn] = page.json(f"data-{shown['number']}")["maps"]
     assert table["rows"][drawn["row"]][table["columns"].index("method")] == "flat"

@@ -31,9 +31,9 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
         scored = [row for row in mine if row["status"] == "ok"]
         assert cells[1] == f"{len(scored)} of {len(mine)}" == "5 of 6"
         for cell, name in zip(
-            cells[2:7], ("map", "chance", "ceiling", "relative", "ec"), strict=True
+            [*cells[2:6], cells[7]], ("map", "chance", "ideal", "toward_ideal", "ec"), strict=True
         ):
-            used = mine if name in ("map", "relative", "ec") else scored
+            used = mine if name in ("map", "toward_ideal", "ec") else scored
             values, groups = [r[name] for r in used], [r["group"] for r in used]
             want = summarize(values, groups, bounds=bounds_of(name))
             shown = f"{shown_as(want.low)} to {shown_as(want.high)} small_sample"
@@ -53,15 +53,15 @@ def test_moved_maps_are_those_of_shift_null(tmp_path, rng):
     want = combine_nulls(found, [row["group"] for row in rows])
     assert want.n == 5
     page = page_of(study, tmp_path)
-    assert page.rows("Means by method")[1][7] == f"{want.p_value:.3f}5 maps"
+    assert page.rows("Means by method")[1][9] == f"{want.p_value:.3f}5 maps"
 
 
-def test_chance_and_ceiling_are_of_images_that_have_a_map():
-    rows = [row("a", group=1), row("b", group=2), row("c", group=3, chance=0.9, ceiling=1.0)]
-    rows[2] |= {"map": math.nan, "relative": math.nan, "status": "no_activation"}
+def test_chance_and_ideal_are_of_images_that_have_a_map():
+    rows = [row("a", group=1), row("b", group=2), row("c", group=3, chance=0.9, ideal=1.0)]
+    rows[2] |= {"map": math.nan, "toward_ideal": math.nan, "status": "no_activation"}
     [part] = summed([Series("m", rows, 0)])
     assert part["chance"] == pytest.approx(0.1)
-    assert part["ceiling"] == pytest.approx(0.7)
+    assert part["ideal"] == pytest.approx(0.7)
     assert (part["ec_n"], part["map_n"], part["rows"]) == (3, 2, 3)
 
 
@@ -73,7 +73,7 @@ def test_maps_too_large_to_move_are_named(tmp_path):
     )  # fmt: skip
     page = page_of(tmp_path / "s", tmp_path)
     assert "Maps above 4096 pixels were not tested: bright <i>." in words(page)
-    assert page.rows("Means by method")[1][7] == "–0 maps"
+    assert page.rows("Means by method")[1][9] == "–0 maps"
 
 
 def test_statuses_are_counted_in_order(study, tmp_path):
@@ -118,9 +118,9 @@ def test_the_table_has_every_row(study, tmp_path):
     assert table["columns"] == list(rows[0])
     assert table["labels"] == ["score", "<b>"]
     assert table["shown"][:10] == [
-        "id", "group", "method", "score", "<b>", "status", "map", "chance", "ceiling", "relative",
+        "id", "group", "method", "score", "<b>", "status", "toward_ideal", "map", "chance", "ideal",
     ]  # fmt: skip
-    assert set(table["columns"]) - set(table["shown"]) == {"class", "flags", "error"}
+    assert set(table["columns"]) - set(table["shown"]) == {"class", "cam_grid", "flags", "error"}
     for got, want in zip(table["rows"], rows, strict=True):
         for value, expected in zip(got, want.values(), strict=True):
             undefined = isinstance(expected, float) and math.isnan(expected)

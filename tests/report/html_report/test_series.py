@@ -50,10 +50,10 @@ def test_groups_are_known_only_if_all_are():
 
 @given(st.lists(st.floats(-1, 1) | st.just(math.nan), max_size=20), st.integers(1, 8))
 def test_cases_are_the_ends_and_no_row_twice(values, count):
-    rows = [row(f"{i:02}", relative=value) for i, value in enumerate(values)]
+    rows = [row(f"{i:02}", toward_ideal=value) for i, value in enumerate(values)]
     low, high = cases_of(Series("m", rows, 0), count)
     known = sorted(x for x in values if not math.isnan(x))
-    got = [r["relative"] for r in low], [r["relative"] for r in high]
+    got = [r["toward_ideal"] for r in low], [r["toward_ideal"] for r in high]
     assert got[0] == known[: len(low)]
     assert got[1] == known[::-1][: len(high)]
     assert len(low) == min(count, -(-len(known) // 2))

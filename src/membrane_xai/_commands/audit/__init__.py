@@ -13,6 +13,11 @@ DIR gets:
   report.html                 to look at
   manifest.json, rows.jsonl, views/   the study, for membrane_xai.study.read_study
 
+Where the cells of a CAM lie is up to its network: those of a ResNet start on the border of the
+image, half a cell before where upsampling puts them. --grid says it: pixels from cell to cell,
+pixel of the first cell, side of the network's input, such as 32,0,224 for a ResNet's last layer;
+her2_models.explain and membrane_xai.CamGrid say more.
+
 EC under perturbations needs the network: see `her2 explain` and membrane_xai.evaluate.
 
 for example:
@@ -26,8 +31,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._commands.options import count_from, mpp_type
-from membrane_xai.tables import json_text, p_text, score_text
+from membrane_xai._backend.vocabulary import OF_SUMS
+from membrane_xai._commands.options import count_from, grid_of_method, mpp_type
+from membrane_xai.tables import cells_text, json_text, p_text, score_text
 
 if TYPE_CHECKING:
     from membrane_xai._commands.audit.work import Audit, Request
@@ -67,6 +73,9 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("scores").add_argument
+    add("--grid", action="append", type=grid_of_method, default=[], metavar="[METHOD=]S,O,N",
+        help="where the cells lie: spacing, offset, size of the input in pixels; may be given "
+             "once for each method (default: half-pixel centres)")  # fmt: skip
     add("--negative", default="clip", choices=("clip", "abs", "raise"),
         help="what to do with negative activation (default: %(default)s)")  # fmt: skip
     add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
@@ -107,6 +116,7 @@ def _request(args: argparse.Namespace) -> "Request":
         line_width=args.line_width,
         regions=args.regions,
         groups=args.groups,
+        grids=tuple(args.grid),
         negative=args.negative,
         similarity=args.similarity,
         chance_test=args.chance_test,
@@ -150,9 +160,9 @@ def _print(request: "Request", done: "Audit") -> None:
         part = "" if row["by"] == "all" else f", {row['by']} {row['value']}"
         print(
             f"{row['method']}{part}: {row['scored']} of {row['rows']} images scored, "
+            f"toward ideal {score_text(row, 'toward_ideal')} (of sums {score_text(row, OF_SUMS)}), "
             f"MAP {score_text(row, 'map')}, chance {row['chance']:z.3f}, "
-            f"ceiling {row['ceiling']:z.3f}, relative {score_text(row, 'relative')}"
-            f"{_tested(row)}{_ec(row, done.ec)}"
+            f"ideal {row['ideal']:z.3f}, {cells_text(row)}{_tested(row)}{_ec(row, done.ec)}"
         )
     print(f"{len(done.matches.unmatched)} unmatched; written to {request.out}")
 

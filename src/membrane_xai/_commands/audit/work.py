@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai._disk.progress import progress
 from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.metrics import CamGrid
 from membrane_xai.study import StudyResult, read_study
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import Entry, Outlines
@@ -42,6 +43,8 @@ class Request:
     line_width: float | None
     regions: str | None
     groups: Path | None
+    grids: tuple[tuple[str | None, CamGrid], ...]
+    """With the method, or None for all."""
     negative: str
     similarity: str
     chance_test: bool
@@ -99,6 +102,7 @@ def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Stu
     options = Options(
         masks="extract" if request.annotations is None else "given",
         regions=request.regions,
+        grid=_grids(request, matches.methods),
         negative=request.negative,
         mpp=request.mpp,
         batch_size=_BATCH,
@@ -120,6 +124,20 @@ def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Stu
     there = {(row["key"], row["method"]) for row in study.rows}
     remove_views(request.out, prune_rows(request.out, there))
     return study
+
+
+def _grids(request: Request, methods: Sequence[str]) -> dict[str, CamGrid]:
+    """Return the grids that were given, by method."""
+    given = dict(request.grids)
+    if len(given) < len(request.grids):
+        raise InvalidInputError("--grid is given twice for one method; it takes one for each")
+    for name in given:
+        if name is not None and name not in methods:
+            raise InvalidInputError(
+                f"--grid is for {name!r}; there are CAMs of {', '.join(map(repr, methods))}"
+            )
+    own = {name: given[name] for name in methods if name in given}
+    return {name: given[None] for name in methods if None in given} | own
 
 
 def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str]) -> Iterator[Entry]:
@@ -181,9 +199,10 @@ def _record(request: Request, matches: Matches, inputs: dict[str, str]) -> dict[
     """Return the provenance: `inputs` are hashed as they were read for the scores."""
     chosen = {
         name: str(value) if isinstance(value, Path) else value
-        for name, value in asdict(request).items()
+        for name, value in vars(request).items()
         if name != "command"
     }
+    chosen["grids"] = {name or "all": grid.to_text() for name, grid in request.grids}
     groups = {str(request.groups): content_hash(request.groups)} if request.groups else {}
     return provenance(chosen, packages=_PACKAGES) | {
         "command": request.command,

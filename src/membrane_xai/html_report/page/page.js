@@ -5,7 +5,7 @@
    * @typedef {string | number | boolean | null} Value
    * @typedef {{ number: number, rows: number[] }} Patch
    * @typedef {{ columns: string[], rows: Value[][], shown: string[], labels: string[],
-   *             patches: Patch[], levels: number }} Table
+   *             patches: Patch[], levels: number, cells: string[] }} Table
    * @typedef {{ kind: "bits" | "float64", data: string }} Encoded
    * @typedef {{ row: number, map: string | null }} Entry
    * @typedef {{ height: number, width: number, rgb: string, dab: string | null, mask: Encoded,
@@ -373,7 +373,7 @@
     patch.rows.forEach((row, i) => {
       const method = methods[i], several = methods.indexOf(method) !== methods.lastIndexOf(method);
       const value = of(row, "status") === "ok"
-        ? number(of(row, "relative"), 2) : spaced(text(row, "status"));
+        ? number(of(row, "toward_ideal"), 2) : spaced(text(row, "status"));
       link.append(element("span", { class: "what pairs" },
         element("span", {}, several ? `${method}, ${text(row, "class")}` : method),
         element("span", {}, value)));
@@ -452,7 +452,7 @@
     image("v-dab").hidden = picked("base") !== "dab" || dab === null;
   }
 
-  const FACTS = ["status", "map", "chance", "ceiling", "relative", "ec", "coverage", "mask_share",
+  const FACTS = ["status", "toward_ideal", "map", "chance", "ideal", "ec", "coverage", "mask_share",
     "flags"];
 
   /** @param {View} view */
@@ -467,6 +467,10 @@
         element("dt", {}, title(name)),
         element("dd", {}, typeof value === "string" ? spaced(value) : number(value)),
       ]));
+    if (entry !== null) {
+      byId("v-numbers").append(
+        element("dt", {}, "cells"), element("dd", {}, table.cells[entry.row]));
+    }
     canvas("v-cam").setAttribute("aria-label", entry === null ? "No map" : `Map ${chosenName()}`);
     score(view);
   }
@@ -486,7 +490,7 @@
     }
     const { row } = entry;
     const value = step === 0 ? Number(of(row, "map") ?? NaN) : precision(view, shown, step);
-    const frame = `chance ${number(of(row, "chance"))}, ceiling ${number(of(row, "ceiling"))}`;
+    const frame = `chance ${number(of(row, "chance"))}, ideal ${number(of(row, "ideal"))}`;
     const where = step === 0 ? "MAP" : `MAP of the set from ${t} of the maximum`;
     live.textContent = Number.isNaN(value)
       ? `${where}: undefined (${spaced(text(row, "status"))})`

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import squeeze_channel
+from membrane_xai._backend.cam_grid import check_cam_grid
 from membrane_xai._backend.checks import check_choice, is_count
 from membrane_xai._backend.vocabulary import SCORES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.quantus._base import EvaluationCategory, ImageMetric
-from membrane_xai.metrics import alignment, ec_score
+from membrane_xai.metrics import CamGrid, alignment, ec_score
 from membrane_xai.metrics._mass import check_negative
 from membrane_xai.metrics._similarity import named_similarity
 
@@ -26,8 +27,11 @@ class MembraneActivationPrecision(ImageMetric):
 
     Parameters
     ----------
-    score : {"map", "chance", "enrichment", "skill", "ceiling", "relative", "coverage"}
-        Which field of :class:`membrane_xai.AlignmentResult` to return.
+    score : str
+        Which field of :class:`membrane_xai.AlignmentResult` to return: one of
+        ``membrane_xai.metrics.SCORES``, such as "map" or "toward_ideal".
+    grid : CamGrid, optional
+        Where the cells of the maps lie, as in :func:`membrane_xai.map_score`.
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`; Quantus's `abs` and `normalise` are not needed, as
         scaling changes no score.
@@ -65,6 +69,7 @@ class MembraneActivationPrecision(ImageMetric):
         self,
         score: str = "map",
         *,
+        grid: CamGrid | None = None,
         negative: str = "clip",
         return_aggregate: bool = False,
         display_progressbar: bool = False,
@@ -73,6 +78,7 @@ class MembraneActivationPrecision(ImageMetric):
         check_negative(negative)
         super().__init__(return_aggregate, display_progressbar)
         self.score = score
+        self.grid = check_cam_grid(grid)
         self.negative = negative
 
     def custom_preprocess(self, *, s_batch: NDArray[Any] | None, **_: Any) -> None:
@@ -90,7 +96,7 @@ class MembraneActivationPrecision(ImageMetric):
     ) -> list[float]:
         """Score a batch of maps against its masks; called by Quantus."""
         cams = a_batch if custom_batch is None else custom_batch
-        result = alignment(cams, np.asarray(s_batch), negative=self.negative)
+        result = alignment(cams, np.asarray(s_batch), grid=self.grid, negative=self.negative)
         scores: list[float] = np.asarray(getattr(result, self.score)).tolist()
         return scores
 

@@ -4,17 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from membrane_xai._backend.cam_grid import check_cam_grid
 from membrane_xai._backend.checks import check_choice, check_fraction
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
 from membrane_xai.integrations.torchmetrics._consistency import ExplanationConsistency
-from membrane_xai.metrics import alignment, map_score
+from membrane_xai.metrics import CamGrid, alignment, map_score
 from membrane_xai.metrics._mass import check_negative
 
 __all__ = ["ExplanationConsistency", "MembraneActivationPrecision"]
 
-_SCORES = tuple(name for name in SCORES if name not in ("chance", "ceiling"))
+_SCORES = tuple(name for name in SCORES if name not in ("chance", "ideal", "ceiling"))
 
 
 class MembraneActivationPrecision(SummedMetric):
@@ -22,10 +23,12 @@ class MembraneActivationPrecision(SummedMetric):
 
     Parameters
     ----------
-    score : {"map", "enrichment", "skill", "relative", "coverage"}
+    score : {"map", "toward_ideal", "enrichment", "skill", "relative", "coverage"}
         Which field of :class:`membrane_xai.AlignmentResult` to average.
     threshold : float in [0, 1], optional
         As in :func:`membrane_xai.map_score`; for ``score="map"`` alone.
+    grid : CamGrid, optional
+        Where the cells of the maps lie, as in :func:`membrane_xai.map_score`.
     negative : {"clip", "abs", "raise"}
         As in :func:`membrane_xai.map_score`.
     **kwargs
@@ -70,6 +73,7 @@ class MembraneActivationPrecision(SummedMetric):
         *,
         score: str = "map",
         threshold: float | None = None,
+        grid: CamGrid | None = None,
         negative: str = "clip",
         **kwargs: Any,
     ) -> None:
@@ -82,11 +86,13 @@ class MembraneActivationPrecision(SummedMetric):
                 raise InvalidInputError(f"threshold is {threshold!r}; it is for score='map' alone")
         self.score = score
         self.threshold = threshold
+        self.grid = check_cam_grid(grid)
         self.negative = negative
         self.add_sum("total", (), torch.float64)
         self.add_sum("scored", (), torch.int64)
         self.add_sum("statuses", (len(STATUSES),), torch.int64)
-        self.tell_apart(score=score, threshold=threshold, negative=negative)
+        cells = "half-pixel" if self.grid is None else self.grid.to_text()
+        self.tell_apart(score=score, threshold=threshold, grid=cells, negative=negative)
 
     def update(self, cams: Any, masks: Any, region: Any = None) -> None:
         """Add a batch.
@@ -105,13 +111,12 @@ class MembraneActivationPrecision(SummedMetric):
         InvalidInputError
             As in :func:`membrane_xai.map_score`.
         """
-        result = alignment(cams, masks, region=region, negative=self.negative)
+        options: dict[str, Any] = {"region": region, "grid": self.grid, "negative": self.negative}
+        result = alignment(cams, masks, **options)
         if self.threshold is None:
             values = getattr(result, self.score)
         else:
-            values = map_score(
-                cams, masks, region=region, threshold=self.threshold, negative=self.negative
-            )
+            values = map_score(cams, masks, threshold=self.threshold, **options)
         scores = torch.as_tensor(values).to(self.total).reshape(-1)
         words = np.atleast_1d(result.status)
         counts = torch.tensor([int((words == status).sum()) for status in STATUSES])
