@@ -202,7 +202,7 @@ def test_a_split_manifest_is_checked_like_any(root):
 
 
 @pytest.mark.parametrize(
-    ("stated", "diameter"), [({"mpp": 0.5}, 7.4), ({"magnification": 20.0}, 7.4)]
+    ("stated", "diameter"), [({"mpp": 0.5}, 6.8), ({"magnification": 20.0}, 6.8)]
 )
 def test_nuclei_agree_with_a_true_pixel_size(tmp_path, stated, diameter):
     fields(tmp_path)
