@@ -217,7 +217,7 @@ def test_the_published_protocol_tests_the_last_epoch_and_says_so(
         capsys.readouterr().out
     )
     asked = {}
-    empty = SimpleNamespace(images=[], classes=[])
+    empty = SimpleNamespace(images=[], classes=[], magnifications=[])
     monkeypatch.setattr(
         "her2_models.explain.explain_images", lambda *_, **told: asked.update(told) or empty
     )
