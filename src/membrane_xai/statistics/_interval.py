@@ -4,7 +4,6 @@ A statistic here is a function of how often each group counts. Its jackknife, it
 interval need per-group sums alone, never the samples.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -226,7 +225,7 @@ def bootstrap(statistic: Statistic, **options: Any) -> Interval:
 
 
 def interval_with(
-    statistic: Statistic, options: IntervalOptions, bounds: Bounds | Sequence[Bounds] = None
+    statistic: Statistic, options: IntervalOptions, bounds: Bounds | list[Bounds] = None
 ) -> Interval:
     """Return the interval of a statistic, as checked options say."""
     values, left_out, masses = _read(statistic)
