@@ -34,7 +34,7 @@ BY_NAME: dict[str, Options] = {
 _COMPARED = ("Gaussian", "exponential", "Beta, mean 0.03")
 PAIRS = {"weak": (0.7, 0.5), "strong": (1.5, 0.3)}
 """How much CAMs share with all others, and with those of their patient."""
-PAIRS_AT = (5, 10, 20, 40)
+PAIRS_AT = (5, 10, 40)
 TESTED_AT = (6, 10, 20, 40)
 _FLIPPED_AT = (10, 40)
 

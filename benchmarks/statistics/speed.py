@@ -68,7 +68,7 @@ def beside_scipy() -> list[Row]:
         seconds = in_turns(clocks, _TURNS)
         rows += [
             Row(
-                f"summarize, BCa, over SciPy's of a {name}, {kind} time",
+                f"summarize over SciPy's BCa of a {name}, {kind} time",
                 "ratio",
                 ratios(seconds["ours"], seconds[name]),
                 Goal("<=", 1),

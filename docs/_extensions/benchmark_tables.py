@@ -23,6 +23,7 @@ TITLES = {
     "scale": "Large data",
     "score_cam": "Score-CAM",
     "statistics": "Intervals and tests",
+    "statistics_single_cams": "Intervals and tests: single CAMs, and time",
     "unfreezing": "Hybrid layer unfreezing",
 }
 """Name of the file -> heading; a file that is not listed is called by its name."""

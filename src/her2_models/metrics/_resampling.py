@@ -1,6 +1,7 @@
 """All quantities of one set of predictions under many weightings of its groups at once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return the interval of each quantity by name."""
     classes = len(weighing.ranked)
-    options = {"ci": ci, "method": method, "draws": draws, "seed": seed}
+    options: dict[str, Any] = {"ci": ci, "method": method, "draws": draws, "seed": seed}
     found = interval_of(weighing, bounds=bounds(classes), **options)
     by_name = {
         name: Interval(

@@ -200,7 +200,12 @@ def permutation_null(
         "n_undefined": int((~ok).sum()),
         "undefined": reasons,
     }
-    nothing = {"p_value": math.nan, "null_mean": math.nan, "null_sd": math.nan, "n_null": 0}
+    nothing: dict[str, Any] = {
+        "p_value": math.nan,
+        "null_mean": math.nan,
+        "null_sd": math.nan,
+        "n_null": 0,
+    }
     room = sum(_room_above_chance(patient) for patient in patients)
     excess = np.stack([_excess(patients, owner) for owner in patients], axis=1) if count else None
     if excess is None or room <= 0:

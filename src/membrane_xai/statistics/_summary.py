@@ -253,7 +253,10 @@ def summarize_ratio(
     undefined = np.isnan(top) | np.isnan(bottom)
     kept = ~undefined
     _, codes = np.unique(codes[kept], return_inverse=True)
-    sums = [np.bincount(codes, x[kept]) for x in (top, bottom)] if kept.any() else [top[:0]] * 2
+    none = top[:0]
+    sums = [
+        np.bincount(codes, x[kept]).astype(float) if kept.any() else none for x in (top, bottom)
+    ]
     order = np.lexsort(sums)  # no draw of a bootstrap depends on labels
     return summary_of(
         Ratio(sums[0][order], sums[1][order]), options, bounds=check_bounds(bounds),
