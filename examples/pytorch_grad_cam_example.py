@@ -13,7 +13,7 @@ layers = [backbone.network.get_submodule("blocks.4")]  # 14 x 14
 columns = ("map", "chance", "ideal", "toward_ideal")
 metrics = [MembraneActivationPrecision(field.membrane, score=name) for name in columns]
 
-print(f"{'method':10}{'grid':>10}" + "".join(f"{name:>13}" for name in columns))
+print(f"{'method':10}{'grid':>10}" + "".join(f"{name:>14}" for name in columns))
 for method in (GradCAM, LayerCAM):
     with method(backbone.network, layers) as cam:
         stretched = cam(images, targets=None)
@@ -22,4 +22,4 @@ for method in (GradCAM, LayerCAM):
     for maps in (native, stretched):
         scores = [metric(images, maps)[0] for metric in metrics]
         grid = "x".join(str(side) for side in maps.shape[1:])
-        print(f"{method.__name__:10}{grid:>10}" + "".join(f"{score:13.3f}" for score in scores))
+        print(f"{method.__name__:10}{grid:>10}" + "".join(f"{score:14.3f}" for score in scores))

@@ -15,10 +15,10 @@ masks = np.stack([field.membrane for field in fields])
 masks[0] = False  # next to nothing on the field of score 0: taken for no membrane at all
 columns = ("map", "chance", "ideal", "toward_ideal", "scored", "empty_mask")
 
-print(f"{'method':10}" + "".join(f"{name:>13}" for name in columns))
+print(f"{'method':10}" + "".join(f"{name:>14}" for name in columns))
 for method in (GradCAM, LayerCAM):
     with method(backbone.network, "blocks.4") as extractor:
         metric = MembraneActivationPrecision(extractor)
         metric.update(images, masks)
     summary = metric.summary()
-    print(f"{method.__name__:10}" + "".join(f"{summary[name]:13.3g}" for name in columns))
+    print(f"{method.__name__:10}" + "".join(f"{summary[name]:14.3g}" for name in columns))
