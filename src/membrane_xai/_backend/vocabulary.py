@@ -6,6 +6,7 @@ __all__ = [
     "OF_SUMS",
     "ROW_STATUSES",
     "SCORES",
+    "SPECIFICITY_STATUSES",
     "STATUSES",
     "SUMMARY_SCORES",
     "bounds_of",
@@ -33,6 +34,9 @@ which little was to be had weighs little in it."""
 
 STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite")
 """Whether a sample has scores, and if not, why."""
+
+SPECIFICITY_STATUSES = (*STATUSES, "empty_control", "cannot_tell")
+"""Whether a sample has a specificity, and if not, why."""
 
 ROW_STATUSES = (*STATUSES, "error")
 """Statuses of a study's rows: an image that could not be read or explained has one, too."""
