@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.data import immunohistochemistry
 
-from membrane_xai import extract_membrane_mask
+from membrane_xai import extract_membrane_mask, separate_stains
 from membrane_xai.baselines import CONTROLS, control_masks, tumour_region
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
@@ -39,18 +40,19 @@ def test_stained_tissue_covers_the_stained_cells_and_not_the_unstained(
     field, stained_cells, controls
 ):
     inside = stained_cells & ~field.membrane
-    assert controls["stained"][inside].mean() > 0.9
-    from scipy import ndimage
-
-    away = ndimage.distance_transform_edt(~field.membrane) * field.mpp > 20
+    assert controls["stained"][inside].mean() > 0.85
+    away = distance_transform_edt(~field.membrane) * field.mpp > 20
     assert controls["stained"][away].mean() < 0.05
 
 
 def test_stained_tissue_reaches_a_cell_beyond_the_stain():
     image = np.full((80, 80, 3), 240, np.uint8)
-    image[:, 40] = (110, 70, 40)
+    image[:, :40] = (110, 70, 40)
+    image[40, 78] = (110, 70, 40)  # a speck
     found = control_masks(image, np.zeros((80, 80), bool), mpp=0.5, names=["stained"])["stained"]
-    assert np.flatnonzero(found[40]).tolist() == list(range(40 - 16, 40 + 17))  # 8 um of 0.5
+    brown = gaussian_filter(separate_stains(image).dab[40, :60], 1, mode="nearest") >= 0.2
+    assert 40 <= brown.sum() <= 42
+    assert np.flatnonzero(found[40]).tolist() == list(range(brown.sum() + 16))  # 8 um of 0.5
 
 
 def test_no_control_has_a_pixel_of_the_membrane(field, controls):

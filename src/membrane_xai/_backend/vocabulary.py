@@ -1,8 +1,10 @@
 """Names of scores, statuses and HER2 grades, as in tables and options."""
 
 __all__ = [
+    "CONTROLS",
     "EC_STATUSES",
     "GRADES",
+    "NULLS",
     "OF_SUMS",
     "ROW_STATUSES",
     "SCORES",
@@ -43,6 +45,12 @@ ROW_STATUSES = (*STATUSES, "error")
 
 EC_STATUSES = ("ok", "too_few_maps", "no_defined_pair")
 """Whether a set of maps has an EC, and if not, why."""
+
+CONTROLS = ("inside", "nuclei", "stained")
+"""Names of the control masks that the library makes."""
+
+NULLS = ("permutation", "shift")
+"""Tests of maps against chance: of sets, permuted among patients; of each, moved in its region."""
 
 GRADES = ("0", "1+", "2+", "3+")
 """HER2 scores as the ASCO/CAP guideline writes them, from the lowest; their index is the class."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_fine_mpp
+from membrane_xai._backend.vocabulary import CONTROLS
 from membrane_xai.cells import cell_territories, membrane_completeness, segment_nuclei
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.stain import separate_stains
@@ -15,13 +16,11 @@ __all__ = ["CONTROLS", "control_masks", "tumour_region"]
 
 Mask = NDArray[np.bool_]
 
-CONTROLS = ("inside", "nuclei", "stained")
-"""Names of the control masks."""
-
 # From this share of its border on a cell counts as stained, as in the truth of synthetic fields; at
 # 0.25 half of the cells of a 1+ field are missed.
 _LEAST_COMPLETENESS = 0.1
 _WEAK = 0.2  # base-10 optical density of DAB, QuPath's limit of weak staining
+_SPECK = 0.5  # micrometres: standard deviation of a mean of DAB, in which single pixels fade
 _REACH = 8.0  # micrometres: how far cells extend beyond their nuclei, as in membrane_xai.cells
 
 
@@ -96,7 +95,7 @@ def control_masks(
     dab = separate_stains(rgb, stain_matrix=stain_matrix, background=background).dab
     found: dict[str, Mask] = {}
     if "stained" in wanted:
-        found["stained"] = _near(dab >= _WEAK, _REACH / mpp) & ~stained
+        found["stained"] = _near(_brown(dab, mpp), _REACH / mpp) & ~stained
     if not {"inside", "nuclei"}.isdisjoint(wanted):
         nuclei = segment_nuclei(rgb, mpp=mpp, stain_matrix=stain_matrix, background=background)
         found["nuclei"] = (nuclei > 0) & ~stained
@@ -158,6 +157,13 @@ def _stained_cells(membrane: Mask, nuclei: NDArray[np.int32], dab: Any, mpp: flo
     ids = cells.id[np.nan_to_num(cells.completeness) >= _LEAST_COMPLETENESS]
     found: Mask = np.isin(cell_territories(membrane, nuclei, mpp=mpp, reach=_REACH), ids)
     return found
+
+
+def _brown(dab: NDArray[np.float32], mpp: float) -> Mask:
+    from scipy import ndimage
+
+    brown: Mask = ndimage.gaussian_filter(dab, _SPECK / mpp, mode="nearest") >= _WEAK
+    return brown
 
 
 def _near(mask: Mask, reach: float) -> Mask:
