@@ -53,6 +53,7 @@ bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.cells
 	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.statistics.claims
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.package.unfreezing
 	$(BIN)/python -m benchmarks.score_cam

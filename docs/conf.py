@@ -50,6 +50,7 @@ documented_modules = [
     "membrane_xai",
     "membrane_xai.accumulate",
     "membrane_xai.annotations",
+    "membrane_xai.baselines",
     "membrane_xai.cells",
     "membrane_xai.cli",
     "membrane_xai.datasets",

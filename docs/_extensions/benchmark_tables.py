@@ -20,6 +20,7 @@ TITLES = {
     "magnifications": "EC between magnifications",
     "masks": "Membrane masks",
     "metrics": "MAP and EC",
+    "nulls": "What nulls rule out",
     "scale": "Large data",
     "score_cam": "Score-CAM",
     "statistics": "Intervals and tests",

@@ -1,5 +1,6 @@
 from . import accumulate as accumulate
 from . import annotations as annotations
+from . import baselines as baselines
 from . import cells as cells
 from . import datasets as datasets
 from . import errors as errors

@@ -24,10 +24,12 @@ __all__ = [
     "cells_text",
     "interval_text",
     "json_text",
+    "null_text",
     "p_text",
     "provenance",
     "read_csv",
     "score_text",
+    "specificity_text",
     "write_csv",
     "write_json",
     "write_markdown",
@@ -301,6 +303,60 @@ def _place(grid: CamGrid, cells: str) -> str:
         f"{abs(down):.2f} of a cell {words[0]} and {abs(right):.2f} {words[1]} of half-pixel "
         f"centres"
     )
+
+
+def specificity_text(row: Row, control: str) -> str:
+    """Show the specificity against a control mask, or that the maps' grids cannot tell.
+
+    Parameters
+    ----------
+    row : mapping
+        As :meth:`membrane_xai.StudyResult.summary` gives them, of a study with `controls`.
+    control : str
+        Such as "inside".
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import specificity_text
+    >>> row = {"specificity_inside": 0.25, "specificity_inside_low": 0.1, "specificity_inside_n": 9}
+    >>> row |= {"specificity_inside_high": 0.375, "specificity_inside_note": ""}
+    >>> specificity_text(row, "inside")
+    '0.250 [0.100, 0.375] of 9'
+    >>> specificity_text({**row, "specificity_inside_n": 0}, "inside")
+    'cannot tell'
+    """
+    name = f"specificity_{control}"
+    count = row[f"{name}_n"]
+    return f"{score_text(row, name)} of {count}" if count else "cannot tell"
+
+
+def null_text(row: Row) -> str:
+    """Show the p-value of a summary, of how many maps, and by which null.
+
+    Parameters
+    ----------
+    row : mapping
+        As :meth:`membrane_xai.StudyResult.summary` gives them after a chance test.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from membrane_xai.tables import null_text
+    >>> row = {"p_value": 0.0312, "p_value_n": 24, "p_value_null": "permutation"}
+    >>> null_text({**row, "p_value_note": ""})
+    '0.031 of 24 by permutation'
+    >>> null_text({**row, "p_value": float("nan"), "p_value_note": "few_groups"})
+    'undefined of 24 by permutation few_groups'
+    """
+    shown = f"{p_text(row['p_value'])} of {row['p_value_n']} by {row['p_value_null']}"
+    return f"{shown} {row['p_value_note']}".rstrip()
 
 
 def p_text(value: float) -> str:

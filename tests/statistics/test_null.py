@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.ndimage import gaussian_filter
 
-from membrane_xai import map_score, shift_null
+from membrane_xai import CamGrid, map_score, pool_mask, shift_null
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics import combine_nulls, random_cam_null
 from membrane_xai.statistics._surrogates import surrogates
@@ -302,3 +302,17 @@ CAM, MASK = np.eye(4), np.eye(8) > 0
 def test_bad_input(call, message):
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("null", [shift_null, random_cam_null])
+def test_cells_that_lie_elsewhere(null, rng):
+    """On a grid: as against the mask pooled onto it, and not as with half-pixel centres."""
+    cams, masks = smooth(rng, 3), rng.random((3, 56, 56)) < 0.3
+    region, grid = rng.random((56, 56)) < 0.8, CamGrid(8.0, 0.0, 56)
+    found = null(cams, masks, region=region, grid=grid)
+    pooled = pool_mask(masks, grid, region=np.broadcast_to(region, masks.shape))
+    on_grid = null(cams, pooled.mask, region=pooled.region)
+    np.testing.assert_allclose(found.score, map_score(cams, masks, region=region, grid=grid))
+    np.testing.assert_allclose(found.score, on_grid.score)
+    np.testing.assert_allclose(found.null_mean, on_grid.null_mean)
+    assert np.abs(found.score - null(cams, masks, region=region).score).min() > 1e-6

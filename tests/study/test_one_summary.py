@@ -31,7 +31,8 @@ LINE = re.compile(
     r"(?P<method>\w+)(?:, (?P<by>\w+) (?P<value>.+?))?: (?P<scored>\d+) of (?P<rows>\d+) images "
     r"scored, toward ideal (?P<toward_ideal>.+) \(of sums (?P<toward_ideal_of_sums>.+)\), "
     r"MAP (?P<map>.+), chance (?P<chance>\S+), ideal (?P<ideal>\S+), "
-    r"(?P<cells>\d+x\d+ cells of .+?)(?:, p (?P<p>.+) of (?P<n>\d+))?(?:, EC .*)?"
+    r"(?P<cells>\d+x\d+ cells of .+?)"
+    r"(?:, p (?P<p>.+) of (?P<n>\d+) by (?P<null>\w+)(?: (?P<note>\w+))?)?(?:, EC .*)?"
 )
 
 
@@ -51,6 +52,7 @@ def assert_printed(text, rows):
             assert line[name] == ("nan" if row[name] is None else f"{row[name]:.3f}")
         if "p_value" in row:
             assert (line["p"], int(line["n"])) == (p_of(row), row["p_value_n"])
+            assert (line["null"], line["note"] or "") == (row["p_value_null"], row["p_value_note"])
 
 
 # ---- Three audits: images of which some have no score; classes; magnifications -----------------
@@ -92,7 +94,7 @@ STUDIES = {
     ),
     "magnifications": (
         {"magnification": lambda i: f"{(10, 20, 40)[i % 3]}x", "grade": lambda i: i // 12},
-        ["--chance-test"],
+        ["--chance-test", "shift"],
     ),
 }
 
@@ -104,6 +106,7 @@ def test_page_json_csv_and_terminal_have_the_same_digits(study, tmp_path, rng, c
     root = audit_files(tmp_path, rng)
     table_of(root, columns)
     command = ["audit", "--images", str(root / "images"), "--cams", str(root / "cams"),
+               "--regions", "all", "--controls",
                "--annotations", str(root / "outlines"), "--groups", str(root / "groups.csv"),
                "--out", str(root / "out"), "--draws", str(DRAWS), "--seed", str(SEED)]  # fmt: skip
     command += more
@@ -159,6 +162,7 @@ def test_the_marks_stand_wherever_the_numbers_do(tmp_path, rng, capsys):
         (root / f"cams/one/{i:02d}.npy").unlink()  # it has 00 and 03 with a score: two patients
     table_of(root, {"group": lambda i: f"p{i}", "half": lambda i: i // 7}, 13)
     command = ["audit", "--images", str(root / "images"), "--cams", str(root / "cams"),
+               "--regions", "all", "--controls",
                "--annotations", str(root / "outlines"), "--groups", str(root / "groups.csv"),
                "--out", str(root / "out"), "--draws", str(DRAWS)]  # fmt: skip
     main(command)

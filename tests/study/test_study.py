@@ -224,7 +224,7 @@ def test_a_mask_that_does_not_fit_its_image(images, masks):
     assert "mask has shape (4, 8) for an image of (8, 8, 3)" in rows[1]["error"]
     assert "values from 0 to 7" in rows[2]["error"]
     rows = evaluate({"m": darkness}, images, masks, regions="tissue").rows
-    assert "regions is 'tissue', which a MembraneMask knows" in rows[0]["error"]
+    assert "regions='tissue' takes it in micrometres per pixel" in rows[0]["error"]
 
 
 def test_outlines_are_masks(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ MASKS = np.ones((2, 8, 8), bool)
         (OK, TWO[:1], MASKS, {}, "masks has more values than there are images"),
         (OK, TWO, MASKS, {"groups": ["a"]}, "groups has 1 values"),
         (OK, TWO, MASKS, {"ids": ["a", "a"]}, "ids has 'a' more than once"),
-        (OK, TWO, MASKS, {"regions": "cells"}, "regions is 'cells'; it takes 'tissue'"),
+        (OK, TWO, MASKS, {"regions": "cells"}, "regions is 'cells'; it takes 'tissue', 'tumour'"),
         (OK, TWO, MASKS, {"perturbations": [STEPS[0]] * 2}, "of different names"),
         (OK, TWO, MASKS, {"perturbations": ["flip"]}, "it takes Perturbation objects"),
         (OK, TWO, MASKS, {"similarity": "near"}, "similarity is 'near'"),

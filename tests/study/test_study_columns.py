@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from study_cases import KEYS, METHODS, STEPS, coarse, darkness, same
 
-from membrane_xai import evaluate, shift_null
+from membrane_xai import evaluate, pool_mask, shift_null
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import Perturbation
-from membrane_xai.statistics import combine_nulls
+from membrane_xai.statistics import combine_nulls, permutation_null
 from membrane_xai.study import read_study
 from membrane_xai.study._rows import ec_name
 
@@ -22,7 +22,7 @@ def test_the_chance_test_is_columns_of_the_study(images, masks, tmp_path):
     plain = evaluate(maps, images, masks, groups=list("aabbc"))
     assert "p_value" not in plain.rows[0]
     assert "p_value" not in plain.summary()[0]
-    options = {"groups": list("aabbc"), "chance_test": True, "out": tmp_path}
+    options = {"groups": list("aabbc"), "chance_test": "shift", "out": tmp_path}
     tested = evaluate(maps, images, masks, **options)
     mine, large = ([row for row in tested.rows if row["method"] == m] for m in maps)
     found = shift_null(coarse(images), np.asarray(masks))
@@ -37,8 +37,53 @@ def test_the_chance_test_is_columns_of_the_study(images, masks, tmp_path):
     assert first["p_value_n"] == combined.n == 4
     assert (math.isnan(second["p_value"]), second["p_value_n"]) == (True, 0)
     same(sorted(read_study(tmp_path).rows, key=str), sorted(tested.rows, key=str))
-    with pytest.raises(InvalidInputError, match="there chance_test is True, now False"):
+    with pytest.raises(InvalidInputError, match="there chance_test is 'shift', now None"):
         evaluate(maps, images, masks, groups=list("aabbc"), out=tmp_path)
+
+
+def test_the_test_of_sets_permutes_maps_among_patients(images, masks, tmp_path):
+    """As the function on arrays, also read back; a favourite place is no membrane."""
+    rng = np.random.default_rng(0)
+    masks = rng.random((24, 16, 16)) < 0.3
+    images = rng.integers(0, 256, (24, 16, 16, 3), np.uint8)
+    regions = [*(rng.random((24, 16, 16)) < 0.9)]
+    groups = np.repeat(list("abcdef"), 4)
+    pooled = pool_mask(masks, (4, 4), region=np.stack(regions))
+    maps = {
+        "follows": pooled.mask + 0.2 * rng.random((24, 4, 4)),
+        "centre": [np.pad(np.ones((2, 2)), 1)] * 24,
+        "large": rng.random((24, 65, 64)),
+    }
+    options = {"groups": groups, "regions": regions, "chance_test": True}
+    study = evaluate(maps, images, masks, **options, out=tmp_path, batch_size=5)
+    assert "p_value" not in study.rows[0]
+    assert "on_grid" not in study.rows[0]
+    follows, centre, large = study.summary()
+    expected = permutation_null(
+        maps["follows"], pooled.mask, groups, region=pooled.region, permutations=1999
+    )
+    assert follows["p_value"] == pytest.approx(expected.p_value) == 1 / 720
+    assert (follows["p_value_n"], follows["p_value_note"]) == (24, "")
+    assert follows["p_value_null"] == "permutation"
+    assert centre["p_value"] > 0.5
+    assert (math.isnan(large["p_value"]), large["p_value_note"]) == (True, "no_maps")
+    again = {row["method"]: row["p_value"] for row in read_study(tmp_path).summary()}
+    assert (again["follows"], again["centre"]) == (follows["p_value"], centre["p_value"])
+    resumed = evaluate(maps, images, masks, **options, out=tmp_path).summary()
+    assert resumed[0]["p_value"] == follows["p_value"]
+
+
+def test_notes_of_the_test_of_sets(images, masks):
+    cams = {"m": [np.eye(2)] * 4 + [np.eye(3)]}
+    options = {"chance_test": "permutation"}
+    [mixed] = evaluate(cams, images, masks, groups=list("abcde"), **options).summary()
+    assert (math.isnan(mixed["p_value"]), mixed["p_value_note"]) == (True, "several_grids")
+    [few] = evaluate(METHODS, images, masks, groups=list("aabbc"), **options).summary()[:1]
+    assert (math.isnan(few["p_value"]), few["p_value_note"]) == (True, "few_groups")
+    [alone] = evaluate(METHODS, images, masks, **options).summary()[:1]
+    assert alone["p_value_note"] == "ungrouped"
+    with pytest.raises(InvalidInputError, match="chance_test is 'moves'; it takes one of"):
+        evaluate(METHODS, images, masks, chance_test="moves")
 
 
 def test_columns_that_come_later_are_of_the_study(images, masks, tmp_path):

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from membrane_xai.baselines import CONTROLS
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import magnification_of, scale_text
-from membrane_xai.tables import cells_text, json_text, p_text, score_text
+from membrane_xai.tables import cells_text, json_text, null_text, score_text, specificity_text
 
 if TYPE_CHECKING:
     from her2_models.data import Record
@@ -61,6 +62,10 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     add("--mpp", type=float, metavar="UM", help="micrometres per pixel, if the images do not say")
     add("--annotations", type=Path, metavar="DIR",
         help="outlines named like the images (default: masks are extracted)")  # fmt: skip
+    add("--regions", choices=("tissue", "tumour", "all"), default="tissue",
+        help="count pixels there only; tumour is stained cells (default: %(default)s)")  # fmt: skip
+    add("--controls", nargs="*", choices=CONTROLS, default=list(CONTROLS), metavar="NAME",
+        help="hold CAMs against these, too: inside, nuclei, stained (default: all)")  # fmt: skip
 
 
 def _add_computation(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +80,10 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
     add("--max-channels", type=int, metavar="N",
         help="let Score-CAM score only N channels of each image: faster, approximate")  # fmt: skip
     add("--batch-size", type=int, default=8, metavar="N", help="images at once (%(default)s)")
-    add("--chance-test", action="store_true",
-        help="compare each CAM with its own moves: p-values in tables and report")  # fmt: skip
+    add("--chance-test", nargs="?", choices=("permutation", "shift"), const="permutation",
+        default=False, metavar="NULL",
+        help="p-values of sets: permutation, CAMs among patients; shift, each moved elsewhere "
+             "in the region (default: none; without NULL: permutation)")  # fmt: skip
     add("--draws", type=int, default=1000, metavar="N",
         help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
@@ -104,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         input_size=trained.config.model.input_size,
         every_class=args.every_class,
         annotations=args.annotations,
+        regions=None if args.regions == "all" else args.regions,
+        controls=args.controls,
         mpp=mpp,
         perturbations=() if args.no_perturbations else standard_perturbations(mpp=mpp),
         magnifications=_magnifications(args.magnifications, mpp),
@@ -164,10 +173,12 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
         print(f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored")
         for name in _SHOWN:
             print(f"  {name:<20} {score_text(row, name)}")
+        for name in args.controls:
+            print(f"  {f'specificity_{name}':<20} {specificity_text(row, name)}")
         print(f"  {'ec_class':<20} {row['ec_class']:z.3f}")
         print(f"  {'cells':<20} {cells_text(row)}")
         if "p_value" in row:
-            print(f"  {'p_value':<20} {p_text(row['p_value'])} of {row['p_value_n']}")
+            print(f"  {'p_value':<20} {null_text(row)}")
     print(f"written to {out}")
 
 

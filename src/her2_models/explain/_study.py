@@ -11,6 +11,7 @@ from her2_models.explain._randomization import evenly, randomization_rows
 from her2_models.explain._tables import class_rows, measured_columns
 from her2_models.explain._work import Prediction, Work, masks_of, predict_images, resolve_mpp
 from her2_models.models import Backbone, Registration, register
+from membrane_xai.baselines import CONTROLS
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import magnification_of
@@ -127,13 +128,15 @@ def explain_images(
     input_size: int,
     every_class: bool = False,
     annotations: str | Path | None = None,
+    regions: str | None = "tissue",
+    controls: Sequence[str] = CONTROLS,
     mpp: float | None = None,
     perturbations: Sequence[Perturbation] = (),
     magnifications: Sequence[float] = (),
     randomize: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     batch_size: int = 8,
-    chance_test: bool = False,
+    chance_test: bool | str = False,
     draws: int = 1000,
     seed: int = 0,
     published_protocol: bool = False,
@@ -165,6 +168,10 @@ def explain_images(
     annotations : path, optional
         Folder with an outline file (QuPath's GeoJSON, or WKT) for every image, by name. By default
         the membrane is extracted.
+    regions : {"tissue", "tumour"}, optional
+        Where pixels count for MAP, as in :func:`membrane_xai.evaluate`; None is everywhere.
+    controls : sequence of str
+        Control masks that each map is held against, as in :func:`membrane_xai.evaluate`.
     mpp : float, optional
         Micrometres per pixel of all images; by default what they say, if that is one value.
     perturbations : sequence of Perturbation
@@ -179,8 +186,8 @@ def explain_images(
         By method, options of its constructor, such as ``{"ScoreCAM": {"precision": "bf16"}}``.
     batch_size : int
         Images explained at once, and after which results are kept.
-    chance_test : bool
-        Whether to compare each CAM with its moves, as in :func:`membrane_xai.evaluate`.
+    chance_test : bool or {"permutation", "shift"}
+        Whether to test sets of CAMs against chance, as in :func:`membrane_xai.evaluate`.
     draws : int
         Of a bootstrap, from 100; the intervals are by the jackknife, which draws nothing.
     seed : int
@@ -234,6 +241,7 @@ def explain_images(
     predictions = predict_images(work, [image.path for image in images], grades)
     common: dict[str, Any] = {
         "perturbations": perturbations,
+        "regions": regions,
         "mpp": size,
         "batch_size": batch_size,
         "progress": progress,
@@ -249,6 +257,7 @@ def explain_images(
         labels=_labels(images, predictions, size),
         targets=[None if one is None else one.explained for one in predictions],
         about=work.about(),
+        controls=controls,
         chance_test=chance_test,
         out=work.out,
         **common,

@@ -1,11 +1,14 @@
 """Names of scores, statuses and HER2 grades, as in tables and options."""
 
 __all__ = [
+    "CONTROLS",
     "EC_STATUSES",
     "GRADES",
+    "NULLS",
     "OF_SUMS",
     "ROW_STATUSES",
     "SCORES",
+    "SPECIFICITY_STATUSES",
     "STATUSES",
     "SUMMARY_SCORES",
     "bounds_of",
@@ -34,11 +37,20 @@ which little was to be had weighs little in it."""
 STATUSES = ("ok", "no_activation", "empty_mask", "empty_region", "non_finite")
 """Whether a sample has scores, and if not, why."""
 
+SPECIFICITY_STATUSES = (*STATUSES, "empty_control", "cannot_tell")
+"""Whether a sample has a specificity, and if not, why."""
+
 ROW_STATUSES = (*STATUSES, "error")
 """Statuses of a study's rows: an image that could not be read or explained has one, too."""
 
 EC_STATUSES = ("ok", "too_few_maps", "no_defined_pair")
 """Whether a set of maps has an EC, and if not, why."""
+
+CONTROLS = ("inside", "nuclei", "stained")
+"""Names of the control masks that the library makes."""
+
+NULLS = ("permutation", "shift")
+"""Tests of maps against chance: of sets, permuted among patients; of each, moved in its region."""
 
 GRADES = ("0", "1+", "2+", "3+")
 """HER2 scores as the ASCO/CAP guideline writes them, from the lowest; their index is the class."""

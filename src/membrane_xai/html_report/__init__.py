@@ -5,6 +5,7 @@ The page is a single file that asks nothing of the network. Research use only.
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -164,8 +165,11 @@ class _Page:
     def __init__(self, folder: Path, study: StudyResult, most: int) -> None:
         self._folder = folder
         self._settings = study.settings
+        self._on_grid = study.on_grid
         self._rows = by_image(study.rows)
         self._added = study.settings.get("added", [])
+        controls = study.settings.get("controls", [])
+        self._scores = _SCORES | {f"specificity_{x}": f"Specificity, {x}" for x in controls}
         self._series = series_of(self._rows)
         self._cases = [(one, *cases_of(one, _CASES)) for one in self._series]
         self.patches = patches_of(self._rows)
@@ -177,19 +181,20 @@ class _Page:
 
     def context(self, show: Any) -> dict[str, Any]:
         """Return all that the template needs but heading and provenance."""
-        parts = summaries_of(self._series, **intervals_of(self._settings))
+        parts = summaries_of(self._series, on_grid=self._on_grid, **intervals_of(self._settings))
         groups = groups_of(self._rows)
         return {
             "parts": parts,
-            "scores": _SCORES,
-            "tested": "p_value" in self._rows[0],
+            "scores": self._scores,
+            "n_plain": len(_SCORES),
+            "tested": self._settings.get("chance_test"),
             "too_large": self._too_large(),
             "largest_tested": LARGEST_TESTED,
             "n_groups": None if groups is None else len(dict.fromkeys(groups)),
             "notes": {
                 part[f"{name}_note"]
                 for part in parts
-                for name in _SCORES
+                for name in self._scores
                 if part[name] == part[name]  # beside a dash there is none
             },
             "statuses": [name for name in _STATUSES if any(part[name] for part in parts)],
@@ -215,8 +220,13 @@ class _Page:
 
     def _too_large(self) -> list[str]:
         """Return the methods with maps that were too large for the test against chance."""
-        untested = [row for row in self._rows if row["status"] == "ok" and "p_value" in row]
-        return sorted({row["method"] for row in untested if row["p_value"] != row["p_value"]})
+        ok = [row for row in self._rows if row["status"] == "ok"]
+        if self._on_grid is not None:
+            there = self._on_grid
+            untested = [row for row in ok if (row["key"], row["method"], row["class"]) not in there]
+        else:
+            untested = [row for row in ok if "p_value" in row and math.isnan(row["p_value"])]
+        return sorted({row["method"] for row in untested})
 
     def _distributions(self) -> list[tuple[str, list[Chart]]]:
         labels = [

@@ -10,7 +10,8 @@ from typing import Any
 from membrane_xai._backend.labels import is_missing
 from membrane_xai.io import scale_text
 from membrane_xai.study._finished import Rows
-from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
+from membrane_xai.study._permuted import OnGrid
+from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
 from membrane_xai.study._summary import Part, summary_of
 
 __all__ = [
@@ -83,10 +84,12 @@ def patches_of(rows: Rows) -> list[Patch]:
     return [Patch(i, key, tuple(numbers)) for i, (key, numbers) in enumerate(found.items())]
 
 
-def summaries_of(series: Sequence[Series], *, draws: int, seed: int) -> Rows:
+def summaries_of(
+    series: Sequence[Series], *, draws: int, seed: int, on_grid: OnGrid | None = None
+) -> Rows:
     """Return the summary of each series with its `name` and `number`."""
     parts = [Part({"name": one.name, "number": one.number}, one.rows) for one in series]
-    return summary_of(parts, draws=draws, seed=seed)
+    return summary_of(parts, draws=draws, seed=seed, on_grid=on_grid)
 
 
 def label_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
@@ -96,7 +99,8 @@ def label_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
     network's input.
     """
     others = {*COLUMNS, *CHANCE_TEST, *added, _INPUT}
-    return [name for name in rows[0] if name not in others and not name.startswith(_EC)]
+    measured = (_EC, *CONTROL_COLUMNS)
+    return [name for name in rows[0] if name not in others and not name.startswith(measured)]
 
 
 def input_scale(rows: Rows) -> str | None:

@@ -1,5 +1,6 @@
 from ._alignment import ROW_STATUSES as ROW_STATUSES
 from ._alignment import SCORES as SCORES
+from ._alignment import SPECIFICITY_STATUSES as SPECIFICITY_STATUSES
 from ._alignment import STATUSES as STATUSES
 from ._alignment import SUMMARY_SCORES as SUMMARY_SCORES
 from ._alignment import AlignmentResult as AlignmentResult

@@ -15,7 +15,13 @@ from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import check_fraction, check_grid
 from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
 from membrane_xai._backend.status import as_words, check_on_undefined
-from membrane_xai._backend.vocabulary import ROW_STATUSES, SCORES, STATUSES, SUMMARY_SCORES
+from membrane_xai._backend.vocabulary import (
+    ROW_STATUSES,
+    SCORES,
+    SPECIFICITY_STATUSES,
+    STATUSES,
+    SUMMARY_SCORES,
+)
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._map import (
     alignment_core,
@@ -26,10 +32,12 @@ from membrane_xai.metrics._map import (
     shape_of,
 )
 from membrane_xai.metrics._mass import check_negative
+from membrane_xai.metrics._specificity import SPECIFICITY_COLUMNS, specificity_core
 
 __all__ = [
     "ROW_STATUSES",
     "SCORES",
+    "SPECIFICITY_STATUSES",
     "STATUSES",
     "SUMMARY_SCORES",
     "AlignmentResult",
@@ -91,6 +99,24 @@ class AlignmentResult:
         How negative activation was treated.
     cam_grid : CamGrid or None
         Where the cells were taken to lie; None for half-pixel centres.
+    control : float or array, or None
+        MAP on the control mask, without what it shares with the mask. This and the next five are
+        None unless there is a control, ``alignment(..., against=...)``.
+    toward_control : float or array, or None
+        ``toward_ideal`` on the control: 1 for a map that follows the control exactly.
+    specificity : float or array, or None
+        ``toward_ideal - toward_control``: positive where the map follows the mask rather than the
+        control, about 0 where it follows neither or both. NaN unless `specificity_status` is "ok".
+    specificity_ideal : float or array, or None
+        That of the map that follows the mask exactly, below 1 where mask and control go together:
+        what to read `specificity` beside.
+    ideals_alike : float or array, or None
+        Correlation, in [-1, 1], of the maps that follow mask and control exactly.
+    specificity_status : str or numpy.ndarray of str, or None
+        "ok"; "cannot_tell" (at this grid: `ideals_alike` is above 0.8, the exact follower of one
+        comes more than 0.8 of the way toward the ideal of the other, or there is no room for one of
+        them), "empty_control" (nothing of it beside the mask in the region), or why there is no
+        MAP, as in `status`.
     """
 
     map: Any
@@ -108,6 +134,12 @@ class AlignmentResult:
     grid: tuple[int, ...]
     negative: str
     cam_grid: CamGrid | None = None
+    control: Any = None
+    toward_control: Any = None
+    specificity: Any = None
+    specificity_ideal: Any = None
+    ideals_alike: Any = None
+    specificity_status: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values: floats and strings, or lists of them for a batch."""
@@ -236,6 +268,7 @@ def alignment(
     mask: Any,
     *,
     region: Any = None,
+    against: Any = None,
     grid: CamGrid | None = None,
     negative: str = "clip",
     on_undefined: str = "nan",
@@ -246,6 +279,10 @@ def alignment(
     ----------
     cam, mask, region, grid, negative, on_undefined
         As in :func:`map_score`.
+    against : array, optional
+        A control mask, such as the insides of the stained cells: same shape rules as `mask`, bool
+        or fractions in [0, 1]. What it shares with the mask does not count. See
+        :mod:`membrane_xai.baselines` for controls made of the image.
 
     Returns
     -------
@@ -273,6 +310,18 @@ def alignment(
         relative     = (MAP - chance) / (ceiling - chance)
         coverage     = <U A+ / max(U A+), Omega M> / sum(Omega M)
 
+    With a control K, what counts of it is ``K' = min(K, 1 - M)``, and with q its share of each
+    cell::
+
+        specificity       = toward_ideal on M - toward_ideal on K'
+        specificity_ideal = 1 - toward_ideal on K' of the map p
+        ideals_alike      = Pearson correlation of p and q over the cells, weighted by w
+
+    A coarse grid mixes membrane and cell: where the two ideals correlate above 0.8, a map of one is
+    as good as a map of the other, and there is no specificity to be had. Nor where the map p comes
+    more than 0.8 of the way toward the ideal of K', or q toward that of M, as when one of them is
+    nearly even over the image.
+
     Examples
     --------
     A coarse CAM on a thin membrane: MAP looks poor, and is what a perfect follower has on 2x2.
@@ -290,6 +339,19 @@ def alignment(
     >>> dead = alignment(np.zeros((2, 2)), membrane)
     >>> dead.map, dead.status, dead.chance
     (nan, 'no_activation', 0.125)
+
+    A map of the cells' insides, on a grid that tells them from the membrane, and on one that does
+    not:
+
+    >>> membrane = np.zeros((8, 8), bool)
+    >>> membrane[1:7, 1:7], inside = True, membrane.copy()
+    >>> inside[2:6, 2:6], membrane[2:6, 2:6] = True, False
+    >>> fine = alignment(inside * 1.0, membrane, against=inside)
+    >>> round(fine.toward_ideal, 2), fine.toward_control, round(fine.specificity, 2)
+    (-0.45, 1.0, -1.45)
+    >>> coarse = alignment(np.eye(2), membrane, against=inside)
+    >>> coarse.specificity, coarse.specificity_status
+    (nan, 'cannot_tell')
     """
     check_negative(negative)
     check_on_undefined(on_undefined)
@@ -305,7 +367,24 @@ def alignment(
         grid=_grid_of(cam),
         negative=negative,
         cam_grid=placed,
+        **_specificity(cam, mask, region, against, negative, placed),
     )
+
+
+def _specificity(
+    cam: Any, mask: Any, region: Any, against: Any, negative: str, placed: CamGrid | None
+) -> dict[str, Any]:
+    """Return the fields of a control; none without one."""
+    if against is None:
+        return {}
+    core = partial(specificity_core, negative=negative, grid=placed)
+    arrays = (cam, mask, region, against)
+    found = columns(over_arrays(core, (*CAM_MASK, "against"), arrays, SPECIFICITY_COLUMNS))
+    names = ("control", "toward_control", "specificity", "specificity_ideal", "ideals_alike")
+    return {
+        **dict(zip(names, found[:-1], strict=True)),
+        "specificity_status": as_words(found[-1], SPECIFICITY_STATUSES),
+    }
 
 
 def map_curve(

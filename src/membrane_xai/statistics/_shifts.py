@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import Array, from_numpy, to_numpy, wide_dtype
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai.metrics._mass import activation, divide, mass, put_on_grid, status_codes
 
 __all__ = ["COLUMNS", "BlockOnGrid", "counted", "prepared", "shift_core"]
@@ -22,10 +23,18 @@ _FFT_ROUNDING = 64 * np.finfo(np.float64).eps  # of a correlation, relative to b
 class BlockOnGrid:
     """A block of CAMs and masks on the CAM's grid, in NumPy."""
 
-    def __init__(self, cam: Array, mask: Array, region: Array | None, negative: str) -> None:
+    def __init__(
+        self,
+        cam: Array,
+        mask: Array,
+        region: Array | None,
+        negative: str,
+        placed: CamGrid | None = None,
+    ) -> None:
         found = activation(cam, negative, mask, region)
         grid = (int(cam.shape[-2]), int(cam.shape[-1]))
-        mask_on_grid = put_on_grid(mask, region, grid, found.values)
+        placed = None if placed is None else placed.for_cells(grid)
+        mask_on_grid = put_on_grid(mask, region, grid, found.values, placed)
         top, whole = mass(found, mask_on_grid)
         codes = status_codes(found, mask_on_grid, top, whole)
         self.cam = to_numpy(found.values).astype(np.float64)
@@ -43,12 +52,14 @@ class BlockOnGrid:
         self.codes = np.broadcast_to(to_numpy(codes), (n,)).astype(int)
 
 
-def prepared(cam: Array, mask: Array, region: Array | None, negative: str) -> BlockOnGrid:
+def prepared(
+    cam: Array, mask: Array, region: Array | None, negative: str, grid: CamGrid | None = None
+) -> BlockOnGrid:
     """Bring a block of CAMs and masks to one grid, in NumPy."""
     count = max(int(x.shape[0]) for x in (cam, mask, region) if x is not None)
     if int(cam.shape[0]) < count:
         cam = from_numpy(cam, np.repeat(to_numpy(cam), count, axis=0))
-    return BlockOnGrid(cam, mask, region, negative)
+    return BlockOnGrid(cam, mask, region, negative, grid)
 
 
 def shift_core(
@@ -60,9 +71,10 @@ def shift_core(
     rotations: bool,
     negative: str,
     seed: int,
+    grid: CamGrid | None = None,
 ) -> Array:
     """Return the columns of each sample, (n, 7)."""
-    block = prepared(cam, mask, region, negative)
+    block = prepared(cam, mask, region, negative, grid)
     moved = _moved(block.cam) if rotations else block.cam[:, None]
     scores, errors = _scores(moved, block.inside[:, None], block.region[:, None])
     scores, errors = scores.reshape(len(scores), -1), errors.reshape(len(scores), -1)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import Array, from_numpy, wide_dtype
+from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai.statistics._shifts import counted, prepared
 
 __all__ = ["surrogate_core", "surrogates"]
@@ -17,10 +18,17 @@ _BLOCK = 1 << 21  # values of random CAMs held at a time: 16 MB
 
 
 def surrogate_core(
-    cam: Array, mask: Array, region: Array | None, *, draws: int, negative: str, seed: int
+    cam: Array,
+    mask: Array,
+    region: Array | None,
+    *,
+    draws: int,
+    negative: str,
+    seed: int,
+    grid: CamGrid | None = None,
 ) -> Array:
     """Return the columns of each sample, (n, 7)."""
-    block = prepared(cam, mask, region, negative)
+    block = prepared(cam, mask, region, negative, grid)
     n, pixels = len(block.cam), block.cam[0].size
     shape = (n, pixels)
     inside = np.broadcast_to(block.inside.reshape(-1, pixels), shape)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from membrane_xai._backend.arrays import column_values
+from membrane_xai._backend.checks import check_choice
+from membrane_xai._backend.vocabulary import CONTROLS, NULLS
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.study._columns import read_columns
@@ -14,7 +16,7 @@ from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import entries
 from membrane_xai.study._finished import Rows, read_finished
 from membrane_xai.study._result import StudyResult
-from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
+from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
 from membrane_xai.study._run import Options, check_explainers, run
 from membrane_xai.study._summary import parts_by
 from membrane_xai.study._views import KeptView, read_view
@@ -42,6 +44,7 @@ def evaluate(
     similarity: str = "pearson",
     k: float = 0.1,
     regions: Any = None,
+    controls: Sequence[str] = (),
     grid: Any = None,
     negative: str = "clip",
     mpp: float | None = None,
@@ -50,7 +53,7 @@ def evaluate(
     out: str | Path | None = None,
     views: bool = False,
     about: Mapping[str, Any] | None = None,
-    chance_test: bool = False,
+    chance_test: bool | str = False,
     draws: int = 10_000,
     seed: int = 0,
 ) -> StudyResult:
@@ -83,8 +86,13 @@ def evaluate(
         perturbed views.
     similarity, k
         As in :func:`perturbation_consistency`.
-    regions : "tissue", or iterable of N bool arrays (H, W), optional
-        Where pixels count for MAP; "tissue" is that of a :class:`MembraneMask`.
+    regions : "tissue", "tumour", or iterable of N bool arrays (H, W), optional
+        Where pixels count for MAP. "tissue" is that of a :class:`MembraneMask`, "tumour" the nests
+        of stained cells, :func:`membrane_xai.baselines.tumour_region`; both take `mpp`. Bring
+        outlines as arrays for tumour that is not stained.
+    controls : sequence of str
+        Control masks of :func:`membrane_xai.baselines.control_masks` that each map is held against,
+        such as "inside"; they take `mpp`.
     grid : CamGrid, or mapping of str to CamGrid or None, optional
         Where the cells of the maps lie, of all methods or by method, see
         :class:`membrane_xai.CamGrid`; None is half-pixel centres. What is not given is asked of the
@@ -92,7 +100,8 @@ def evaluate(
     negative : str
         As in :func:`map_score`.
     mpp : float, optional
-        Micrometres per pixel for "extract", and for the size of a cell; by default the files say.
+        Micrometres per pixel for "extract", "tissue", "tumour" and `controls`, and for the size of
+        a cell; by default the files say.
     batch_size : int
         Images that are explained in one call, and after which rows are kept in `out`.
     progress : bool
@@ -107,9 +116,13 @@ def evaluate(
     about : mapping, optional
         What else the scores depend on, such as a hash of the network's weights, in values that JSON
         has; kept in the settings, so that rows of other weights are not mixed.
-    chance_test : bool
-        Whether to compare each map with its moves by :func:`membrane_xai.shift_null`. Off by
-        default: a p-value is for those who ask, and takes about as long as the scores.
+    chance_test : bool or {"permutation", "shift"}
+        Whether to test sets of maps against chance. True and "permutation" lay the maps of each
+        patient on the masks of others, :func:`membrane_xai.statistics.permutation_null`, which
+        rules out a favourite place; the p-value is a column of the summary. "shift" compares each
+        map with its own moves, :func:`membrane_xai.shift_null`: more than the same map elsewhere
+        in the region, no more. Of maps of up to 64 x 64 pixels. Off by default: a p-value is for
+        those who ask.
     draws, seed : int
         Of a bootstrap; the intervals of :meth:`membrane_xai.StudyResult.summary` and of the page
         are by the jackknife, which draws nothing. A folder keeps them, but may be gone on with by
@@ -125,8 +138,10 @@ def evaluate(
         such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for half-pixel centres,
         and ``cell_um``, the side of a cell in micrometres, NaN where the pixel size is not known;
         ``flags`` and ``error``; ``key``, a hash that tells the image with its mask and labels from
-        others. With `chance_test` also ``p_value``, ``p_mid``
-        and ``z`` of :class:`membrane_xai.statistics.NullResult`, of maps of up to 64 x 64 pixels.
+        others. With `controls` also ``specificity_<name>`` of each, NaN unless ``told_<name>`` is
+        "ok": `specificity` and `specificity_status` of :class:`AlignmentResult`. With
+        ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z`` of
+        :class:`membrane_xai.statistics.NullResult`.
         Undefined numbers are NaN.
 
     Raises
@@ -170,6 +185,7 @@ def evaluate(
     options = Options(
         masks=masks if isinstance(masks, str) else "given",
         regions=regions if regions is None or isinstance(regions, str) else "given",
+        controls=_checked_controls(controls),
         mpp=mpp,
         perturbations=perturbations,
         similarity=similarity,
@@ -181,7 +197,7 @@ def evaluate(
         out=out,
         views=views,
         about=about,
-        chance_test=chance_test,
+        chance_test=_checked_null(chance_test),
         draws=draws,
         seed=seed,
     )
@@ -195,6 +211,7 @@ def evaluate(
         labels=labels,
         cams={name: cams for name, cams in explainers.items() if not callable(cams)},
         mpp=mpp,
+        controls=options.controls,
     )
     with closing(given):
         return run(explainers, given, options, len(images) if hasattr(images, "__len__") else None)
@@ -233,8 +250,10 @@ def read_study(out: str | Path) -> StudyResult:
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
-    settings, rows = read_finished(Path(out))
-    study, columns = StudyResult(rows, settings), read_columns(Path(out))
+    settings, rows, on_grid = read_finished(Path(out))
+    permuted = settings.get("chance_test") == "permutation"
+    study = StudyResult(rows, settings, on_grid=on_grid if permuted else None)
+    columns = read_columns(Path(out))
     return study.with_columns(columns) if columns else study
 
 
@@ -304,15 +323,33 @@ def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
         )
     if masks is None or (isinstance(masks, str) and masks != "extract"):
         raise InvalidInputError(f"masks is {masks!r}; it takes 'extract' or one mask an image")
-    if isinstance(regions, str) and regions != "tissue":
-        raise InvalidInputError(f"regions is {regions!r}; it takes 'tissue' or one region an image")
+    if isinstance(regions, str) and regions not in ("tissue", "tumour"):
+        raise InvalidInputError(
+            f"regions is {regions!r}; it takes 'tissue', 'tumour' or one region an image"
+        )
     if ids is not None:
         twice = [label for label, count in Counter(map(str, ids)).items() if count > 1]
         if twice:
             raise InvalidInputError(f"ids has {twice[0]!r} more than once; it takes different ones")
 
 
+def _checked_null(chance_test: Any) -> str | None:
+    if isinstance(chance_test, bool) or chance_test is None:
+        return "permutation" if chance_test else None
+    check_choice(chance_test, "chance_test", NULLS)
+    return str(chance_test)
+
+
+def _checked_controls(controls: Any) -> tuple[str, ...]:
+    names = (controls,) if isinstance(controls, str) else tuple(controls)
+    if not set(names) <= set(CONTROLS) or len(set(names)) < len(names):
+        raise InvalidInputError(
+            f"controls is {controls!r}; it takes names of {CONTROLS}, each once"
+        )
+    return names
+
+
 def _check_labels(labels: Mapping[str, Any]) -> None:
     for name in labels:
-        if name in (*COLUMNS, *CHANCE_TEST) or name.startswith("ec_"):
+        if name in (*COLUMNS, *CHANCE_TEST) or name.startswith(("ec_", *CONTROL_COLUMNS)):
             raise InvalidInputError(f"labels has {name!r}, which the table has already")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from membrane_xai._backend.arrays import as_array, to_numpy
 from membrane_xai._backend.labels import is_null
 from membrane_xai._disk.hashes import Content, content_hash, read_content
 from membrane_xai.annotations import Annotation, rasterize, read_annotations
+from membrane_xai.baselines import control_masks, tumour_region
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import as_cam, check_image
 from membrane_xai.io import read_image
@@ -30,7 +31,7 @@ _KEY_DIGITS = 24
 _LARGEST_HELD = 2**22
 """Bytes of a CAM file that is held until it is scored: a map of 1024 x 1024 floats. A batch holds
 a few of them; what is larger is read a second time."""
-_WORDS = ("extract", "tissue")
+_WORDS = ("extract", "tissue", "tumour")
 """Of masks and regions, which are no paths."""
 
 
@@ -43,10 +44,8 @@ class Outlines:
     """Those to take; all if there are none."""
     line_width: float | None = None
     """Micrometres, of lines."""
-    tissue: bool = False
-    """Whether the stain has to tell where tissue is."""
 
-    def draw(self, rgb: Rgb, mpp: float | None) -> Any:
+    def draw(self, rgb: Rgb, mpp: float | None) -> NDArray[np.bool_]:
         """Return a mask; an image may well have no outlines of the classes."""
         height, width = rgb.shape[:2]
         found = [
@@ -57,11 +56,7 @@ class Outlines:
         mask = np.zeros((height, width), bool)
         if found:
             mask = rasterize(found, (height, width), mpp=mpp, line_width=self.line_width)
-        if not self.tissue:
-            return mask
-        if mpp is None:
-            raise InvalidInputError("mpp is None; where tissue is, the stain tells at a known mpp")
-        return replace(extract_membrane_mask(rgb, mpp=mpp), mask=mask)
+        return mask
 
     def _read(self, height: float) -> list[Annotation]:
         try:
@@ -80,7 +75,7 @@ class Entry:
     mask: Any
     """"extract", outlines, a path, a MembraneMask or an array."""
     region: Any = None
-    """"tissue", None or an array."""
+    """"tissue", "tumour", outlines, None or an array."""
     mpp: float | None = None
     group: Any = None
     target: Any = None
@@ -89,6 +84,8 @@ class Entry:
     """More columns of the table."""
     cams: Mapping[str, Any] = field(default_factory=dict)
     """By method, maps that were there before: arrays, paths, or None where there is none."""
+    controls: tuple[str, ...] = ()
+    """Control masks to make, which is a setting of the study."""
 
     @cached_property
     def key(self) -> str:
@@ -142,22 +139,38 @@ class Entry:
         mask, region = self.mask, self.region
         flags: tuple[str, ...] = ()
         if isinstance(mask, str):
-            mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id))
+            mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id, "masks='extract'"))
         elif isinstance(mask, Outlines):
             mask = mask.draw(rgb, mpp)
         elif isinstance(mask, Path):
             mask = rasterize(read_annotations(mask, height=rgb.shape[0]), rgb.shape[:2])
-        if isinstance(mask, MembraneMask):
-            region = mask.tissue if isinstance(region, str) else region
-            flags, mask = mask.flags, mask.mask
-        elif isinstance(region, str):
-            raise InvalidInputError(
-                "regions is 'tissue', which a MembraneMask knows, but a mask is a plain array; "
-                "pass regions as arrays"
-            )
-        mask = _of_image(mask, "mask", rgb)
+        stain = mask if isinstance(mask, MembraneMask) else None
+        if stain is None and isinstance(region, str) and region == "tissue":
+            stain = extract_membrane_mask(rgb, mpp=_known(mpp, self.id, "regions='tissue'"))
+        flags = flags if stain is None else stain.flags
+        mask = _of_image(mask.mask if isinstance(mask, MembraneMask) else mask, "mask", rgb)
+        region = self._region(rgb, mask, stain, mpp)
         region = None if region is None else _of_image(region, "region", rgb)
-        return Loaded(self, rgb, mask, region, flags, mpp)
+        return Loaded(self, rgb, mask, region, flags, mpp, self._control_masks(rgb, mask, mpp))
+
+    def _region(
+        self, rgb: Rgb, mask: NDArray[Any], stain: MembraneMask | None, mpp: float | None
+    ) -> Any:
+        if isinstance(self.region, Outlines):
+            return self.region.draw(rgb, mpp)
+        if not isinstance(self.region, str):
+            return self.region
+        if stain is not None and self.region == "tissue":
+            return stain.tissue
+        return tumour_region(rgb, mask, mpp=_known(mpp, self.id, "regions='tumour'"))
+
+    def _control_masks(
+        self, rgb: Rgb, mask: NDArray[Any], mpp: float | None
+    ) -> dict[str, NDArray[np.bool_]]:
+        if not self.controls:
+            return {}
+        mpp = _known(mpp, self.id, "controls")
+        return control_masks(rgb, mask, mpp=mpp, names=self.controls)
 
     def _pixels(self) -> tuple[Rgb, float | None]:
         if isinstance(self.image, str | Path):
@@ -176,6 +189,8 @@ class Loaded(NamedTuple):
     flags: tuple[str, ...]
     mpp: float | None
     """Micrometres per pixel, if they are known."""
+    controls: Mapping[str, NDArray[np.bool_]]
+    """Control masks by name."""
 
 
 def entries(
@@ -189,6 +204,7 @@ def entries(
     labels: Mapping[str, Iterable[Any]],
     cams: Mapping[str, Iterable[Any]],
     mpp: float | None,
+    controls: tuple[str, ...] = (),
 ) -> Generator[Entry, None, None]:
     """Yield what belongs together; raise where one argument has more values than another."""
     given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
@@ -213,6 +229,7 @@ def entries(
             target=_label(one["targets"]),
             labels={name: _label(one[f"labels[{name!r}]"]) for name in labels},
             cams={name: one[_cams_of(name)] for name in cams},
+            controls=controls,
         )
     for name, values in rest.items():
         if next(values, rest) is not rest:
@@ -272,10 +289,10 @@ def _of_image(value: Any, name: str, rgb: Rgb) -> NDArray[Any]:
     return array
 
 
-def _known(mpp: float | None, name: Any) -> float:
+def _known(mpp: float | None, name: Any, what: str) -> float:
     if mpp is None:
         raise InvalidInputError(
             f"mpp is None, and image {name} does not say its pixel size; "
-            f"masks='extract' takes it in micrometres per pixel"
+            f"{what} takes it in micrometres per pixel"
         )
     return mpp

@@ -8,10 +8,12 @@ from typing import Any
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.results import KeptRows, check_same, check_settings, read_settings
 
-__all__ = ["Finished", "Rows", "prune_rows", "read_finished"]
+__all__ = ["ON_GRID", "Finished", "Rows", "prune_rows", "read_finished"]
 
 Rows = list[dict[str, Any]]
 
+ON_GRID = "on_grid"
+"""Of a new row, what the test of a set against chance needs of it; kept beside the rows."""
 _WHAT = "rows"
 _FILE = "rows.jsonl"
 _KEY = ("input", "method")
@@ -51,18 +53,28 @@ class Finished:
         """Keep the rows of a batch."""
         self._kept.add(
             [
-                {"input": key, "method": method, "rows": rows}
+                {
+                    "input": key,
+                    "method": method,
+                    ON_GRID: [row.pop(ON_GRID, None) for row in rows],
+                    "rows": rows,
+                }
                 for (key, method), rows in batch.items()
             ]
         )
 
+    def on_grid(self) -> dict[tuple[str, str, Any], str]:
+        """Return what the test of a set against chance needs, by a row's key, method and class."""
+        return _on_grid(self._kept)
 
-def read_finished(out: Path) -> tuple[dict[str, Any], Rows]:
-    """Return the settings and all rows of a folder."""
+
+def read_finished(out: Path) -> tuple[dict[str, Any], Rows, dict[tuple[str, str, Any], str]]:
+    """Return the settings of a folder, all its rows, and what tests of sets need of them."""
     manifest = read_settings(out, what=_WHAT)
     settings = manifest["settings"] | manifest.get("intervals", {})
     settings |= {"grids": manifest["grids"]} if "grids" in manifest else {}
-    return settings, [row for one in _kept(out, manifest["numbers"]) for row in one["rows"]]
+    kept = _kept(out, manifest["numbers"])
+    return settings, [row for one in kept for row in one["rows"]], _on_grid(kept)
 
 
 def prune_rows(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
@@ -97,6 +109,15 @@ def _with_those_before(
             where=out / "manifest.json",
         )
     return {**before, **grids}
+
+
+def _on_grid(kept: KeptRows) -> dict[tuple[str, str, Any], str]:
+    return {
+        (row["key"], row["method"], row["class"]): text
+        for one in kept
+        for row, text in zip(one["rows"], one.get(ON_GRID, ()), strict=False)
+        if text is not None
+    }
 
 
 def _kept(out: Path | None, numbers: Collection[str]) -> KeptRows:

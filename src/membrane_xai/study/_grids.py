@@ -1,17 +1,15 @@
-"""Where the cells of each method's maps lie: found, told in rows, and applied to a mask."""
+"""Where the cells of each method's maps lie: found, and told in rows."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from membrane_xai._backend.cam_grid import CELL_COLUMNS, CamGrid
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.metrics._map import pool_core
 
-__all__ = ["grids_of", "on_the_grid", "shared_by"]
+__all__ = ["grids_of", "shared_by"]
 
 _SEVERAL = "several"
 
@@ -48,19 +46,6 @@ def shared_by(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         found[name] = values.pop() if len(values) == 1 else _SEVERAL
     sizes = [row["cell_um"] for row in known if not math.isnan(row["cell_um"])]
     return {**found, "cell_um": float(np.mean(sizes)) if sizes else math.nan}
-
-
-def on_the_grid(
-    grid: CamGrid | None, shape: tuple[int, int], mask: NDArray[Any], region: NDArray[Any] | None
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return mask and region for what takes no grid: pooled onto the cells where they lie."""
-    placed = None if grid is None else grid.for_cells(shape)
-    if placed is None:
-        return mask, region
-    weights = None if region is None else region[None]
-    pooled = pool_core(mask[None], weights, cells=shape, grid=placed)[0]
-    share, weight = pooled.reshape(2, *shape)
-    return share, weight
 
 
 def _said_by(explainer: Any) -> CamGrid | None:

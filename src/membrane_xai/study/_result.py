@@ -7,6 +7,7 @@ from typing import Any
 
 from membrane_xai.study._columns import with_columns, write_columns
 from membrane_xai.study._finished import Rows
+from membrane_xai.study._permuted import OnGrid
 from membrane_xai.study._summary import intervals_of, parts_by, summary_of
 from membrane_xai.tables import provenance, write_csv, write_json
 
@@ -26,11 +27,14 @@ class StudyResult:
         What was chosen, with `draws` and `seed` of the bootstrap.
     inputs : dict of str to str
         SHA-256 of each file that was read, by path; empty where the rows alone were read back.
+    on_grid : dict, or None
+        What permuting maps among patients needs of each row; None unless the study asks for it.
     """
 
     rows: Rows
     settings: dict[str, Any] = field(repr=False)
     inputs: dict[str, str] = field(default_factory=dict, repr=False)
+    on_grid: OnGrid | None = field(default=None, repr=False)
 
     def summary(
         self,
@@ -71,8 +75,11 @@ class StudyResult:
             the rows that have a MAP. `toward_ideal_of_sums` is ``sum(map - chance) / sum(ideal -
             chance)`` over the rows with `toward_ideal`, which is the mean of ratios. `grid` and
             `cam_grid` are those that all rows with a map share, else "several", and `cell_um` is
-            the mean. After a chance test, also `p_value` of all rows together by
-            :func:`membrane_xai.statistics.combine_nulls`, and `p_value_n`.
+            the mean. After a chance test, also `p_value` of all rows together, of how many,
+            `p_value_n`, by which null, `p_value_null`, and `p_value_note`. "permutation" is
+            :func:`membrane_xai.statistics.permutation_null`, and the note its `status` where there
+            is no p, or "ungrouped" where each image counts as a patient; "shift" is
+            :func:`membrane_xai.statistics.combine_nulls`.
 
         Raises
         ------
@@ -82,7 +89,8 @@ class StudyResult:
         chosen = {"draws": draws, "seed": seed}
         options = intervals_of(self.settings)
         options |= {name: value for name, value in chosen.items() if value is not None}
-        return summary_of(parts_by(self.rows, by), scores, ci=ci, **options)
+        parts = parts_by(self.rows, by)
+        return summary_of(parts, scores, ci=ci, on_grid=self.on_grid, **options)
 
     def with_columns(
         self,

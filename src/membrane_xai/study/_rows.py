@@ -14,13 +14,14 @@ from membrane_xai.metrics import alignment
 from membrane_xai.perturb._perturbation import Perturbation
 from membrane_xai.statistics._nulls import shift_null
 from membrane_xai.study._entries import Entry, Loaded
-from membrane_xai.study._finished import Rows
-from membrane_xai.study._grids import on_the_grid
+from membrane_xai.study._finished import ON_GRID, Rows
+from membrane_xai.study._permuted import on_grid
 from membrane_xai.study._views import Views
 
 __all__ = [
     "CHANCE_TEST",
     "COLUMNS",
+    "CONTROL_COLUMNS",
     "LARGEST_TESTED",
     "Plan",
     "ec_name",
@@ -36,7 +37,9 @@ _LABELS = ("id", "group", "method", "class")
 COLUMNS = (*_LABELS, *_SCORES, "status", "ec", "mask_share", *CELL_COLUMNS, "flags", "error", "key")
 """Those of every table; each perturbation adds one."""
 CHANCE_TEST = ("p_value", "p_mid", "z")
-"""Those of a study with a test against chance."""
+"""Of a row, where its map is compared with its own moves."""
+CONTROL_COLUMNS = ("specificity_", "told_")
+"""Of each control: the number, and whether there is one, before the control's name."""
 LARGEST_TESTED = 64 * 64
 """Pixels of a map up to which all its moves take milliseconds; larger ones are not tested."""
 _FAILED = "error"
@@ -49,16 +52,18 @@ class Plan:
     perturbations: tuple[Perturbation, ...]
     measure: Measure
     negative: str
-    chance_test: bool
+    chance_test: str | None
     views: Views
     grids: Mapping[str, CamGrid | None]
     """Of each method; None is half-pixel centres."""
+    controls: tuple[str, ...] = ()
 
 
 def numbers_of(plan: Plan) -> list[str]:
     """Return the names of the columns of numbers."""
-    tested = CHANCE_TEST if plan.chance_test else ()
-    return [*_SCORES, *tested, *_ec_names(plan), "mask_share", "cell_um"]
+    tested = CHANCE_TEST if plan.chance_test == "shift" else ()
+    specificity = [f"specificity_{name}" for name in plan.controls]
+    return [*_SCORES, *specificity, *tested, *_ec_names(plan), "mask_share", "cell_um"]
 
 
 def ec_name(perturbation: Perturbation) -> str:
@@ -102,7 +107,8 @@ def rows_of_errors(
     entry: Entry, method: str, error: Exception, plan: Plan, image: Loaded | None = None
 ) -> Rows:
     """Return the row of an image that could not be explained or scored."""
-    unknown = dict.fromkeys(numbers_of(plan), math.nan)
+    unknown: dict[str, Any] = dict.fromkeys(numbers_of(plan), math.nan)
+    unknown |= {f"told_{name}": _FAILED for name in plan.controls}
     message = " ".join(f"{type(error).__name__}: {error}".split())
     known = {} if image is None else _about(image)
     known |= cell_columns(None, plan.grids[method], (), None)
@@ -146,16 +152,42 @@ def _aligned(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dic
     found = alignment(view.cam, image.mask, region=image.region, grid=grid, negative=plan.negative)
     values = found.to_dict()
     scores = {name: values[name] for name in (*_SCORES, "status")}
-    return scores | _tested(view, image, grid, plan) if plan.chance_test else scores
+    scores |= _specific(view, image, grid, plan)
+    return scores | _tested(view, image, grid, plan)
 
 
-def _tested(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dict[str, float]:
-    """Compare the map with its moves."""
+def _specific(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dict[str, Any]:
+    """Hold the map against each control mask."""
+    scores: dict[str, Any] = {}
+    for name, control in image.controls.items():
+        found = alignment(
+            view.cam,
+            image.mask,
+            region=image.region,
+            against=control,
+            grid=grid,
+            negative=plan.negative,
+        )
+        scores[f"specificity_{name}"] = found.specificity
+        scores[f"told_{name}"] = found.specificity_status
+    return scores
+
+
+def _control_columns(plan: Plan) -> list[str]:
+    return [f"{what}{name}" for name in plan.controls for what in CONTROL_COLUMNS]
+
+
+def _tested(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dict[str, Any]:
+    """Compare the map with its moves, or keep what a comparison with other patients needs."""
+    if plan.chance_test is None:
+        return {}
+    if plan.chance_test == "permutation":
+        small = math.prod(view.cam.shape) <= LARGEST_TESTED
+        given = (view.cam, image.mask, image.region, grid)
+        return {ON_GRID: on_grid(*given, negative=plan.negative)} if small else {}
     if math.prod(view.cam.shape) > LARGEST_TESTED:
         return dict.fromkeys(CHANCE_TEST, math.nan)
-    height, width = view.cam.shape
-    mask, region = on_the_grid(grid, (height, width), image.mask, image.region)
-    found = shift_null(view.cam, mask, region=region, negative=plan.negative)
+    found = shift_null(view.cam, image.mask, region=image.region, grid=grid, negative=plan.negative)
     return {name: getattr(found, name) for name in CHANCE_TEST}
 
 
@@ -168,7 +200,9 @@ def _consistent(views: Sequence[View], plan: Plan) -> dict[str, float]:
 def _row(
     entry: Entry, method: str, label: Any, values: Mapping[str, Any], plan: Plan, error: str
 ) -> dict[str, Any]:
-    tested = CHANCE_TEST if plan.chance_test else ()
+    tested = CHANCE_TEST if plan.chance_test == "shift" else ()
+    names = (*_SCORES, "status", *_control_columns(plan), *tested, *_ec_names(plan), "mask_share")
+    names += CELL_COLUMNS
     plain = label if label is None or isinstance(label, str | int | float) else str(label)
     return {
         "id": entry.id,
@@ -176,11 +210,9 @@ def _row(
         "method": method,
         "class": plain,
         **entry.labels,
-        **{
-            name: values[name]
-            for name in (*_SCORES, "status", *tested, *_ec_names(plan), "mask_share", *CELL_COLUMNS)
-        },
+        **{name: values[name] for name in names},
         "flags": values.get("flags", ""),
         "error": error,
         "key": entry.key,
+        **{name: values[name] for name in (ON_GRID,) if name in values},
     }

@@ -39,7 +39,7 @@ class Options:
     masks: str = "given"
     """Or "extract"."""
     regions: str | None = None
-    """"given", "tissue" or None."""
+    """"given", "tissue", "tumour" or None."""
     mpp: float | None = None
     perturbations: Any = ()
     """Checked when it runs."""
@@ -53,7 +53,8 @@ class Options:
     out: str | Path | None = None
     views: bool = False
     about: Mapping[str, Any] | None = None
-    chance_test: bool = False
+    controls: tuple[str, ...] = ()
+    chance_test: str | None = None
     draws: int = 10_000
     seed: int = 0
 
@@ -122,7 +123,8 @@ def run(
     if not rows:
         raise InvalidInputError("images is empty; it takes at least one image")
     more = {"grids": grids, "methods": list(explainers)}
-    return StudyResult(rows, settings | intervals | more, inputs)
+    on_grid = finished.on_grid() if plan.chance_test == "permutation" else None
+    return StudyResult(rows, settings | intervals | more, inputs, on_grid)
 
 
 def _of_batch(
@@ -182,6 +184,7 @@ def _plan(explainers: Mapping[str, Any], options: Options, folder: Path | None) 
         chance_test=options.chance_test,
         views=views,
         grids=grids_of(explainers, options.grid),
+        controls=options.controls,
     )
 
 
@@ -194,6 +197,7 @@ def _settings(plan: Plan, options: Options) -> dict[str, Any]:
         "negative": plan.negative,
         "masks": options.masks,
         "regions": options.regions,
+        "controls": list(options.controls),
         "mpp": None if options.mpp is None else check_mpp(options.mpp),
         "chance_test": options.chance_test,
         "views": options.views,

@@ -13,6 +13,7 @@ from membrane_xai.statistics._combination import combine_nulls
 from membrane_xai.statistics._nulls import NullResult
 from membrane_xai.study._finished import Rows
 from membrane_xai.study._grids import shared_by
+from membrane_xai.study._permuted import OnGrid, permuted
 
 __all__ = [
     "MOST_VALUES",
@@ -23,6 +24,7 @@ __all__ = [
     "intervals_of",
     "parts_by",
     "parts_of_columns",
+    "specificity_columns",
     "summary_of",
 ]
 
@@ -88,16 +90,20 @@ def summary_of(
     ci: float = 0.95,
     draws: int,
     seed: int,
+    on_grid: OnGrid | None = None,
 ) -> Rows:
     """Return a row for each part: its key, counts, and each score with its interval over groups.
 
-    Every table of means that is printed, written or drawn of a study is made here.
+    Every table of means that is printed, written or drawn of a study is made here. With `on_grid`
+    the rows of a part are tested together against chance.
     """
     names = _scores(parts[0].rows, scores) if parts else []
     taken = [name for part in parts for name in part.key if name in (*COUNTS, *names)]
     if taken:
         raise InvalidInputError(f"by has {taken[0]!r}, which the summary has already; rename it")
-    return [_summary(part, names, ci, draws, seed) for part in parts]
+    return [
+        _summary(part, names, ci, draws, seed) | _tested(part.rows, on_grid, seed) for part in parts
+    ]
 
 
 def intervals_of(settings: Mapping[str, Any]) -> dict[str, int]:
@@ -110,6 +116,11 @@ def ec_columns(rows: Rows) -> list[str]:
     return [name for name in rows[0] if name.startswith("ec_")]
 
 
+def specificity_columns(rows: Rows) -> list[str]:
+    """Return the names of the columns of specificity, one for each control."""
+    return [name for name in rows[0] if name.startswith("specificity_")]
+
+
 def groups_of(rows: Rows) -> list[Any] | None:
     """Return the group of each row, or None unless all are known."""
     groups = [row["group"] for row in rows]
@@ -118,7 +129,8 @@ def groups_of(rows: Rows) -> list[Any] | None:
 
 def _scores(rows: Rows, scores: Sequence[str] | None) -> list[str]:
     if scores is None:
-        return [name for name in (*SUMMARY_SCORES, "ec", *ec_columns(rows)) if name in rows[0]]
+        known = (*SUMMARY_SCORES, *specificity_columns(rows), "ec", *ec_columns(rows))
+        return [name for name in known if name in rows[0]]
     names = [scores] if isinstance(scores, str) else list(scores)
     numbers = [name for name, value in rows[0].items() if isinstance(value, float)]
     if not set(names) <= set(numbers):
@@ -132,15 +144,27 @@ def _summary(part: Part, scores: Sequence[str], ci: float, draws: int, seed: int
     status = [row["status"] for row in part.rows]
     means = columns_of_rows(columns, status, groups, ci=ci, draws=draws, seed=seed)
     cells = shared_by(part.rows) if "grid" in part.rows[0] else {}
-    tested = _tested(part.rows, groups) if "p_mid" in part.rows[0] else {}
-    return {**part.key, **means, **cells, **tested}
+    return {**part.key, **means, **cells}
 
 
-def _tested(rows: Rows, groups: list[Any] | None) -> dict[str, Any]:
+def _tested(rows: Rows, on_grid: OnGrid | None, seed: int) -> dict[str, Any]:
+    """Test rows together against chance, as the study asked for."""
+    groups = groups_of(rows)
+    if on_grid is not None:
+        return permuted(rows, on_grid, groups, seed=seed)
+    return _combined(rows, groups) if "p_mid" in rows[0] else {}
+
+
+def _combined(rows: Rows, groups: list[Any] | None) -> dict[str, Any]:
     """Combine the chance tests of rows."""
     columns: dict[str, Any] = {
         name: np.array([row[name] for row in rows]) for name in ("p_value", "p_mid", "z", "status")
     }
     others = dict.fromkeys(("score", "null_mean", "null_sd", "n_null"))
     found = combine_nulls(NullResult(**columns, **others), groups)
-    return {"p_value": found.p_value, "p_value_n": found.n}
+    return {
+        "p_value": found.p_value,
+        "p_value_n": found.n,
+        "p_value_null": "shift",
+        "p_value_note": "",
+    }

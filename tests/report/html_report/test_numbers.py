@@ -42,7 +42,7 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
 
 def test_moved_maps_are_those_of_shift_null(tmp_path, rng):
     study = tmp_path / "s"
-    report_studies.make(study, 6, regions=list(rng.random((6, *SIZE)) < 0.5), chance_test=True)
+    report_studies.make(study, 6, regions=list(rng.random((6, *SIZE)) < 0.5), chance_test="shift")
     rows = [row for row in read_study(study).rows if row["method"] == "noise"]
     views = [read_view(study, row["key"]) for row in rows]
     found = shift_null(
@@ -73,7 +73,7 @@ def test_maps_too_large_to_move_are_named(tmp_path):
     )  # fmt: skip
     page = page_of(tmp_path / "s", tmp_path)
     assert "Maps above 4096 pixels were not tested: bright <i>." in words(page)
-    assert page.rows("Means by method")[1][9] == "–0 maps"
+    assert page.rows("Means by method")[1][9] == "–0 maps no_maps"
 
 
 def test_statuses_are_counted_in_order(study, tmp_path):

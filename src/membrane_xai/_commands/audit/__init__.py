@@ -23,7 +23,7 @@ EC under perturbations needs the network: see `her2 explain` and membrane_xai.ev
 for example:
   membrane-xai audit --images patches --cams cams --mpp 0.5 --out audit
   membrane-xai audit --images patches --cams cams --annotations outlines --annotation-class Membrane
-  membrane-xai audit --images patches --cams cams --mpp 0.25 --groups slides.csv --regions tissue
+  membrane-xai audit --images patches --cams cams --mpp 0.25 --groups slides.csv --regions tumour
 """
 
 import argparse
@@ -31,9 +31,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._backend.vocabulary import OF_SUMS
+from membrane_xai._backend.vocabulary import CONTROLS, NULLS, OF_SUMS
 from membrane_xai._commands.options import count_from, grid_of_method, mpp_type
-from membrane_xai.tables import cells_text, json_text, p_text, score_text
+from membrane_xai.tables import cells_text, json_text, null_text, score_text, specificity_text
 
 if TYPE_CHECKING:
     from membrane_xai._commands.audit.work import Audit, Request
@@ -68,7 +68,12 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
     add("--annotation-class", action="append", default=[], metavar="NAME",
         help="take outlines of this class; may be given several times (default: all)")  # fmt: skip
     add("--line-width", type=mpp_type, metavar="UM", help="of membranes drawn as lines")
-    add("--regions", choices=("tissue",), help="count pixels there only (default: everywhere)")
+    add("--regions", choices=("tissue", "tumour", "all"), default="tissue",
+        help="count pixels there only; tumour is stained cells (default: %(default)s)")  # fmt: skip
+    add("--region-class", action="append", default=[], metavar="NAME",
+        help="outlines of this class are the tumour; may be given several times")  # fmt: skip
+    add("--controls", nargs="*", choices=CONTROLS, default=list(CONTROLS), metavar="NAME",
+        help="hold CAMs against these, too: inside, nuclei, stained (default: all)")  # fmt: skip
 
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
@@ -80,8 +85,9 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
         help="what to do with negative activation (default: %(default)s)")  # fmt: skip
     add("--similarity", default="pearson", choices=("pearson", "spearman", "cosine"),
         help="of EC (default: %(default)s)")  # fmt: skip
-    add("--chance-test", action="store_true",
-        help="compare each CAM with its own moves: p-values in tables and report")  # fmt: skip
+    add("--chance-test", nargs="?", choices=NULLS, const="permutation", metavar="NULL",
+        help="p-values of sets: permutation, CAMs among patients; shift, each moved elsewhere "
+             "in the region (default: none; without NULL: permutation)")  # fmt: skip
     add("--draws", type=count_from(100), default=10_000, metavar="N",
         help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
@@ -114,7 +120,9 @@ def _request(args: argparse.Namespace) -> "Request":
         annotations=args.annotations,
         classes=tuple(args.annotation_class),
         line_width=args.line_width,
-        regions=args.regions,
+        regions=None if args.regions == "all" else args.regions,
+        region_classes=tuple(args.region_class),
+        controls=tuple(args.controls),
         groups=args.groups,
         grids=tuple(args.grid),
         negative=args.negative,
@@ -162,13 +170,19 @@ def _print(request: "Request", done: "Audit") -> None:
             f"{row['method']}{part}: {row['scored']} of {row['rows']} images scored, "
             f"toward ideal {score_text(row, 'toward_ideal')} (of sums {score_text(row, OF_SUMS)}), "
             f"MAP {score_text(row, 'map')}, chance {row['chance']:z.3f}, "
-            f"ideal {row['ideal']:z.3f}, {cells_text(row)}{_tested(row)}{_ec(row, done.ec)}"
+            f"ideal {row['ideal']:z.3f}, {cells_text(row)}"
+            f"{_specific(request, row)}{_tested(row)}{_ec(row, done.ec)}"
         )
     print(f"{len(done.matches.unmatched)} unmatched; written to {request.out}")
 
 
+def _specific(request: "Request", row: dict[str, Any]) -> str:
+    found = [f"{name} {specificity_text(row, name)}" for name in request.controls]
+    return f", specificity against {', '.join(found)}" if found else ""
+
+
 def _tested(row: dict[str, Any]) -> str:
-    return f", p {p_text(row['p_value'])} of {row['p_value_n']}" if "p_value" in row else ""
+    return f", p {null_text(row)}" if "p_value" in row else ""
 
 
 def _ec(row: dict[str, Any], among: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from membrane_xai._disk.names import plain
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.study._rows import CHANCE_TEST, COLUMNS
+from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
 from membrane_xai.tables import read_csv
 
 __all__ = ["GroupTable", "read_groups"]
@@ -49,5 +49,5 @@ def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
     for name in columns:
         if not name:
             raise InvalidInputError(f"{path}: has columns {list(columns)}; each takes a name")
-        if name in _TAKEN or name.startswith("ec_"):
+        if name in _TAKEN or name.startswith(("ec_", *CONTROL_COLUMNS)):
             raise InvalidInputError(f"{path}: has a column {name!r}, as the results have already")

@@ -42,12 +42,16 @@ class Request:
     classes: tuple[str, ...]
     line_width: float | None
     regions: str | None
+    """"tissue", "tumour" or None."""
+    region_classes: tuple[str, ...]
+    """Of the outlines that say where the tumour is; none if the stain says it."""
+    controls: tuple[str, ...]
     groups: Path | None
     grids: tuple[tuple[str | None, CamGrid], ...]
     """With the method, or None for all."""
     negative: str
     similarity: str
-    chance_test: bool
+    chance_test: str | None
     draws: int
     seed: int
     report: bool
@@ -91,10 +95,14 @@ def audit(request: Request) -> Audit:
 def _check_masks(request: Request, matches: Matches) -> None:
     if request.annotations is None and (request.classes or request.line_width):
         raise InvalidInputError("--annotation-class and --line-width go with --annotations")
-    if request.annotations is None or request.regions or request.line_width:
+    if request.region_classes and (request.annotations is None or request.regions != "tumour"):
+        raise InvalidInputError("--region-class goes with --annotations and --regions tumour")
+    by_stain = request.annotations is None or (request.regions and not request.region_classes)
+    if by_stain or request.controls or request.line_width:
         check_pixel_size(matches.images[0].image, request.mpp)
-    if request.classes:
-        check_classes([one.outlines for one in matches.images if one.outlines], request.classes)
+    if request.classes or request.region_classes:
+        wanted = (*request.classes, *request.region_classes)
+        check_classes([one.outlines for one in matches.images if one.outlines], wanted)
 
 
 def _scored(request: Request, matches: Matches, table: GroupTable | None) -> StudyResult:
@@ -103,6 +111,7 @@ def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Stu
         masks="extract" if request.annotations is None else "given",
         regions=request.regions,
         grid=_grids(request, matches.methods),
+        controls=request.controls,
         negative=request.negative,
         mpp=request.mpp,
         batch_size=_BATCH,
@@ -141,21 +150,24 @@ def _grids(request: Request, methods: Sequence[str]) -> dict[str, CamGrid]:
 
 
 def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str]) -> Iterator[Entry]:
-    tissue = request.regions is not None
     for one in images:
         mask: Any = "extract"
+        region: Any = request.regions
         if one.outlines:
-            mask = Outlines(one.outlines, request.classes, request.line_width, tissue)
+            mask = Outlines(one.outlines, request.classes, request.line_width)
+            if request.region_classes:
+                region = Outlines(one.outlines, request.region_classes)
         yield Entry(
             id=one.name,
             image=one.image,
             mask=mask,
-            region=request.regions,
+            region=region,
             mpp=request.mpp,
             group=one.row.get("group"),
             target=one.row.get("class"),
             labels={name: one.row.get(name) for name in labels},
             cams=one.cams,
+            controls=request.controls,
         )
 
 
@@ -178,7 +190,7 @@ def _written(
     write_csv(out / "results.csv", rows)
     write_json(out / "results.json", rows, record)
     parts = parts_of_columns(rows, columns)
-    summary = summary_of(parts, draws=request.draws, seed=request.seed)
+    summary = summary_of(parts, draws=request.draws, seed=request.seed, on_grid=study.on_grid)
     write_csv(out / "summary.csv", summary)
     write_json(out / "summary.json", summary, record)
     with progress(len(rows)) as show:
