@@ -38,21 +38,23 @@ class Shelf:
     """Maps of images by a name; what does not fit into memory goes into a temporary file."""
 
     def __init__(self) -> None:
-        # A context manager of its own closes it; it cannot be one block.
-        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        self._file: Any = None
         self._ends: dict[Any, tuple[int, int]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __contains__(self, name: Any) -> bool:
         return name in self._ends
 
     def add(self, name: Any, views: Sequence[View]) -> None:
         """Keep the maps of an image."""
+        if self._file is None:  # a study that is not run has no file to close
+            self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         whole = io.BytesIO()
         np.savez(whole, allow_pickle=False, **pack(views))  # type: ignore[arg-type]
         start = self._file.seek(0, io.SEEK_END)
