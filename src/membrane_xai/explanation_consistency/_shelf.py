@@ -1,4 +1,4 @@
-"""Maps of views as plain arrays, and a shelf for them: in memory while they are few, then on disk."""
+"""Maps of views as plain arrays, and a shelf for them: in memory while they are few, or on disk."""
 
 import io
 from collections.abc import Mapping, Sequence
