@@ -31,11 +31,14 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
         scored = [row for row in mine if row["status"] == "ok"]
         assert cells[1] == f"{len(scored)} of {len(mine)}" == "5 of 6"
         for cell, name in zip(
-            [*cells[2:6], cells[7]], ("map", "chance", "ideal", "toward_ideal", "ec"), strict=True
+            [*cells[2:6], cells[7]],
+            ("map", "chance", "ideal", "toward_ideal", "ec_skill_geometric"),
+            strict=True,
         ):
-            used = mine if name in ("map", "toward_ideal", "ec") else scored
+            used = scored if name in ("chance", "ideal") else mine
             values, groups = [r[name] for r in used], [r["group"] for r in used]
-            want = summarize(values, groups, bounds=bounds_of(name))
+            room = [1 - r["ec0_geometric"] for r in used] if name == "ec_skill_geometric" else None
+            want = summarize(values, groups, weights=room, bounds=bounds_of(name))
             shown = f"{shown_as(want.low)} to {shown_as(want.high)} small_sample"
             assert cell == f"{shown_as(want.mean)}{shown}"
 
