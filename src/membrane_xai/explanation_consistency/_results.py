@@ -52,8 +52,8 @@ class EcSkill:
     @classmethod
     def of(cls, found: Sequence[Skill]) -> "EcSkill":
         """Lay out what was found of each image."""
-        numbers = [np.array([one[i] for one in found], np.float64) for i in range(3)]
-        return cls(*numbers, np.array([one.status for one in found], "<U14"))
+        ec, ec0, skill = (np.array([one[i] for one in found], np.float64) for i in range(3))
+        return cls(ec, ec0, skill, np.array([one.status for one in found], "<U14"))
 
     @property
     def mean_skill(self) -> float:
@@ -156,7 +156,11 @@ class PerturbationConsistency:
 
     @property
     def mean_skill(self) -> float:
-        """Skill of the set, over all views, as of :class:`EcSkill`: the number to quote of EC."""
+        """Skill of the set over all views, as of :class:`EcSkill`.
+
+        Quote `geometric.mean_skill` and `photometric.mean_skill` apart: in photometric views,
+        networks that have learned nothing have skill, too.
+        """
         return EcSkill(self.ec, self.ec0, self.skill, self.skill_status).mean_skill
 
     @property

@@ -56,7 +56,7 @@ class Shelf:
         if self._file is None:  # a study that is not run has no file to close
             self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         whole = io.BytesIO()
-        np.savez(whole, allow_pickle=False, **pack(views))  # type: ignore[arg-type]
+        np.savez(whole, allow_pickle=False, **pack(views))
         start = self._file.seek(0, io.SEEK_END)
         self._file.write(whole.getvalue())
         self._ends[name] = start, self._file.tell()

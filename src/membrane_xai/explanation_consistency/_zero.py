@@ -148,7 +148,8 @@ def _apart(
         others = total.counts[k] - own.counts[k]
         if first is not None and others >= MIN_PARTNERS:
             found[k] = float(first @ (total.vectors[k] - own.vectors[k])) / others
-    return np.clip(found, -1.0, 1.0)
+    bounded: Floats = np.clip(found, -1.0, 1.0)
+    return bounded
 
 
 def _by_sample(
