@@ -46,7 +46,12 @@ def columns_of_rows(
     for name, values in scores.items():
         column = np.asarray(values, dtype=np.float64)
         counted = np.where(ok, column, np.nan) if name in _BESIDE_MAP else column
-        options: dict[str, Any] = {"ci": ci, "bounds": bounds_of(name), "draws": draws, "seed": seed}
+        options: dict[str, Any] = {
+            "ci": ci,
+            "bounds": bounds_of(name),
+            "draws": draws,
+            "seed": seed,
+        }
         found |= _means(name, summarize(counted, groups, weights=weights.get(name), **options))
         if name == "toward_ideal" and set(scores) >= _FOR_SUMS:
             sums = gain_and_room(scores)
