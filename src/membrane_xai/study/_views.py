@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.cam_grid import CamGrid
+from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import View
 from membrane_xai.explanation_consistency._shelf import Shelf, pack, unpack
@@ -33,7 +34,7 @@ __all__ = [
 
 _FOLDER = "views"
 _PERTURBED = "perturbed"
-"""Folder, in that of an image, with its maps under all perturbations."""
+"""Suffix, in the folder of an image, of the file with its maps under all perturbations."""
 _IMAGE = "image.npz"
 
 
@@ -119,7 +120,9 @@ class PerturbedMaps:
         if self._out is None:
             self._shelf.add((key, method, label), views)
         else:
-            write_arrays(self._path(key, method, label), pack(views), compressed=True)
+            path = self._path(key, method, label)
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **pack(views))
 
     def has(self, row: Mapping[str, Any]) -> bool:
         """Tell whether there are maps of a row."""
@@ -135,8 +138,8 @@ class PerturbedMaps:
             return unpack(kept)
 
     def _path(self, key: str, method: str, label: Any) -> Path:
-        folder = _folder(self._out or Path(), key) / _PERTURBED
-        return folder / f"{_file_name(json.dumps([method, label], default=str))}.npz"
+        name = _file_name(json.dumps([method, label], default=str))
+        return _folder(self._out or Path(), key) / f"{name}.{_PERTURBED}"
 
 
 def remove_views(out: Path, keys: Iterable[str]) -> None:
