@@ -179,7 +179,7 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
         for name in args.controls:
             print(f"  {f'specificity_{name}':<20} {specificity_text(row, name)}")
         print(f"  {'ec_class':<20} {row['ec_class']:z.3f}")
-            print(f"  {'ec_between':<20} {row['ec_between']:z.3f}")
+        print(f"  {'ec_between':<20} {row['ec_between']:z.3f}")
         print(f"  {'cells':<20} {cells_text(row)}")
         if "p_value" in row:
             print(f"  {'p_value':<20} {null_text(row)}")

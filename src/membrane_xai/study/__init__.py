@@ -137,9 +137,9 @@ def evaluate(
         :class:`AlignmentResult`; ``ec_skill``, ``ec`` and ``ec0``, and the same ending in
         ``_geometric`` and ``_photometric``, with ``ec_status``, as in
         :class:`membrane_xai.explanation_consistency.EcSkill`; for every perturbation,
-        ``ec_<name>``, with underscores for other signs than letters and digits; ``mask_share``, in [0, 1]; ``grid``,
-        such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for half-pixel centres,
-        and ``cell_um``, the side of a cell in micrometres, NaN where the pixel size is not known;
+        ``ec_<name>``, with underscores for other signs than letters and digits; ``mask_share``, in
+        [0, 1]; ``grid``, such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for
+        half-pixel centres, and ``cell_um``, the side of a cell in micrometres, NaN where the pixel size is not known;
         ``flags`` and ``error``; ``key``, a hash that tells the image with its mask and labels from
         others. With `controls` also ``specificity_<name>`` of each, NaN unless ``told_<name>`` is
         "ok": `specificity` and `specificity_status` of :class:`AlignmentResult`. With
