@@ -288,7 +288,7 @@ def _show(console: "Console", done: DemoResult, paths: Sequence[Path]) -> None:
     table = Table(
         title=f"MAP and EC, CAMs from {parameters['target_layer']}, {cells_text(done.rows[0])}",
         caption=f"mask: {parameters['mask_share']:.1%} of the image; EC over "
-        f"{len(parameters['ec_views'])} views (flips, stain jitter)",
+        f"{len(parameters['ec_views'])} views (flips, stain jitter), whose zero takes other images",
     )
     for name in columns:
         table.add_column(name, justify="left" if name in ("method", "status") else "right")

@@ -34,7 +34,10 @@ _SHOWN = (
     "map",
     "chance",
     "ideal",
+    "ec_skill_geometric",
+    "ec_skill_photometric",
     "ec",
+    "ec0",
     "ec_magnification",
 )
 
@@ -171,14 +174,16 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
         print(line)
     for row in done.classes:
         print(f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored")
-        for name in _SHOWN:
+        for name in (name for name in _SHOWN if name in row):
             print(f"  {name:<20} {score_text(row, name)}")
         for name in args.controls:
             print(f"  {f'specificity_{name}':<20} {specificity_text(row, name)}")
         print(f"  {'ec_class':<20} {row['ec_class']:z.3f}")
+        print(f"  {'ec_between':<20} {row['ec_between']:z.3f}")
         print(f"  {'cells':<20} {cells_text(row)}")
         if "p_value" in row:
             print(f"  {'p_value':<20} {null_text(row)}")
+    _print_randomized(done.randomization)
     print(f"written to {out}")
 
 
@@ -192,3 +197,14 @@ def _magnification_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
         why = ", ".join(f"{count} {status}" for status, count in undefined.items())
         lines.append(f"{pair}: tiles at {' and '.join(ends)}" + (why and f"; undefined: {why}"))
     return lines
+
+
+def _print_randomized(rows: Sequence[dict[str, Any]]) -> None:
+    """Show the skill of EC of the trained network beside that of networks without its weights."""
+    for row in rows:
+        if row["mode"] == "independent" or "ec_skill_geometric" not in row:
+            continue
+        lost = f"shuffled down to {row['layers']}" if row["layers"] else "trained"
+        kinds = ("geometric", "photometric")
+        skills = ", ".join(f"{kind} {score_text(row, f'ec_skill_{kind}')}" for kind in kinds)
+        print(f"{row['method']}, {lost}: EC skill {skills}")

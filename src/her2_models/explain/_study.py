@@ -215,8 +215,8 @@ def explain_images(
     An image that cannot be read or explained is a row of status "error", and the rest goes on.
 
     `classes` is :meth:`membrane_xai.StudyResult.summary` by method and class, with `ec_class`, the
-    mean similarity over all pairs of the class's CAMs, from
-    :func:`membrane_xai.study.class_consistency`.
+    mean similarity over all pairs of the class's CAMs, and `ec_between`, that with CAMs of other
+    classes, from :func:`membrane_xai.study.class_consistency`.
 
     `out` is the folder of a :func:`membrane_xai.evaluate` with views: rows, those of
     :func:`membrane_xai.study.read_study`, have all columns, and CAMs and masks are read by

@@ -45,9 +45,9 @@ def measured_columns(
 def class_rows(study: StudyResult, out: Path) -> Rows:
     """Summarize the rows of each method and explained class.
 
-    Beside the means stand EC among its CAMs, and the scale at the network's input.
+    Beside the means stand EC among its CAMs and with others, and the scale at the network's input.
     """
-    alike = {_key(row): row["ec"] for row in class_consistency(study.rows, out, _BY)}
+    alike = {_key(row): row for row in class_consistency(study.rows, out, _BY)}
     rows = sorted(study.summary(by=_BY), key=_key)
     sizes: dict[tuple[str, str], list[float]] = {}
     for one in study.rows:
@@ -55,11 +55,15 @@ def class_rows(study: StudyResult, out: Path) -> Rows:
     return [
         {
             **row,
-            "ec_class": alike.get(_key(row), math.nan),
+            **_among(alike.get(_key(row), {})),
             "input_scale": scale_text(sizes[_key(row)]),
         }
         for row in rows
     ]
+
+
+def _among(row: Mapping[str, Any]) -> dict[str, float]:
+    return {"ec_class": row.get("ec", math.nan), "ec_between": row.get("ec_between", math.nan)}
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai import ec_score
 from membrane_xai.errors import InvalidInputError, missing
 
 try:
@@ -362,6 +363,5 @@ def approximation_error(
 
 
 def _pearson(one: Maps, other: Maps) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(np.corrcoef(one.astype(float), other.astype(float))[0, 1])
+    """Return NaN where one is flat."""
+    return float(ec_score(np.stack([one, other])[:, None].astype(float)))

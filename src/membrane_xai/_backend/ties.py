@@ -9,7 +9,31 @@ import numpy as np
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, wide_dtype
 
-__all__ = ["TopSet", "average_ranks", "top_set", "weighted_auc"]
+__all__ = ["TopSet", "average_ranks", "level", "top_set", "weighted_auc"]
+
+_FLAT = 1e-6
+"""A range this small beside the largest value is rounding: 8 roundings of float32, the type in
+which networks compute, whatever type the map has now."""
+_ROUNDINGS = 4
+"""The same in half precision, whose roundings are larger: of the map's own type."""
+
+
+def level(values: Array, given: Array) -> Array:
+    """Make rows of (n, p) flat that are flat but for rounding, so that no order is read into it.
+
+    `given` are the values before they were widened. -inf, where no pixel counts, stays.
+    """
+    xp = namespace(values)
+    counted = values > -xp.inf
+    high = xp.max(values, axis=-1, keepdims=True)
+    high = xp.where(high > -xp.inf, high, xp.zeros_like(high))
+    low = xp.min(xp.where(counted, values, high), axis=-1, keepdims=True)
+    tolerance = _FLAT
+    if xp.isdtype(given.dtype, "real floating"):
+        tolerance = max(tolerance, _ROUNDINGS * float(xp.finfo(given.dtype).eps))
+    # Halves, as the difference of two large numbers may be infinite.
+    flat = high / 2 - low / 2 <= tolerance * xp.maximum(xp.abs(high), xp.abs(low)) / 2
+    return xp.where(flat & counted, high, values)
 
 
 class TopSet(NamedTuple):

@@ -137,6 +137,7 @@ def _print(args: argparse.Namespace, result: "StoreResult", rows: list[dict[str,
             f"toward ideal {score_text(row, 'toward_ideal')} (of sums {score_text(row, OF_SUMS)}), "
             f"MAP {score_text(row, 'map')}, chance {row['chance']:z.3f}, "
             f"ideal {row['ideal']:z.3f}, {cells_text(row)}, "
-            f"EC {row['ec_class']:z.3f} over {row['pairs']} pairs"
+            f"EC {row['ec_class']:z.3f} over {row['pairs']} pairs, "
+            f"{row['ec_between']:z.3f} with other classes"
         )
     print(f"written to {args.out}")

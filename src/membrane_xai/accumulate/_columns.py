@@ -32,20 +32,27 @@ def columns_of_rows(
     status: Sequence[str],
     groups: Sequence[Any] | None,
     *,
+    weights: Mapping[str, Any],
     ci: float,
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Return counts and means of columns of N values; without groups each row is one of its own."""
+    """Return counts and means of columns of N values; without groups each row is one of its own.
+
+    `weights` are those of the columns whose rows do not count alike.
+    """
     found = _counts(Counter(status), None if groups is None else len(set(groups)))
     ok = np.asarray(status) == "ok"
     for name, values in scores.items():
         column = np.asarray(values, dtype=np.float64)
         counted = np.where(ok, column, np.nan) if name in _BESIDE_MAP else column
-        found |= _means(
-            name,
-            summarize(counted, groups, ci=ci, bounds=bounds_of(name), draws=draws, seed=seed),
-        )
+        options: dict[str, Any] = {
+            "ci": ci,
+            "bounds": bounds_of(name),
+            "draws": draws,
+            "seed": seed,
+        }
+        found |= _means(name, summarize(counted, groups, weights=weights.get(name), **options))
         if name == "toward_ideal" and set(scores) >= _FOR_SUMS:
             sums = gain_and_room(scores)
             ratio = summarize_ratio(*sums, groups, ci=ci, draws=draws, seed=seed)

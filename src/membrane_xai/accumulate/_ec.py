@@ -13,7 +13,7 @@ from membrane_xai.accumulate._running_sums import RunningSums, check_state
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import ConsistencyResult
 from membrane_xai.metrics._cam_sets import plain_set
-from membrane_xai.metrics._unit_sums import UnitSums, unit_sums_on_host
+from membrane_xai.metrics._unit_sums import UnitSums, mean_of_pairs, unit_sums_on_host
 from membrane_xai.statistics._consistency import PAIRS, summary_of_pairs
 from membrane_xai.statistics._options import METHODS, IntervalOptions
 from membrane_xai.statistics._summary import Summary
@@ -133,9 +133,8 @@ class EcAccumulator:
         ConsistencyResult
             As of :func:`membrane_xai.consistency` without groups.
         """
-        state = self._state
-        together = _sums(state.sums.sum(axis=0)[None], state.counts.sum(axis=0)[None])
-        ec, pairs, undefined, status = (column[0] for column in _result_columns(together))
+        columns = _result_columns(self.unit_sums())
+        ec, pairs, undefined, status = (column[0] for column in columns)
         return ConsistencyResult(
             float(ec), int(pairs), int(undefined), str(status), None, self.similarity
         )
@@ -152,6 +151,47 @@ class EcAccumulator:
         ec, pairs, undefined, status = _result_columns(by_group)
         labels = tuple(self._state.rows)
         return ConsistencyResult(ec, pairs, undefined, status, labels, self.similarity)
+
+    def compute_between(self) -> ConsistencyResult:
+        """Return EC between the CAMs of each group and those of all others.
+
+        EC within a class says something only beside it.
+
+        Returns
+        -------
+        ConsistencyResult
+            As of :meth:`compute_groups`; of a single group it has no pair.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from membrane_xai import EcAccumulator
+        >>> ramp = np.arange(6.0).reshape(2, 3)
+        >>> found = EcAccumulator().update([ramp, 2 * ramp, -ramp], groups=["3+", "3+", "0"])
+        >>> found.compute_groups().ec.round(3), found.compute_between().ec.round(3)
+        (array([ 1., nan]), array([-1., -1.]))
+        """
+        vectors, counts = self._state.sums, self._state.counts
+        rest = vectors.sum(axis=0) - vectors
+        n, every = counts[:, 0], counts.sum(axis=1)
+        pairs, possible = n * (n.sum() - n), every * (every.sum() - every)
+        total = np.vecdot(vectors, rest)
+        ec = mean_of_pairs(total, pairs.astype(np.float64), pairs > 0)
+        labels = tuple(self._state.rows)
+        return ConsistencyResult(
+            ec, pairs, possible - pairs, _statuses(pairs, possible), labels, self.similarity
+        )
+
+    def unit_sums(self) -> UnitSums:
+        """Return the sums over all CAMs, of whatever group.
+
+        Returns
+        -------
+        UnitSums
+            Of one group.
+        """
+        state = self._state
+        return _sums(state.sums.sum(axis=0)[None], state.counts.sum(axis=0)[None])
 
     def summarize(
         self,
@@ -250,5 +290,9 @@ def _result_columns(sums: UnitSums) -> tuple[Any, ...]:
     """Return EC, pairs, undefined pairs and status of each group."""
     n, total = sums.counts[:, 0], sums.counts.sum(axis=1)
     pairs, possible = n * (n - 1) // 2, total * (total - 1) // 2
-    status = np.array(EC_STATUSES)[np.where(pairs > 0, 0, np.where(possible > 0, 2, 1))]
-    return sums.mean(), pairs, possible - pairs, status
+    return sums.mean(), pairs, possible - pairs, _statuses(pairs, possible)
+
+
+def _statuses(pairs: NDArray[np.int64], possible: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Return the status of numbers of defined and of possible pairs."""
+    return np.array(EC_STATUSES)[np.where(pairs > 0, 0, np.where(possible > 0, 2, 1))]

@@ -9,7 +9,8 @@ from typing import Any
 
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.cam_grid import CamGrid
-from membrane_xai._backend.checks import check_mpp
+from membrane_xai._backend.checks import check_mpp, check_seed
+from membrane_xai._backend.labels import group_codes
 from membrane_xai._backend.status import check_on_undefined
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
@@ -17,6 +18,7 @@ from membrane_xai.explanation_consistency._agreement import (
     Agreement,
     Measure,
     agree,
+    places_of,
     raise_undefined,
 )
 from membrane_xai.explanation_consistency._explainers import (
@@ -36,13 +38,17 @@ from membrane_xai.explanation_consistency._magnifications import (
     single_cam,
 )
 from membrane_xai.explanation_consistency._results import (
+    EcSkill,
     MagnificationConsistency,
     PerturbationConsistency,
 )
+from membrane_xai.explanation_consistency._shelf import Shelf
+from membrane_xai.explanation_consistency._zero import Member, zeros_of
 from membrane_xai.metrics._similarity import named_similarity
 from membrane_xai.perturb._perturbation import Perturbation
 
 __all__ = [
+    "EcSkill",
     "MagnificationConsistency",
     "PerturbationConsistency",
     "magnification_consistency",
@@ -58,18 +64,27 @@ def perturbation_consistency(
     similarity: str = "pearson",
     reference: str | None = "original",
     targets: Sequence[Any] | None = None,
+    groups: Sequence[Any] | None = None,
     grid: CamGrid | None = None,
     k: float = 0.1,
     batch_size: int = 16,
     on_undefined: str = "nan",
     progress: bool = False,
+    seed: int = 0,
 ) -> PerturbationConsistency:
     r"""Measure how little an explanation changes when its image is perturbed.
 
-    With A the map of the image, :math:`A_p` the map of the image under perturbation p, brought back
-    by :math:`R_p`, and :math:`V_p` the pixels where the perturbed image shows the original:
+    With :math:`A_i` the map of image i, :math:`A_{i,p}` the map of the image under perturbation p,
+    brought back by :math:`R_p`, and :math:`V_p` the pixels where the perturbed image shows the
+    original:
 
-    .. math:: \mathrm{EC} = \frac{1}{P} \sum_p s\big(A|_{V_p},\; (R_p A_p)|_{V_p}\big)
+    .. math:: \mathrm{EC}_i = \frac{1}{P} \sum_p s\big(A_i|_{V_p},\; (R_p A_{i,p})|_{V_p}\big)
+
+    Its zero is the same between different images of one class, and its headline the skill above it:
+
+    .. math:: \mathrm{EC0}_i = \frac{1}{P} \sum_p \operatorname*{mean}_{j \neq i}
+        s\big(A_i|_{V_p},\; (R_p A_{j,p})|_{V_p}\big)
+        \qquad \mathrm{skill}_i = \frac{\mathrm{EC}_i - \mathrm{EC0}_i}{1 - \mathrm{EC0}_i}
 
     Parameters
     ----------
@@ -88,7 +103,10 @@ def perturbation_consistency(
         None averages over all pairs of views, the image as it is among them, each on the pixels
         that are valid in both.
     targets : sequence of N, optional
-        What is explained in each image, such as the class that is predicted for it unperturbed.
+        What is explained in each image, such as the class that is predicted for it unperturbed:
+        EC0 is among images of one target. Without them all images are of one class.
+    groups : sequence of N labels, optional
+        The patient or slide of each image: EC0 is among images of different ones.
     grid : CamGrid, optional
         Where the cells of the maps lie on the images. Maps of flipped, turned or moved images are
         then brought back to where their cells lie, by
@@ -100,12 +118,15 @@ def perturbation_consistency(
         What to do about pairs without a similarity.
     progress : bool
         Whether to show on stderr how far it has come, by :func:`membrane_xai.cli.progress`.
+    seed : int
+        Of the draw of other images for EC0, by similarities that have no closed form.
 
     Returns
     -------
     PerturbationConsistency
-        EC by image, in [-1, 1] ([0, 1] for the similarities of sets), higher is better; with the
-        similarity, valid share and status of every perturbation.
+        EC by image, in [-1, 1] ([0, 1] for the similarities of sets), higher is better, with EC0
+        and skill, over all views and over geometric and photometric ones apart; with the
+        similarity, its zero, valid share and status of every perturbation.
 
     Raises
     ------
@@ -120,6 +141,14 @@ def perturbation_consistency(
     there no value: such pairs are NaN, have a status, and are left out of the mean. If maps of the
     views differ in size, the coarser one is upsampled, and pixels that need undefined ones are not
     compared.
+
+    EC0 takes at least two other images of the class whose maps have the same grids. A map for which
+    it is 0.95 or more says next to nothing of its image: its skill is undefined. EC0 of "pearson",
+    "spearman" and "cosine" is the mean over all other images, of the others over 16 that are drawn.
+    Maps wait for it in memory up to 64 MiB, and beyond that in a temporary file.
+
+    Skill says that maps follow the image, not that they show what a network uses: blurred darkness
+    has a high one.
 
     Examples
     --------
@@ -138,20 +167,44 @@ def perturbation_consistency(
     >>> found = perturbation_consistency(lambda rgb: spot, image, views)
     >>> found.similarity.round(3), found.status
     (array([[-0.067,    nan]]), array([['ok', 'flat_map']], dtype='<U10'))
+
+    Of three images, one spot in the middle is perfectly consistent, but it ignores them:
+
+    >>> images = np.random.default_rng(0).integers(0, 255, (3, 4, 4, 3)).astype(np.uint8)
+    >>> middle = np.pad(np.ones((2, 2)), 1)
+    >>> found = perturbation_consistency(lambda rgb: [middle] * len(rgb), images, views[:1])
+    >>> found.ec.round(3), found.ec0.round(3), found.skill, found.skill_status[0].item()
+    (array([1., 1., 1.]), array([1., 1., 1.]), array([nan, nan, nan]), 'ignores_image')
+    >>> found = perturbation_consistency(lambda rgb: rgb.mean(axis=-1), images, views)
+    >>> round(found.mean_skill, 3)
+    1.0
     """
     measure = _measure(similarity, k)
     steps = _check_perturbations(perturbations)
     _check_reference(reference)
     check_on_undefined(on_undefined)
     grid = grid_of(explain, grid)
+    seed = check_seed(seed)
     found: list[Agreement] = []
+    labels: list[Any] = []
+    with Shelf() as shelf:
 
-    def add(batch: list[Any], chosen: list[Any] | None) -> None:
-        views = explain_views(explain, batch, steps, chosen, grid)
-        found.extend(agree(single_cam(labeled), measure, reference) for labeled in views)
+        def add(batch: list[Any], chosen: list[Any] | None) -> None:
+            labels.extend([None] * len(batch) if chosen is None else chosen)
+            for labeled in explain_views(explain, batch, steps, chosen, grid):
+                views = single_cam(labeled)
+                shelf.add(len(found), views)
+                found.append(agree(views, measure, reference))
 
-    _over_batches(images, targets, batch_size, progress, add)
-    result = PerturbationConsistency.of(found, [step.name for step in steps], similarity, reference)
+        _over_batches(images, targets, batch_size, progress, add)
+        zeros = zeros_of(
+            _members(labels, groups),
+            shelf.read,
+            measure,
+            places_of(len(steps) + 1, reference),
+            seed=seed,
+        )
+    result = PerturbationConsistency.of(found, zeros, steps, similarity, reference)
     if on_undefined == "raise":
         raise_undefined(result.status, result.perturbations)
     return result
@@ -284,6 +337,12 @@ def _views(
     views = [tiled(image, mpp, scale, window) for scale in scales]
     enough = sum(view is not None for view in views) > 1
     return views if enough else [None] * len(views)
+
+
+def _members(labels: Sequence[Any], groups: Any) -> list[Member]:
+    """Return the class and the group of each image; without groups each is one of its own."""
+    codes, _ = group_codes(range(len(labels)) if groups is None else groups, len(labels))
+    return [Member(str(label), code) for label, code in zip(labels, codes.tolist(), strict=True)]
 
 
 def _check_perturbations(perturbations: Any) -> tuple[Perturbation, ...]:

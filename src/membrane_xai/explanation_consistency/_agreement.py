@@ -19,10 +19,25 @@ from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError
 from membrane_xai.explanation_consistency._explainers import View
 from membrane_xai.metrics._mean_similarity import similarity_matrix
-from membrane_xai.metrics._similarity import named_similarity
-from membrane_xai.perturb._perturbation import Bools
+from membrane_xai.metrics._similarity import features_of, named_similarity
+from membrane_xai.perturb._perturbation import KINDS, Bools
 
-__all__ = ["Agreement", "Measure", "Pair", "agree", "mean_of", "raise_undefined", "similar"]
+__all__ = [
+    "Agreement",
+    "Measure",
+    "Pair",
+    "Places",
+    "agree",
+    "kinds_of",
+    "mean_of",
+    "places_of",
+    "raise_undefined",
+    "similar",
+    "unit_vectors",
+]
+
+Places = Sequence[tuple[int, int]]
+"""Pairs of views by their places; the first view is the image as it is."""
 
 _WEIGHT_OF_NOTHING = 1e-9  # an undefined pixel that counts less than this does no harm
 
@@ -53,26 +68,38 @@ class Agreement(NamedTuple):
     n_undefined: int
     with_original: list[Pair]
     """The pairs of the first view with each other view."""
+    scores: NDArray[np.float64]
+    """Similarities of all pairs that were compared, those with the first view before others."""
 
 
 def agree(views: Sequence[View], measure: Measure, reference: str | None) -> Agreement:
     """Compare each view with the first one, or, without `reference`, all pairs of views."""
-    first = [similar(views[0], other, measure) for other in views[1:]]
-    pairs = list(first)
-    if reference is None:
-        pairs += [similar(a, b, measure) for a, b in itertools.combinations(views[1:], 2)]
+    places = places_of(len(views), reference)
+    pairs = [similar(views[a], views[b], measure) for a, b in places]
     scores = np.array([pair.similarity for pair in pairs])
     defined = int(np.isfinite(scores).sum())
-    return Agreement(mean_of(scores), defined, len(pairs) - defined, first)
+    first = pairs[: len(views) - 1]
+    return Agreement(mean_of(scores), defined, len(pairs) - defined, first, scores)
+
+
+def places_of(n_views: int, reference: str | None) -> Places:
+    """Return the pairs of views that are compared, those with the first view before others."""
+    first = [(0, other) for other in range(1, n_views)]
+    rest = itertools.combinations(range(1, n_views), 2) if reference is None else ()
+    return [*first, *rest]
+
+
+def kinds_of(kinds: Sequence[str], places: Places) -> dict[str, NDArray[np.bool_]]:
+    """Tell, for each kind of perturbation, which pairs have views of that kind only."""
+    return {
+        kind: np.array([all(i == 0 or kinds[i - 1] == kind for i in pair) for pair in places], bool)
+        for kind in KINDS
+    }
 
 
 def similar(one: View, other: View, measure: Measure) -> Pair:
     """Compare two maps on the pixels valid in both; a coarser map is upsampled to the finer one."""
-    size = (
-        max(int(one.cam.shape[0]), int(other.cam.shape[0])),
-        max(int(one.cam.shape[1]), int(other.cam.shape[1])),
-    )
-    valid = _valid_on(one.valid, size) & _valid_on(other.valid, size)
+    valid = _valid_in_both(one, other)
     share = float(valid.mean())
     if not valid.any():
         return Pair(np.nan, share, "no_overlap")
@@ -85,6 +112,22 @@ def similar(one: View, other: View, measure: Measure) -> Pair:
     compared = similarity_matrix(cams, named_similarity(measure.name, measure.k))
     score = float(to_numpy(compared)[1])
     return Pair(score, share, _reason(score, cams))
+
+
+def unit_vectors(
+    one: View, other: View, measure: Measure
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return both maps on the pixels valid in both as unit vectors; None for one without any.
+
+    Of similarities that are their product alone.
+    """
+    valid = _valid_in_both(one, other)
+    if not valid.any():
+        return None, None
+    cams = _cut(one.cam, other.cam, valid)
+    found = features_of(cams, named_similarity(measure.name, measure.k))
+    units, defined = to_numpy(found.parts[0]).astype(np.float64), to_numpy(found.defined)
+    return (units[0] if defined[0] else None), (units[1] if defined[1] else None)
 
 
 def mean_of(scores: NDArray[np.float64]) -> float:
@@ -103,6 +146,15 @@ def raise_undefined(reasons: NDArray[Any], columns: Sequence[Any]) -> None:
             f"{len(bad)} of {reasons.size} comparisons are undefined: {shown}{more}; "
             f'pass on_undefined="nan" to get NaN and a status instead'
         )
+
+
+def _valid_in_both(one: View, other: View) -> Bools:
+    """Return where both maps are valid, on the finer of their grids."""
+    size = (
+        max(int(one.cam.shape[0]), int(other.cam.shape[0])),
+        max(int(one.cam.shape[1]), int(other.cam.shape[1])),
+    )
+    return _valid_on(one.valid, size) & _valid_on(other.valid, size)
 
 
 def _valid_on(valid: Bools, size: tuple[int, int]) -> Bools:

@@ -39,6 +39,7 @@ from membrane_xai.study import StudyResult, read_study
 from membrane_xai.study._rows import LARGEST_TESTED
 from membrane_xai.study._summary import ec_columns, groups_of, intervals_of
 from membrane_xai.study._views import has_view
+from membrane_xai.study._zero import SKILLS
 from membrane_xai.tables import cells_text, p_text, provenance
 
 __all__ = ["write_html_report"]
@@ -52,7 +53,10 @@ _SCORES = {
     "ideal": "Ideal",
     "toward_ideal": "Toward ideal",
     OF_SUMS: "Toward ideal, of sums",
+    "ec_skill_geometric": "EC skill, geometric views",
+    "ec_skill_photometric": "EC skill, photometric views",
     "ec": "EC",
+    "ec0": "EC0",
 }
 _STATUSES = ("scored", *COUNTS[COUNTS.index("scored") + 1 :])
 _ELSEWHERE = ("about", "membrane-xai")
@@ -183,10 +187,12 @@ class _Page:
         """Return all that the template needs but heading and provenance."""
         parts = summaries_of(self._series, on_grid=self._on_grid, **intervals_of(self._settings))
         groups = groups_of(self._rows)
+        scores = {name: words for name, words in self._scores.items() if name in parts[0]}
         return {
             "parts": parts,
-            "scores": self._scores,
-            "n_plain": len(_SCORES),
+            "scores": scores,
+            "n_plain": sum(name in scores for name in _SCORES),
+            "ignoring": sum(part.get("ec_ignores_image", 0) for part in parts),
             "tested": self._settings.get("chance_test"),
             "too_large": self._too_large(),
             "largest_tested": LARGEST_TESTED,
@@ -194,7 +200,7 @@ class _Page:
             "notes": {
                 part[f"{name}_note"]
                 for part in parts
-                for name in self._scores
+                for name in scores
                 if part[name] == part[name]  # beside a dash there is none
             },
             "statuses": [name for name in _STATUSES if any(part[name] for part in parts)],
@@ -202,7 +208,9 @@ class _Page:
             "n_rows": len(self._rows),
             "context_chart": context_chart(parts),
             "distributions": self._distributions(),
-            "ec_chart": ec_chart(parts, ec_columns(self._rows)),
+            "ec_chart": ec_chart(
+                parts, [*(name for name in SKILLS if name in scores), *ec_columns(self._rows)]
+            ),
             "input_scale": input_scale(self._rows),
             "has_magnification": "magnification" in self._rows[0],
             "missing_labels": [

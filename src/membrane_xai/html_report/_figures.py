@@ -88,7 +88,7 @@ def ec_chart(parts: Sequence[Row], columns: Sequence[str]) -> Chart | None:
             lines.append(_mean(part, name, axis, y))
             words.append(f"{ec_name(name)}, {part['name']}: {number(part[name])}")
             y += ROOM
-    return chart("EC by perturbation", words, "EC", axis, lines, y, ("dot",))
+    return chart("EC skill, and EC by perturbation", words, "EC", axis, lines, y, ("dot",))
 
 
 def _context(part: Row, axis: Axis, y: float) -> Line:

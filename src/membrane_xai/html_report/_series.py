@@ -13,6 +13,7 @@ from membrane_xai.study._finished import Rows
 from membrane_xai.study._permuted import OnGrid
 from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
 from membrane_xai.study._summary import Part, summary_of
+from membrane_xai.study._zero import SKILLS
 
 __all__ = [
     "Patch",
@@ -29,8 +30,8 @@ __all__ = [
     "values_of",
 ]
 
-_EC = "ec_"
-_FIRST = ("status", "toward_ideal", "map", "chance", "ideal", "ec")
+_EC, _EC_ZERO = "ec_", "ec0"
+_FIRST = ("status", "toward_ideal", "map", "chance", "ideal", *SKILLS[:-1], "ec", "ec0")
 _INPUT = "input_um_per_pixel"
 _MOST_VALUES = 12  # of a label that the page lists; set by hand
 
@@ -99,7 +100,7 @@ def label_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
     network's input.
     """
     others = {*COLUMNS, *CHANCE_TEST, *added, _INPUT}
-    measured = (_EC, *CONTROL_COLUMNS)
+    measured = (_EC, _EC_ZERO, *CONTROL_COLUMNS)
     return [name for name in rows[0] if name not in others and not name.startswith(measured)]
 
 
@@ -117,7 +118,7 @@ def ec_name(column: str) -> str:
 def shown_columns(rows: Rows, added: Collection[str] = ()) -> list[str]:
     """Return the columns that say anything, what is read first before the rest."""
     first = ["id", "group", "method", "class", *label_columns(rows, added), *_FIRST]
-    names = dict.fromkeys([*first, *rows[0]])
+    names = dict.fromkeys(name for name in (*first, *rows[0]) if name in rows[0])
     return [name for name in names if any(row[name] not in (None, "") for row in rows)]
 
 

@@ -5,6 +5,7 @@ coordinates; on dask it computes nothing until it is asked to. Here are all scor
 once, and studies of a store, in parts, on this machine or on the workers of a dask client.
 """
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -189,22 +190,26 @@ class StoreResult:
             One row for all samples, class "all", then one for each class. Counts, means, ends of
             intervals and notes are named as in :meth:`membrane_xai.StudyResult.summary`; `rows` are
             samples. Without groups all intervals are withheld, with the note "few_groups". Also
-            `grid`, `cam_grid` and `cell_um` as there, and `ec_class`, the mean similarity over all
-            `pairs` of CAMs of the class.
+            `grid`, `cam_grid` and `cell_um` as there, `ec_class`, the mean similarity over all
+            `pairs` of CAMs of the class, and `ec_between`, over all `pairs_between` of these CAMs
+            with those of other classes.
         """
         sums = self._sums()
         every = self._measures.accumulators().map_of(None)
         for accumulator in sums.maps.values():
             every.merge(accumulator)
         options = {"ci": ci, "draws": draws, "seed": seed}
-        rows = [self._row("all", every, sums.ec.compute(), options)]
+        whole = sums.ec.compute()
+        rows = [self._row("all", every, (whole.ec, whole.n_pairs), (math.nan, 0), options)]
         if None not in sums.maps:
-            by_class = sums.ec.compute_groups()
+            by_class, between = sums.ec.compute_groups(), sums.ec.compute_between()
             labels = list(by_class.groups or ())
             for label in sorted(sums.maps, key=str):
                 place = labels.index(label)
-                one = (by_class.ec[place], by_class.n_pairs[place])
-                rows.append(self._row(label, sums.maps[label], one, options))
+                one, rest = (
+                    (found.ec[place], found.n_pairs[place]) for found in (by_class, between)
+                )
+                rows.append(self._row(label, sums.maps[label], one, rest, options))
         return rows
 
     def scores(self) -> Any:
@@ -237,13 +242,23 @@ class StoreResult:
         return found.assign_coords(sample=whole["sample"], **coordinates)
 
     def _row(
-        self, label: Any, accumulator: Any, ec: Any, options: Mapping[str, Any]
+        self,
+        label: Any,
+        accumulator: Any,
+        among: tuple[float, int],
+        between: tuple[float, int],
+        options: Mapping[str, Any],
     ) -> dict[str, Any]:
-        value, pairs = ec if isinstance(ec, tuple) else (ec.ec, ec.n_pairs)
         means = columns_of_sums(accumulator, **options)
         return {
-            "class": label, **means, **self._cells, "ec_class": float(value), "pairs": int(pairs),
-        }  # fmt: skip
+            "class": label,
+            **means,
+            **self._cells,
+            "ec_class": float(among[0]),
+            "ec_between": float(between[0]),
+            "pairs": int(among[1]),
+            "pairs_between": int(between[1]),
+        }
 
     def _sums(self) -> Sums:
         sums = self._measures.accumulators()

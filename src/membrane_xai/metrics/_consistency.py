@@ -118,7 +118,8 @@ def ec_score(
     -----
     A flat map has no direction: its pairs are left out and counted, as are those of a map with NaN
     or infinity. Flat means constant for all but "cosine" (all zero) and "soft_iou" (nothing
-    positive). For unit vectors u the mean over pairs is
+    positive). A range of at most 1e-6 of the largest value is rounding, and such a map constant; in
+    half precision it is four of its own roundings. For unit vectors u the mean over pairs is
     :math:`(\|\sum_i w_i u_i\|^2 - \sum_i w_i^2) / ((\sum_i w_i)^2 - \sum_i w_i^2)`, so "pearson",
     "spearman" and "cosine" cost O(N); the others compare all N (N - 1) / 2 pairs.
 

@@ -16,7 +16,7 @@ from membrane_xai._backend.checks import check_distance, check_k, is_count
 from membrane_xai._backend.containers import CAM_MASK, columns, over_arrays
 from membrane_xai._backend.resample import upsample
 from membrane_xai._backend.status import REASONS, check_on_undefined, classify, raise_undefined
-from membrane_xai._backend.ties import top_set, weighted_auc
+from membrane_xai._backend.ties import level, top_set, weighted_auc
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics._map import shape_of
 from membrane_xai.metrics._mass import areas, divide, put_on_grid
@@ -271,7 +271,7 @@ def _ranked(cam: Array, mask: Array, region: Array | None, grid: CamGrid | None)
         up = xp.where(mask_on_grid.region > 0, up, xp.full_like(up, -xp.inf))
     # Nothing but zeros in the region is what a failed CAM looks like, not a ranking.
     flat = (up.shape[0], -1)
-    up = xp.reshape(up, flat)
+    up = level(xp.reshape(up, flat), cam)
     codes = classify(
         non_finite=~(finite & mask_on_grid.finite),
         empty_region=region_area <= 0,

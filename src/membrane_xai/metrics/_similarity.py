@@ -12,7 +12,7 @@ import numpy as np
 
 from membrane_xai._backend.arrays import Array, from_numpy, namespace, wide_dtype
 from membrane_xai._backend.checks import check_choice, check_k, is_count
-from membrane_xai._backend.ties import average_ranks, top_set
+from membrane_xai._backend.ties import average_ranks, level, top_set
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -52,11 +52,16 @@ class Similarity(NamedTuple):
 
 
 def blank_non_finite(cams: Array) -> tuple[Array, Array]:
-    """Widen maps (n, h, w), put 0 for those that are not finite, and tell which are."""
+    """Widen maps (n, h, w), put 0 for those that are not finite, and tell which are.
+
+    Maps that are flat but for rounding become flat.
+    """
     xp = namespace(cams)
+    given = cams
     cams = xp.astype(cams, wide_dtype(cams))
     finite = xp.all(xp.isfinite(cams), axis=(-2, -1))
-    return xp.where(finite[:, None, None], cams, xp.zeros_like(cams)), finite
+    cams = xp.where(finite[:, None, None], cams, xp.zeros_like(cams))
+    return xp.reshape(level(_flat(cams), given), cams.shape), finite
 
 
 def features_of(cams: Array, similarity: Similarity) -> Features:

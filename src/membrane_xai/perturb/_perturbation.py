@@ -12,6 +12,7 @@ from membrane_xai._backend.checks import check_grid
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
+    "KINDS",
     "Bools",
     "Perturbation",
     "Rgb",
@@ -24,6 +25,9 @@ __all__ = [
 Rgb = NDArray[np.uint8]
 """An image of shape (H, W, 3)."""
 Bools = NDArray[np.bool_]
+
+KINDS = ("geometric", "photometric")
+"""Of perturbations: those that move pixels, and those that do not."""
 
 
 def everywhere(grid: tuple[int, int]) -> Bools:
@@ -56,7 +60,7 @@ class Perturbation:
 
     Examples
     --------
-    Any other change, here a grey image:
+    Any other change, here a grey image, which moves nothing:
 
     >>> import numpy as np
     >>> from membrane_xai.perturb import Perturbation
@@ -64,6 +68,8 @@ class Perturbation:
     ...     return np.repeat(rgb.mean(axis=2, keepdims=True).round().astype(np.uint8), 3, axis=2)
     >>> Perturbation("grey", grey, lambda cam: cam)
     Perturbation(name='grey', parameters={})
+    >>> Perturbation("grey", grey, lambda cam: cam).kind
+    'photometric'
     """
 
     name: str
@@ -71,6 +77,14 @@ class Perturbation:
     restore: Callable[[Any], Any] = field(repr=False)
     valid: Callable[[tuple[int, int]], Bools] = field(default=everywhere, repr=False)
     parameters: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """Is "geometric" if the way back moves the cells of a CAM, else "photometric"."""
+        probe = np.arange(16.0).reshape(4, 4)  # no two cells are equal
+        back = np.asarray(self.restore(probe))
+        same = back.shape == probe.shape and bool((back == probe).all())
+        return "photometric" if same else "geometric"
 
 
 def photometric(

@@ -20,6 +20,7 @@ from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
 from membrane_xai.study._run import Options, check_explainers, run
 from membrane_xai.study._summary import parts_by
 from membrane_xai.study._views import KeptView, read_view
+from membrane_xai.study._zero import with_kept_skill
 
 __all__ = [
     "KeptView",
@@ -133,11 +134,13 @@ def evaluate(
     StudyResult
         Rows with the keys ``id, group, method, class``, those of `labels`; ``map, chance, ideal,
         toward_ideal, ceiling, relative, enrichment, skill, coverage, status`` of
-        :class:`AlignmentResult`; ``ec`` and, for every perturbation, ``ec_<name>``, with
-        underscores for other signs than letters and digits; ``mask_share``, in [0, 1]; ``grid``,
-        such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for half-pixel centres,
-        and ``cell_um``, the side of a cell in micrometres, NaN where the pixel size is not known;
-        ``flags`` and ``error``; ``key``, a hash that tells the image with its mask and labels from
+        :class:`AlignmentResult`; ``ec_skill``, ``ec`` and ``ec0``, and the same ending in
+        ``_geometric`` and ``_photometric``, with ``ec_status``, as in
+        :class:`membrane_xai.explanation_consistency.EcSkill`; for every perturbation,
+        ``ec_<name>``, with underscores for other signs than letters and digits; ``mask_share``, in
+        [0, 1]; ``grid``, such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for
+        half-pixel centres, and ``cell_um``, the side of a cell in micrometres, NaN where the pixel
+        size is not known; ``flags`` and ``error``; ``key``, a hash that tells the image with its mask and labels from
         others. With `controls` also ``specificity_<name>`` of each, NaN unless ``told_<name>`` is
         "ok": `specificity` and `specificity_status` of :class:`AlignmentResult`. With
         ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z`` of
@@ -158,6 +161,10 @@ def evaluate(
     In `out` images are known by their pixels (files by their bytes), mask, region, labels and
     target, and methods by their name alone: give a changed model another name. Rows of status
     "error" are tried again. A method whose maps have another `grid` now is refused.
+
+    EC0, the zero of EC, is among the images of one method and class, of different groups where
+    these are known. It is measured once all images are explained; until then `ec_status` is
+    "unknown". The maps of all views wait for it in `out`, below ``views``, or in a temporary file.
 
     Examples
     --------
@@ -251,6 +258,7 @@ def read_study(out: str | Path) -> StudyResult:
     membrane_xai.errors.InvalidInputError: out is '...elsewhere'; no rows have been kept there
     """
     settings, rows, on_grid = read_finished(Path(out))
+    rows = with_kept_skill(rows, Path(out))
     permuted = settings.get("chance_test") == "permutation"
     study = StudyResult(rows, settings, on_grid=on_grid if permuted else None)
     columns = read_columns(Path(out))
@@ -264,10 +272,11 @@ def class_consistency(
     *,
     similarity: str = "pearson",
 ) -> Rows:
-    """Measure EC among the maps of rows that share the values of some columns.
+    """Measure EC among the maps of rows that share the values of some columns, and between them.
 
-    Whether explanations of different images of one class look alike depends on where the cells lie:
-    compare it only between methods on the same images.
+    Whether explanations of different images of one class look alike depends on where the cells lie,
+    and on habits of the explainer that every class shows: EC among a class says something only
+    beside that between classes, and both only between methods on the same images.
 
     Parameters
     ----------
@@ -284,8 +293,10 @@ def class_consistency(
     -------
     list of dict
         For each combination, in order of appearance, and each `grid` of maps: how many `cams`;
-        `ec`, `pairs`, `undefined_pairs` and `status` of :func:`membrane_xai.consistency`. Rows of
-        status "error" are left out.
+        `ec`, `pairs`, `undefined_pairs` and `status` of :func:`membrane_xai.consistency`;
+        `ec_between`, the mean similarity of these maps and those of rows that differ in the last
+        of the columns alone, of other images, over `pairs_between`. Rows of status "error" are
+        left out.
 
     Raises
     ------
@@ -294,7 +305,7 @@ def class_consistency(
 
     Notes
     -----
-    Each map is read once. Of each combination that is not finished a sum of the size of a map is
+    Each map is read twice. Of each combination that is not finished a sum of the size of a map is
     in memory.
 
     Examples
@@ -308,9 +319,9 @@ def class_consistency(
     ...     cams, [image] * 3, [mask] * 3, targets=["2+", "3+", "2+"], out=out, views=True
     ... )
     >>> for row in class_consistency(study.rows, out):
-    ...     print(row["method"], row["class"], row["cams"], round(row["ec"], 3), row["status"])
-    turned 2+ 2 1.0 ok
-    turned 3+ 1 nan too_few_maps
+    ...     print(row["class"], row["cams"], round(row["ec"], 3), round(row["ec_between"], 3))
+    2+ 2 1.0 0.246
+    3+ 1 nan 0.246
     """
     parts = parts_by([dict(row) for row in rows], by)
     return consistency_of(parts, Path(out), similarity=similarity)
@@ -351,5 +362,5 @@ def _checked_controls(controls: Any) -> tuple[str, ...]:
 
 def _check_labels(labels: Mapping[str, Any]) -> None:
     for name in labels:
-        if name in (*COLUMNS, *CHANCE_TEST) or name.startswith(("ec_", *CONTROL_COLUMNS)):
+        if name in (*COLUMNS, *CHANCE_TEST) or name.startswith(("ec_", "ec0", *CONTROL_COLUMNS)):
             raise InvalidInputError(f"labels has {name!r}, which the table has already")

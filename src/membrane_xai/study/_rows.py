@@ -16,7 +16,8 @@ from membrane_xai.statistics._nulls import shift_null
 from membrane_xai.study._entries import Entry, Loaded
 from membrane_xai.study._finished import ON_GRID, Rows
 from membrane_xai.study._permuted import on_grid
-from membrane_xai.study._views import Views
+from membrane_xai.study._views import PerturbedMaps, Views
+from membrane_xai.study._zero import EC_STATUS, ec_of, skill_columns
 
 __all__ = [
     "CHANCE_TEST",
@@ -54,6 +55,7 @@ class Plan:
     negative: str
     chance_test: str | None
     views: Views
+    perturbed: PerturbedMaps
     grids: Mapping[str, CamGrid | None]
     """Of each method; None is half-pixel centres."""
     controls: tuple[str, ...] = ()
@@ -73,7 +75,7 @@ def ec_name(perturbation: Perturbation) -> str:
 
 
 def _ec_names(plan: Plan) -> list[str]:
-    return ["ec", *(ec_name(one) for one in plan.perturbations)]
+    return [*skill_columns(plan.perturbations), *(ec_name(one) for one in plan.perturbations)]
 
 
 def score_batch(explain: Explain, method: str, images: Sequence[Loaded], plan: Plan) -> list[Rows]:
@@ -126,7 +128,7 @@ def _score(image: Loaded, views: Mapping[Any, list[View]], method: str, plan: Pl
     grid = plan.grids[method]
     plan.views.add_cams(entry.key, method, views, entry.target, grid)
     try:
-        return [
+        rows = [
             _row(
                 entry,
                 method,
@@ -140,6 +142,10 @@ def _score(image: Loaded, views: Mapping[Any, list[View]], method: str, plan: Pl
             )
             for label, shown in views.items()
         ]
+        for row, shown in zip(rows, views.values(), strict=True):
+            if plan.perturbations:
+                plan.perturbed.add(entry.key, method, row["class"], shown)
+        return rows
     except ValueError as error:
         return rows_of_errors(entry, method, error, plan, image)
 
@@ -194,7 +200,8 @@ def _tested(view: View, image: Loaded, grid: CamGrid | None, plan: Plan) -> dict
 def _consistent(views: Sequence[View], plan: Plan) -> dict[str, float]:
     found: Agreement = agree(views, plan.measure, "original")
     by_name = zip(plan.perturbations, found.with_original, strict=True)
-    return {"ec": found.ec} | {ec_name(one): pair.similarity for one, pair in by_name}
+    by_view = {ec_name(one): pair.similarity for one, pair in by_name}
+    return ec_of(found.scores, plan.perturbations) | by_view
 
 
 def _row(
@@ -211,6 +218,7 @@ def _row(
         "class": plain,
         **entry.labels,
         **{name: values[name] for name in names},
+        **({EC_STATUS: values.get(EC_STATUS, "no_ec")} if plan.perturbations else {}),
         "flags": values.get("flags", ""),
         "error": error,
         "key": entry.key,

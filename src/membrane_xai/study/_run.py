@@ -27,7 +27,8 @@ from membrane_xai.study._rows import (
     score_batch,
     score_given,
 )
-from membrane_xai.study._views import Views
+from membrane_xai.study._views import PerturbedMaps, Views
+from membrane_xai.study._zero import EC_STATUS, skill_columns, with_skill
 
 __all__ = ["Options", "check_explainers", "run"]
 
@@ -112,7 +113,7 @@ def run(
     finished = Finished(folder, settings, numbers_of(plan), intervals, grids)
     rows: Rows = []
     inputs: dict[str, str] = {}
-    with progress_bar(total, shown=options.progress) as show:
+    with plan.perturbed, progress_bar(total, shown=options.progress) as show:
         done = 0
         for batch in batches(entries, options.batch_size):
             rows += _of_batch(explainers, batch, plan, finished)
@@ -120,6 +121,8 @@ def run(
                 inputs |= entry.inputs
             done += len(batch)
             show(done, "explaining")
+        steps = {ec_name(step): step for step in plan.perturbations}
+        rows = with_skill(rows, plan.perturbed, steps, plan.measure, folder)
     if not rows:
         raise InvalidInputError("images is empty; it takes at least one image")
     more = {"grids": grids, "methods": list(explainers)}
@@ -176,13 +179,19 @@ def _plan(explainers: Mapping[str, Any], options: Options, folder: Path | None) 
     named_similarity(options.similarity, options.k)
     check_negative(options.negative)
     measure = Measure(options.similarity, options.k)
-    views = Views(folder if options.views else None)
+    taken = {*skill_columns(steps), EC_STATUS} & set(names)
+    if taken:
+        raise InvalidInputError(
+            f"perturbations has one whose column would be {sorted(taken)[0]!r}, which the table "
+            f"has already; give it another name"
+        )
     return Plan(
         steps,
         measure,
         options.negative,
         chance_test=options.chance_test,
-        views=views,
+        views=Views(folder if options.views else None),
+        perturbed=PerturbedMaps(folder),
         grids=grids_of(explainers, options.grid),
         controls=options.controls,
     )

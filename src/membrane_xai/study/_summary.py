@@ -14,6 +14,7 @@ from membrane_xai.statistics._nulls import NullResult
 from membrane_xai.study._finished import Rows
 from membrane_xai.study._grids import shared_by
 from membrane_xai.study._permuted import OnGrid, permuted
+from membrane_xai.study._zero import EC_STATUS, is_skill_column, weights_of_skill
 
 __all__ = [
     "MOST_VALUES",
@@ -113,7 +114,11 @@ def intervals_of(settings: Mapping[str, Any]) -> dict[str, int]:
 
 def ec_columns(rows: Rows) -> list[str]:
     """Return the names of the columns of EC along single axes, such as one perturbation."""
-    return [name for name in rows[0] if name.startswith("ec_")]
+    return [
+        name
+        for name, value in rows[0].items()
+        if name.startswith("ec_") and isinstance(value, float) and not is_skill_column(name)
+    ]
 
 
 def specificity_columns(rows: Rows) -> list[str]:
@@ -129,7 +134,8 @@ def groups_of(rows: Rows) -> list[Any] | None:
 
 def _scores(rows: Rows, scores: Sequence[str] | None) -> list[str]:
     if scores is None:
-        known = (*SUMMARY_SCORES, *specificity_columns(rows), "ec", *ec_columns(rows))
+        skills = [name for name in rows[0] if is_skill_column(name)]
+        known = (*SUMMARY_SCORES, *specificity_columns(rows), *skills, *ec_columns(rows))
         return [name for name in known if name in rows[0]]
     names = [scores] if isinstance(scores, str) else list(scores)
     numbers = [name for name, value in rows[0].items() if isinstance(value, float)]
@@ -142,9 +148,20 @@ def _summary(part: Part, scores: Sequence[str], ci: float, draws: int, seed: int
     groups = groups_of(part.rows)
     columns = {name: [row[name] for row in part.rows] for name in scores}
     status = [row["status"] for row in part.rows]
-    means = columns_of_rows(columns, status, groups, ci=ci, draws=draws, seed=seed)
+    weights = {name: weights_of_skill(part.rows, name) for name in scores}
+    means = columns_of_rows(columns, status, groups, weights=weights, ci=ci, draws=draws, seed=seed)
     cells = shared_by(part.rows) if "grid" in part.rows[0] else {}
-    return {**part.key, **means, **cells}
+    return {**part.key, **means, **_without_skill(part.rows), **cells}
+
+
+def _without_skill(rows: Rows) -> dict[str, int]:
+    """Count the rows whose skill is undefined though they have an EC, by reason."""
+    if EC_STATUS not in rows[0]:
+        return {}
+    return {
+        f"ec_{reason}": sum(row[EC_STATUS] == reason for row in rows)
+        for reason in ("ignores_image", "too_few_images")
+    }
 
 
 def _tested(rows: Rows, on_grid: OnGrid | None, seed: int) -> dict[str, Any]:

@@ -7,22 +7,34 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.cam_grid import CamGrid
+from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import View
+from membrane_xai.explanation_consistency._shelf import Shelf, pack, unpack
 from membrane_xai.perturb._perturbation import Rgb
 from membrane_xai.results import write_arrays
 from membrane_xai.study._entries import Loaded
 
-__all__ = ["KeptView", "Views", "has_view", "read_kept_cam", "read_view", "remove_views"]
+__all__ = [
+    "KeptView",
+    "PerturbedMaps",
+    "Views",
+    "has_view",
+    "read_kept_cam",
+    "read_view",
+    "remove_views",
+]
 
 _FOLDER = "views"
+_PERTURBED = "perturbed"
+"""Suffix, in the folder of an image, of the file with its maps under all perturbations."""
 _IMAGE = "image.npz"
 
 
@@ -85,6 +97,49 @@ class Views:
             said = np.array(json.dumps(about, default=str))
             path = _folder(self._out, key) / f"{_file_name(method)}.npz"
             write_arrays(path, {"about": said, **arrays}, compressed=True)
+
+
+class PerturbedMaps:
+    """Maps of images in all views, which wait for those of other images.
+
+    In the folder of the study, below that of each image; without a folder on a shelf.
+    """
+
+    def __init__(self, out: Path | None) -> None:
+        self._out = out
+        self._shelf = Shelf()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._shelf.__exit__(*error)
+
+    def add(self, key: str, method: str, label: Any, views: list[View]) -> None:
+        """Keep the maps of an image."""
+        if self._out is None:
+            self._shelf.add((key, method, label), views)
+        else:
+            path = self._path(key, method, label)
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **pack(views))
+
+    def has(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether there are maps of a row."""
+        place = row["key"], row["method"], row["class"]
+        return place in self._shelf if self._out is None else self._path(*place).is_file()
+
+    def read(self, row: Mapping[str, Any]) -> list[View]:
+        """Return the maps of a row, that of the image as it is first."""
+        place = row["key"], row["method"], row["class"]
+        if self._out is None:
+            return self._shelf.read(place)
+        with np.load(self._path(*place), allow_pickle=False) as kept:
+            return unpack(kept)
+
+    def _path(self, key: str, method: str, label: Any) -> Path:
+        name = _file_name(json.dumps([method, label], default=str))
+        return _folder(self._out or Path(), key) / f"{name}.{_PERTURBED}"
 
 
 def remove_views(out: Path, keys: Iterable[str]) -> None:

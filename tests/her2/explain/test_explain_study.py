@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 pytest.importorskip("pytorch_grad_cam")
 
+from her2_models._commands.explain import _print_randomized  # noqa: E402
 from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
     CamExplainer,
     ExplainedImage,
@@ -169,6 +170,14 @@ def test_classes_are_means_and_pairs(images, whole):
         maps = [read_view(out, one["key"]).maps[one["method"]][one["class"]] for one in members]
         expected = ec_score(np.stack(maps)) if len(maps) > 1 else np.nan
         assert row["ec_class"] == pytest.approx(expected, nan_ok=True)
+        others = [one for one in done.images
+                  if one["method"] == row["method"] and one["class"] != row["class"]]  # fmt: skip
+        between = [
+            ec_score(np.stack([cam, read_view(out, one["key"]).maps[one["method"]][one["class"]]]))
+            for cam in maps for one in others
+        ]  # fmt: skip
+        expected = np.nanmean(between) if between else np.nan
+        assert row["ec_between"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_tables_are_written(whole):
@@ -315,6 +324,17 @@ def test_pixel_sizes_that_are_not_one(backbone, images, tmp_path, sizes, words):
 def test_no_images(backbone, tmp_path):
     with pytest.raises(InvalidInputError, match="images is empty"):
         study(backbone, [], tmp_path)
+
+
+def test_skill_stands_beside_that_of_shuffled_networks(whole, capsys):
+    rows = whole[0].randomization
+    for row in rows:
+        assert {"ec_skill_geometric", "ec0_geometric", "ec_skill_photometric"} <= row.keys()
+    _print_randomized(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == sum(row["mode"] != "independent" for row in rows)
+    assert lines[0].startswith(f"{rows[0]['method']}, trained: EC skill geometric ")
+    assert any(", shuffled down to fc: EC skill" in line for line in lines)
 
 
 def test_randomization_shows_what_the_weights_do(backbone, whole):

@@ -31,11 +31,14 @@ def test_the_summary_is_that_of_single_calls(study, tmp_path):
         scored = [row for row in mine if row["status"] == "ok"]
         assert cells[1] == f"{len(scored)} of {len(mine)}" == "5 of 6"
         for cell, name in zip(
-            [*cells[2:6], cells[7]], ("map", "chance", "ideal", "toward_ideal", "ec"), strict=True
+            [*cells[2:6], cells[7]],
+            ("map", "chance", "ideal", "toward_ideal", "ec_skill_geometric"),
+            strict=True,
         ):
-            used = mine if name in ("map", "toward_ideal", "ec") else scored
+            used = scored if name in ("chance", "ideal") else mine
             values, groups = [r[name] for r in used], [r["group"] for r in used]
-            want = summarize(values, groups, bounds=bounds_of(name))
+            room = [1 - r["ec0_geometric"] for r in used] if name == "ec_skill_geometric" else None
+            want = summarize(values, groups, weights=room, bounds=bounds_of(name))
             shown = f"{shown_as(want.low)} to {shown_as(want.high)} small_sample"
             assert cell == f"{shown_as(want.mean)}{shown}"
 
@@ -53,7 +56,7 @@ def test_moved_maps_are_those_of_shift_null(tmp_path, rng):
     want = combine_nulls(found, [row["group"] for row in rows])
     assert want.n == 5
     page = page_of(study, tmp_path)
-    assert page.rows("Means by method")[1][9] == f"{want.p_value:.3f}5 maps"
+    assert page.rows("Means by method")[1][-1] == f"{want.p_value:.3f}5 maps"
 
 
 def test_chance_and_ideal_are_of_images_that_have_a_map():
@@ -73,7 +76,7 @@ def test_maps_too_large_to_move_are_named(tmp_path):
     )  # fmt: skip
     page = page_of(tmp_path / "s", tmp_path)
     assert "Maps above 4096 pixels were not tested: bright <i>." in words(page)
-    assert page.rows("Means by method")[1][9] == "–0 maps no_maps"
+    assert page.rows("Means by method")[1][-1] == "–0 maps no_maps"
 
 
 def test_statuses_are_counted_in_order(study, tmp_path):

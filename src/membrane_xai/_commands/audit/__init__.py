@@ -8,7 +8,7 @@ Research use only.
 DIR gets:
   results.csv, results.json   a row for each image and method; with versions, command, hashes
   summary.csv, summary.json   means with intervals, by class and the columns of --groups
-  ec.csv                      EC among the CAMs of each class, group and so on
+  ec.csv                      EC among the CAMs of each class, group and so on, and with others
   unmatched.txt               images, CAMs and rows without a counterpart
   report.html                 to look at
   manifest.json, rows.jsonl, views/   the study, for membrane_xai.study.read_study
@@ -189,4 +189,8 @@ def _ec(row: dict[str, Any], among: list[dict[str, Any]]) -> str:
     """Say EC among the CAMs of a part, of each grid."""
     names = ("method", "by", "value")
     mine = [one for one in among if all(one[name] == row[name] for name in names)]
-    return "".join(f", EC {one['ec']:z.3f} over {one['pairs']} pairs" for one in mine)
+    return "".join(
+        f", EC {one['ec']:z.3f} over {one['pairs']} pairs"
+        + (f", {one['ec_between']:z.3f} with others" if one["pairs_between"] else "")
+        for one in mine
+    )

@@ -49,5 +49,5 @@ def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
     for name in columns:
         if not name:
             raise InvalidInputError(f"{path}: has columns {list(columns)}; each takes a name")
-        if name in _TAKEN or name.startswith(("ec_", *CONTROL_COLUMNS)):
+        if name in _TAKEN or name.startswith(("ec_", "ec0", *CONTROL_COLUMNS)):
             raise InvalidInputError(f"{path}: has a column {name!r}, as the results have already")

@@ -55,7 +55,8 @@
   /** @param {string} text */
   const spaced = (text) => text.replaceAll("_", " ");
   /** @param {string} name */
-  const title = (name) => (["map", "ec"].includes(name) ? name.toUpperCase() : spaced(name));
+  const title = (name) =>
+    ["map", "ec", "ec0"].includes(name) ? name.toUpperCase() : spaced(name).replace(/^ec /, "EC ");
   /** @param {string} name */
   const columnOf = (name) => table.columns.indexOf(name);
   /** @param {number} row @param {string} name */
@@ -452,8 +453,9 @@
     image("v-dab").hidden = picked("base") !== "dab" || dab === null;
   }
 
-  const FACTS = ["status", "toward_ideal", "map", "chance", "ideal", "ec", "coverage", "mask_share",
-    "flags"];
+  const FACTS = ["status", "toward_ideal", "map", "chance", "ideal", "ec_skill_geometric",
+    "ec_skill_photometric", "ec", "ec0", "coverage", "mask_share", "flags"].filter(
+    (name) => table.columns.includes(name));
 
   /** @param {View} view */
   async function pickMap(view) {
