@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from study_cases import same
 
-from membrane_xai import CamGrid, alignment, evaluate, shift_null
+from membrane_xai import CamGrid, alignment, evaluate, perturbation_consistency, shift_null
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.perturb import horizontal_flip, vertical_flip
 from membrane_xai.study import read_study, read_view
 
 RESNET = CamGrid(spacing=8, offset=0, size=32)
@@ -105,7 +106,7 @@ def test_wrong_grids_are_told(cams, images, masks):
 def test_the_chance_test_moves_maps_over_the_cells_where_they_lie(cams, images, masks, rng, region):
     regions = list(rng.random((3, 32, 32)) < 0.6) if region else None
     rows = evaluate(
-        {"m": list(cams)}, images, masks, regions=regions, grid=RESNET, chance_test=True
+        {"m": list(cams)}, images, masks, regions=regions, grid=RESNET, chance_test="shift"
     ).rows
     weights = RESNET_WEIGHTS.T
     for i, row in enumerate(rows):
@@ -156,6 +157,25 @@ def test_a_study_goes_on_with_the_same_grid_alone(cams, images, masks, tmp_path)
     assert {row["cam_grid"] for row in more.rows if row["method"] == "n"} == {""}
     with pytest.raises(InvalidInputError, match=r"there grid.n is 'half-pixel', now '8,0,32'"):
         evaluate({"n": list(cams)}, images, masks, grid=RESNET, out=out)
+
+
+def test_views_come_back_to_where_the_cells_lie(images, masks):
+    """Samples at the centres of a ResNet's cells: flipped, they are of other pixels."""
+
+    def sampled(rgb):
+        return 255.0 - rgb[:, ::8, ::8].mean(axis=-1)
+
+    smooth = np.linspace(0, 255, 32)[None, :, None, None] * np.ones((3, 32, 32, 3))
+    steps = [horizontal_flip(), vertical_flip()]
+    fields = smooth.astype(np.uint8)
+    rows = evaluate({"m": sampled}, fields, masks, perturbations=steps, grid=RESNET).rows
+    alone = perturbation_consistency(sampled, fields, steps, grid=RESNET)
+    assert scores_of(rows, "ec") == alone.ec.tolist()
+    plain = perturbation_consistency(sampled, images, steps)
+    placed = perturbation_consistency(sampled, images, steps, grid=RESNET)
+    assert not np.allclose(plain.ec, placed.ec)
+    given = evaluate({"m": sampled}, images, masks, perturbations=steps, grid=RESNET).rows
+    assert scores_of(given, "ec") == placed.ec.tolist()
 
 
 def test_toward_ideal_of_a_set_by_hand():

@@ -8,6 +8,7 @@ import numpy as np
 
 from membrane_xai._backend.cam_grid import CELL_COLUMNS, CamGrid
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.explanation_consistency._explainers import grid_of
 
 __all__ = ["grids_of", "shared_by"]
 
@@ -15,10 +16,7 @@ _SEVERAL = "several"
 
 
 def grids_of(explainers: Mapping[str, Any], grid: Any) -> dict[str, CamGrid | None]:
-    """Return the grid of each method: as given, else what its explainer says; None is half-pixel.
-
-    An attribute `grid` of something else than a CamGrid is another library's, and says nothing.
-    """
+    """Return the grid of each method: as given, else what its explainer says; None: half-pixel."""
     if isinstance(grid, Mapping):
         unknown = [name for name in grid if name not in explainers]
         if unknown:
@@ -34,7 +32,7 @@ def grids_of(explainers: Mapping[str, Any], grid: Any) -> dict[str, CamGrid | No
                 f"grid is {value!r} for {name!r}; it takes a membrane_xai.CamGrid, None, or a "
                 f"mapping from methods to them"
             )
-    return {name: given[name] if name in given else _said_by(x) for name, x in explainers.items()}
+    return {name: given[name] if name in given else grid_of(x) for name, x in explainers.items()}
 
 
 def shared_by(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -46,8 +44,3 @@ def shared_by(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         found[name] = values.pop() if len(values) == 1 else _SEVERAL
     sizes = [row["cell_um"] for row in known if not math.isnan(row["cell_um"])]
     return {**found, "cell_um": float(np.mean(sizes)) if sizes else math.nan}
-
-
-def _said_by(explainer: Any) -> CamGrid | None:
-    found = getattr(explainer, "grid", None)
-    return found if isinstance(found, CamGrid) else None
