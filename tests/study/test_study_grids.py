@@ -105,7 +105,7 @@ def test_wrong_grids_are_told(cams, images, masks):
 def test_the_chance_test_moves_maps_over_the_cells_where_they_lie(cams, images, masks, rng, region):
     regions = list(rng.random((3, 32, 32)) < 0.6) if region else None
     rows = evaluate(
-        {"m": list(cams)}, images, masks, regions=regions, grid=RESNET, chance_test=True
+        {"m": list(cams)}, images, masks, regions=regions, grid=RESNET, chance_test="shift"
     ).rows
     weights = RESNET_WEIGHTS.T
     for i, row in enumerate(rows):
