@@ -30,6 +30,13 @@ def ramp(grid, place):
     return 3.0 * down - 2.0 * right
 
 
+def turned_back(down, right, size, degrees=10):
+    """Return where places of a view, turned counter-clockwise, were before."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    y, x = down - (size[0] - 1) / 2, right - (size[1] - 1) / 2
+    return cosine * y + sine * x + (size[0] - 1) / 2, cosine * x - sine * y + (size[1] - 1) / 2
+
+
 def test_the_cells_of_a_flipped_resnet_lie_one_pixel_before_those_of_the_image():
     cam = np.random.default_rng(0).random((7, 7))
     back, valid = restore_registered(horizontal_flip(), cam, RESNET)
@@ -50,6 +57,7 @@ def test_the_cells_of_a_flipped_resnet_lie_one_pixel_before_those_of_the_image()
         # Counter-clockwise by a quarter: row y of the view was column W - 1 - y of the image.
         (rotation(90), lambda y, x, size: (x, size[1] - 1 - y)),
         (rotation(180), lambda y, x, size: (size[0] - 1 - y, size[1] - 1 - x)),
+        (rotation(10), turned_back),
         (translation(0, 0.25), lambda y, x, size: (y, x - 0.25 * size[1])),
         (
             compose(horizontal_flip(), rotation(90)),
