@@ -77,17 +77,26 @@ def test_all_pairs_of_views(images):
     assert found.ec.min() > 0.998
 
 
-def test_a_study_goes_by_the_explainers_own_grid(images):
+def test_a_study_goes_by_its_grid_or_the_explainers_own(images):
     masks = [np.eye(224, dtype=bool)] * len(images)
-    rows = evaluate({"eye": Eye(RESNET)}, images, masks, perturbations=MOVES).rows
-    direct = perturbation_consistency(Eye(), images, MOVES, grid=RESNET)
-    np.testing.assert_allclose([row["ec"] for row in rows], direct.ec)
+    registered = perturbation_consistency(Eye(), images, MOVES, grid=RESNET).ec
+    plain = perturbation_consistency(Eye(), images, MOVES).ec
+    for eye, grid, expected in (
+        (Eye(RESNET), None, registered),
+        (Eye(), RESNET, registered),
+        (Eye(RESNET), {"eye": None}, plain),
+    ):
+        rows = evaluate({"eye": eye}, images, masks, perturbations=MOVES, grid=grid).rows
+        np.testing.assert_allclose([row["ec"] for row in rows], expected)
 
 
 def test_a_grid_that_is_none_is_refused(images):
     with pytest.raises(InvalidInputError, match="grid is 32; it takes a membrane_xai"):
         perturbation_consistency(Eye(), images, MOVES, grid=32)
-    eye = Eye()
+
+
+def test_an_attribute_of_another_kind_says_nothing(images):
+    eye, plain = Eye(), perturbation_consistency(Eye(), images, MOVES)
     eye.grid = "resnet"
-    with pytest.raises(InvalidInputError, match="grid is 'resnet'"):
-        perturbation_consistency(eye, images, MOVES)
+    found = perturbation_consistency(eye, images, MOVES)
+    np.testing.assert_array_equal(found.similarity, plain.similarity)

@@ -77,9 +77,8 @@ def explain_views(
     """Explain images and their perturbed views; by image, a mapping from label to its views.
 
     The first view is the image as it is. The label is None for an explainer without labels. All
-    views lie on the cells of the first; `grid` says where those are, or else the explainer does.
+    views lie on the cells of the first; `grid` says where those are, None at half-pixel centres.
     """
-    grid = grid_of(explain, grid)
     original = explain_images(explain, images, targets)
     views = [{label: [view_of(one)] for label, one in cams.items()} for cams in original]
     for perturbation in perturbations:
@@ -96,8 +95,11 @@ def explain_views(
 
 
 def grid_of(explain: Any, grid: Any = None) -> CamGrid | None:
-    """Return `grid`, or without one that of the explainer, if it has an attribute `grid`."""
-    return check_cam_grid(getattr(explain, "grid", None) if grid is None else grid)
+    """Return `grid`, or without one that of the explainer, if its attribute `grid` is one."""
+    if grid is not None:
+        return check_cam_grid(grid)
+    own = getattr(explain, "grid", None)
+    return own if isinstance(own, CamGrid) else None
 
 
 def view_of(one: Array) -> View:

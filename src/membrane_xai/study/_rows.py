@@ -81,7 +81,7 @@ def score_batch(explain: Explain, method: str, images: Sequence[Loaded], plan: P
     if not images:
         return []
     try:
-        explained = _explain(explain, images, plan)
+        explained = _explain(explain, method, images, plan)
     except Exception as error:  # noqa: BLE001 - explainers are others' code, and may raise anything
         if len(images) == 1:
             return [rows_of_errors(images[0].entry, method, error, plan, images[0])]
@@ -115,10 +115,13 @@ def rows_of_errors(
     return [_row(entry, method, entry.target, unknown | known | {"status": _FAILED}, plan, message)]
 
 
-def _explain(explain: Explain, images: Sequence[Loaded], plan: Plan) -> list[dict[Any, list[View]]]:
+def _explain(
+    explain: Explain, method: str, images: Sequence[Loaded], plan: Plan
+) -> list[dict[Any, list[View]]]:
     targets = [one.entry.target for one in images]
     known = None if all(target is None for target in targets) else targets
-    return explain_views(explain, [one.rgb for one in images], plan.perturbations, known)
+    rgb = [one.rgb for one in images]
+    return explain_views(explain, rgb, plan.perturbations, known, plan.grids[method])
 
 
 def _score(image: Loaded, views: Mapping[Any, list[View]], method: str, plan: Plan) -> Rows:
