@@ -1,4 +1,4 @@
-"""EC under flips and turns of a ResNet18 trained on synthetic slides, as computed and registered."""
+"""EC under flips and turns of a ResNet18 trained on synthetic slides, registered or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -145,6 +145,8 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "4 rows; intervals by slide" in said
+    assert said.startswith("cells of ")
+    assert "right of half-pixel centres (measured)\n" in said
     assert "at the network's input 2 um/px (5x)\n" in said
     # A tile of 5x has 3x3 cells, and is the field.
     assert "5x-10x: tiles at 2 um/px (5x) and 1 um/px (10x); undefined: 4 few_cells\n" in said
@@ -154,6 +156,7 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     assert "NaN" not in printed  # which is no JSON
     document = json.loads(printed)
     assert sum(row["rows"] for row in document["classes"]) == 4
+    assert set(document["grid"]) == {"spacing", "offset", "size"}
     with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["score"] for row in rows) == ["0", "1+", "2+", "3+"]

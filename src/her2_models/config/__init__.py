@@ -125,7 +125,8 @@ class ModelConfig:
     dropout : float
         Before the last layer.
     input_size : int
-        Side of the input in pixels.
+        Side of the input in pixels. At 32 k + 1, such as 225, the cells of a network with symmetric
+        padding lie symmetrically, and maps of flipped images need no registration.
     """
 
     backbone: str = "resnet50"

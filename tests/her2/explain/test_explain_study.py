@@ -28,9 +28,11 @@ from her2_models.models import (  # noqa: E402
     Backbone,
     layer_groups,
     randomized,
+    register,
     stages,
 )
 from membrane_xai import (  # noqa: E402
+    CamGrid,
     alignment,
     ec_score,
     extract_membrane_mask,
@@ -41,6 +43,7 @@ from membrane_xai import (  # noqa: E402
 )
 from membrane_xai.datasets import synthetic_her2  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
+from membrane_xai.integrations.pytorch import measured_grid  # noqa: E402
 from membrane_xai.perturb import horizontal_flip, rotation  # noqa: E402
 from membrane_xai.study import read_view  # noqa: E402
 
@@ -111,9 +114,8 @@ def test_rows_are_those_of_single_calls(backbone, images, whole, method):
         row, rgb = rows[str(image.path)], pixels(image)
         index, confidence = said(backbone, image)
         cam = native_cam(backbone, backbone.to_input(rgb, SIZE), method, target=index)[0]
-        explain = CamExplainer(backbone, method, SIZE)
         found = extract_membrane_mask(rgb, mpp=MPP)
-        expected = alignment(cam, found.mask, region=found.tissue, grid=explain.grid)
+        expected = alignment(cam, found.mask, region=found.tissue, grid=whole[0].registration.grid)
         assert (row["class"], row["predicted"], row["score"]) == (
             SCORES[index], SCORES[index], image.score)  # fmt: skip
         assert (row["group"], row["magnification"]) == (image.group, "20x")
@@ -189,6 +191,7 @@ def test_tables_are_written(whole):
     about = record["parameters"]["about"]
     assert about["cam_normalization"] == "negative values set to 0, not scaled"
     assert about["weights"].startswith("sha256:")
+    assert (about["grid"], about["grid_source"]) == (done.registration.grid.to_dict(), "measured")
     assert record["versions"]["torch"] == metadata.version("torch")
     assert (out / "classes.csv").exists()
     with (out / "magnifications.csv").open(encoding="utf-8") as file:
@@ -465,6 +468,37 @@ def test_explained_images_take_turns():
     assert explained_images(records)[4] == ExplainedImage(records[4].path, "3+", "bci/s4", 0.5)
     with pytest.raises(InvalidInputError, match="most is 0"):
         explained_images(records, most=0)
+
+
+def test_explainers_say_where_their_cells_lie(backbone, whole):
+    done, _ = whole
+    explain = CamExplainer(backbone, "GradCAM", SIZE)
+    assert explain.grid == measured_grid(backbone.network, backbone.target_layer, SIZE)
+    assert done.registration.grid == explain.grid  # of the trained network, for lost weights, too
+    assert done.registration.source == "measured"
+    assert str(done.registration).startswith("cells of 8x8 px lie -0.")
+    given = CamGrid.half_pixel((8, 8), (SIZE, SIZE))
+    assert CamExplainer(backbone, "GradCAM", SIZE, grid=given).grid == given
+
+
+def test_registration_falls_back_to_what_is_known():
+    class Mixed(torch.nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3), keepdim=True).expand(x.shape)
+
+    blind = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), Mixed())
+    found = register(blind, blind[1], 32)
+    assert (found.grid, found.source) == (CamGrid.half_pixel((8, 8), (32, 32)), "half-pixel")
+    assert "tell to" in found.reason
+    assert str(found).startswith("cells are taken to lie at half-pixel centres: layer has")
+    # A constant map has no gradient, but kernels can be counted.
+    constant = torch.nn.Conv2d(3, 4, 3, stride=4, padding=1)
+    torch.nn.init.zeros_(constant.weight)
+    found = register(constant, constant, 32)
+    assert (found.grid, found.source) == (CamGrid(4, 0, 32), "arithmetic")
+    tokens = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.Flatten(2))
+    with pytest.raises(InvalidInputError, match="pass reshape="):
+        register(tokens, tokens[1], 32)
 
 
 def test_explainer_takes_scores_and_its_own_device(backbone, images):

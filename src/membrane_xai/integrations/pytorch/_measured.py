@@ -131,7 +131,7 @@ def measured_grid(
     >>> tokens = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8), torch.nn.Flatten(2))
     >>> measured_grid(tokens, tokens[1], 64)
     Traceback (most recent call last):
-    membrane_xai.errors.InvalidInputError: layer gives (8, 8, 64); it takes maps (N, C, h, w): ...
+    membrane_xai.errors.InvalidInputError: layer gives (1, 8, 64); it takes maps (N, C, h, w): ...
     >>> measured_grid(tokens, tokens[1], 64, reshape=lambda x: x.unflatten(2, (8, 8))).spacing
     (8.0, 8.0)
     """
