@@ -114,6 +114,7 @@ def test_rows_are_those_of_single_calls(backbone, images, whole, method):
         row, rgb = rows[str(image.path)], pixels(image)
         index, confidence = said(backbone, image)
         cam = native_cam(backbone, backbone.to_input(rgb, SIZE), method, target=index)[0]
+        explain = CamExplainer(backbone, method, SIZE, grid=whole[0].registration.grid)
         found = extract_membrane_mask(rgb, mpp=MPP)
         expected = alignment(cam, found.mask, region=found.tissue, grid=whole[0].registration.grid)
         assert (row["class"], row["predicted"], row["score"]) == (
