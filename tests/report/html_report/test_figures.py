@@ -96,7 +96,7 @@ def test_consistency_by_perturbation():
     chart = ec_chart(summed([Series("m", rows, 3)]), ["ec_flip", "ec_blur_um"])
     assert [one.label for one in chart.lines] == ["flip", "m", "blur um", "m"]
     drawn, undefined = chart.lines[1], chart.lines[3]
-    want = summarize([-0.2, 0.2, 0.6], [0, 1, 2])
+    want = summarize([-0.2, 0.2, 0.6], [0, 1, 2], bounds=(-1, 1))
     low = -1 if want.low < -0.5 else -0.5
     assert drawn.dot == Axis(low, 1).at(0.2)
     assert drawn.whisker == (Axis(low, 1).at(want.low), Axis(low, 1).at(want.high))
