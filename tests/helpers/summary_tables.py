@@ -63,14 +63,16 @@ def assert_page(page, rows):
     for name, row in rows.items():
         scored, *scores = by_name[name]
         assert scored == f"{row['scored']} of {row['rows']}"
-        assert scores[len(ON_PAGE)] == cells_text(row).replace(
+        controls = [x for x in row if x.startswith("specificity_") and f"{x}_n" in row]
+        shown = [*ON_PAGE, *controls]
+        assert scores[: len(shown)] == [on_page(row, score) for score in shown]
+        assert scores[len(shown)] == cells_text(row).replace(
             " um", "\N{NO-BREAK SPACE}\N{MICRO SIGN}m"
         )
-        assert scores[: len(ON_PAGE)] == [on_page(row, score) for score in ON_PAGE]
         if "p_value" in row:
             p = "–" if row["p_value"] is None else p_of(row)
             below = f"{row['p_value_n']} maps {row['p_value_note']}".strip()
-            assert scores[len(ON_PAGE) + 1] == f"{p}{below}"
+            assert scores[len(shown) + 1] == f"{p}{below}"
     heads, *lines = page.rows("Images by status")
     assert len(lines) == len(rows)
     for line in lines:
