@@ -9,8 +9,9 @@ from report_pages import NOISE, page_of, words
 from report_rows import row, summed
 from report_studies import SIZE
 
-from membrane_xai import evaluate, shift_null, summarize
+from membrane_xai import evaluate, pool_mask, shift_null, summarize
 from membrane_xai._backend.vocabulary import bounds_of
+from membrane_xai.datasets import synthetic_her2
 from membrane_xai.html_report._series import Series, by_image
 from membrane_xai.statistics import combine_nulls
 from membrane_xai.study import read_study, read_view
@@ -130,3 +131,24 @@ def test_the_table_has_every_row(study, tmp_path):
             assert value == (None if undefined else expected)
     assert [patch["number"] for patch in table["patches"]] == list(range(6))
     assert table["patches"][1]["rows"] == list(range(5, 10))
+
+
+def test_specificity_has_a_column_for_each_control(tmp_path):
+    """A grid that tells, and a single cell, which does not."""
+    fields = [synthetic_her2("3+", size=128, mpp=0.5, seed=seed) for seed in range(4)]
+    maps = {
+        f"{side}": [pool_mask(field.membrane, (side, side)).mask for field in fields]
+        for side in (64, 1)
+    }
+    study = evaluate(
+        maps, [field.rgb for field in fields], [field.membrane for field in fields], mpp=0.5,
+        groups=list("abcd"), controls=["inside"], out=tmp_path / "s", views=True,
+    )  # fmt: skip
+    page = page_of(tmp_path / "s", tmp_path)
+    heads, fine, coarse = page.rows("Means by method")
+    place = heads.index("Specificity, inside")
+    [mean, _] = study.summary()
+    assert fine[place].startswith(f"{mean['specificity_inside']:.3f}")
+    assert coarse[place] == "–"
+    assert "a dash says that none can" in words(page)
+    assert "By told_inside" not in words(page)  # which is no label of images
