@@ -143,9 +143,8 @@ def evaluate(
         size is not known; ``flags`` and ``error``; ``key``, a hash that tells the image with its
         mask and labels from others. With `controls` also ``specificity_<name>`` of each, NaN
         unless ``told_<name>`` is "ok": `specificity` and `specificity_status` of
-        :class:`AlignmentResult`. With ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z`` of
-        :class:`membrane_xai.statistics.NullResult`.
-        Undefined numbers are NaN.
+        :class:`AlignmentResult`. With ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z``
+        of :class:`membrane_xai.statistics.NullResult`. Undefined numbers are NaN.
 
     Raises
     ------
