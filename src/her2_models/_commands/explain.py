@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from membrane_xai.baselines import CONTROLS
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import magnification_of, scale_text
+from membrane_xai.statistics import NULLS
 from membrane_xai.tables import cells_text, json_text, null_text, score_text, specificity_text
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
     add("--max-channels", type=int, metavar="N",
         help="let Score-CAM score only N channels of each image: faster, approximate")  # fmt: skip
     add("--batch-size", type=int, default=8, metavar="N", help="images at once (%(default)s)")
-    add("--chance-test", nargs="?", choices=("permutation", "shift"), const="permutation",
+    add("--chance-test", nargs="?", choices=NULLS, const="permutation",
         default=False, metavar="NULL",
         help="p-values of sets: permutation, CAMs among patients; shift, each moved elsewhere "
              "in the region (default: none; without NULL: permutation)")  # fmt: skip

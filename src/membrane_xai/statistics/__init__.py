@@ -4,6 +4,7 @@ Samples that belong together, such as patches of one patient, are kept together 
 Undefined scores are left out and counted.
 """
 
+from membrane_xai._backend.vocabulary import NULLS
 from membrane_xai.statistics._combination import CombinedNull, combine_nulls
 from membrane_xai.statistics._comparison import Comparison, compare_paired
 from membrane_xai.statistics._consistency import summarize_consistency
@@ -16,6 +17,7 @@ from membrane_xai.statistics._sample_size import SampleSize, patients_needed
 from membrane_xai.statistics._summary import Summary, summarize, summarize_ratio
 
 __all__ = [
+    "NULLS",
     "CombinedNull",
     "Comparison",
     "Interval",
