@@ -111,8 +111,8 @@ def score_dataset(
     text = _text_of(grid, maps[0].attrs.get("cam_grid"))
     placed = CamGrid.from_text(text) if text else None
     result = alignment(*maps, region=where, grid=placed, negative=negative)
-    scored = {field.name: getattr(result, field.name) for field in fields(AlignmentResult)}
-    found = {n: value for n, value in scored.items() if n not in _ABOUT and value is not None}
+    every = {field.name: getattr(result, field.name) for field in fields(AlignmentResult)}
+    found = {name: x for name, x in every.items() if x is not None and name not in _ABOUT}
     if ranked:
         options = {} if where is None else {"region": where}
         found |= {name: metric(*maps, grid=placed, **options) for name, metric in _RANKED.items()}
