@@ -159,5 +159,6 @@ def _between(values: Floats, points: Floats) -> Floats:
 def _inside(places: Floats, shape: tuple[int, int]) -> Bools:
     """Tell places at most half a cell beyond the outer cells."""
     sides = np.reshape(shape, (2, 1, 1))
-    inside: Bools = ((places >= -0.5) & (places <= sides - 0.5)).all(axis=0)
+    within = (places >= -0.5) & (places <= sides - 0.5)
+    inside: Bools = within[0] & within[1]
     return inside
