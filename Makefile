@@ -55,6 +55,7 @@ bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.registration
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.statistics.claims
+	$(BIN)/python -m benchmarks.statistics.single_cams
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.package.unfreezing
 	$(BIN)/python -m benchmarks.score_cam

@@ -60,6 +60,7 @@ documented_modules = [
     "membrane_xai.her2_rule",
     "membrane_xai.html_report",
     "membrane_xai.integrations.captum",
+    "membrane_xai.integrations.pytorch",
     "membrane_xai.integrations.pytorch_grad_cam",
     "membrane_xai.integrations.quantus",
     "membrane_xai.integrations.torchcam",

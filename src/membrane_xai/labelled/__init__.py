@@ -108,7 +108,7 @@ def score_dataset(
     """
     maps = [_variable(data, name) for name in (cam, mask)]
     where = None if region is None else _variable(data, region)
-    text = _text_of(grid, maps[0].attrs.get("cam_grid"))
+    text = _text_of(grid, getattr(maps[0], "attrs", {}).get("cam_grid"))
     placed = CamGrid.from_text(text) if text else None
     result = alignment(*maps, region=where, grid=placed, negative=negative)
     every = {field.name: getattr(result, field.name) for field in fields(AlignmentResult)}

@@ -217,7 +217,13 @@ def test_the_published_protocol_tests_the_last_epoch_and_says_so(
         capsys.readouterr().out
     )
     asked = {}
-    empty = SimpleNamespace(images=[], classes=[], magnifications=[])
+    empty = SimpleNamespace(
+        images=[],
+        classes=[],
+        magnifications=[],
+        randomization=[],
+        registration=SimpleNamespace(grid=None),
+    )
     monkeypatch.setattr(
         "her2_models.explain.explain_images", lambda *_, **told: asked.update(told) or empty
     )
