@@ -19,7 +19,7 @@ KEY_LINES = {
     "torchcam_example": r"^GradCAM( +0\.\d+){3} +-?0\.\d+ +2 +1$",
     "captum_example": r"^LayerGradCam +sum +14x14( +0\.\d{3}){3} +-?0\.\d{3}$",
     "torchmetrics_example": r"^samples: \{'ok': 6, 'no_activation': 0, .*\}$",
-    "cluster": r"^3\+ +4  toward ideal 0\.\d{3} \[.*\]  MAP 0\.\d{3}  chance 0\.\d{3}  ideal 0\.\d{3}  EC -?0\.\d{3}$",
+    "cluster": r"^3\+ +4  toward ideal 0\.\d{3} \[.*\](  [a-zA-Z]+ -?0\.\d{3}){4}$",
     "quantus_example": r"^Saliency +0\.\d{3} +-?0\.\d{3} +0\.\d{3} +0\.\d{3}$",
 }
 NEEDS = {

@@ -75,7 +75,8 @@ class PerturbationConsistency:
     ec : ndarray of shape (N,)
         Mean similarity, higher is better; NaN where no pair is defined.
     ec0, skill, skill_status : ndarray of shape (N,)
-        The zero of EC, skill above it, and its status, over all views: see :class:`EcSkill`.
+        The zero of EC, skill above it, and its status, over all views: see
+        :class:`~membrane_xai.explanation_consistency.EcSkill`.
     geometric, photometric : EcSkill
         The same of the views that move pixels, and of those that do not. Without `reference`, of
         the pairs of views of one kind, the image as it is counting as both.
@@ -156,7 +157,7 @@ class PerturbationConsistency:
 
     @property
     def mean_skill(self) -> float:
-        """Skill of the set over all views, as of :class:`EcSkill`.
+        """Skill of the set over all views: `mean_skill` of the ``EcSkill`` over all of them.
 
         Quote `geometric.mean_skill` and `photometric.mean_skill` apart: in photometric views,
         networks that have learned nothing have skill, too.
