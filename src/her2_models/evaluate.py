@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from her2_models.data import LeakSafety, Manifest, Record, label_level, leak_safety
+from her2_models.data._manifest import WHOSE_LABELS
 from her2_models.metrics import (
     ClassificationMetrics,
     classification_metrics,
@@ -47,13 +48,6 @@ _SYNTHETIC = (
     "would be guessing."
 )
 """What is said with every number of synthetic slides."""
-
-_WHOSE_LABELS = {
-    "slide": "of the slide, which a patch need not show",
-    "patch": "of the patch",
-    "mixed": "of the slide for some images, of the patch for others",
-    "unknown": "not said whether of the slide or of the patch",
-}
 
 
 class Caveats(NamedTuple):
@@ -95,7 +89,7 @@ class Caveats(NamedTuple):
         -------
         list of str
         """
-        lines = [f"split: {self.split}", f"labels: {_WHOSE_LABELS[self.label_level]}"]
+        lines = [f"split: {self.split}", f"labels: {WHOSE_LABELS[self.label_level]}"]
         if self.selected_on == "nothing":
             lines.append("published protocol: no validation split, weights after the last epoch")
         return lines

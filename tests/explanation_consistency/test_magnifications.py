@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from membrane_xai import magnification_consistency
+from membrane_xai import CamGrid, magnification_consistency
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError, UndefinedScoreError
-from membrane_xai.explanation_consistency._fields import Side, cell_edges, mosaic, tiled
+from membrane_xai.explanation_consistency._fields import (
+    Placed,
+    Side,
+    Tiled,
+    cell_edges,
+    field_edges,
+    mosaic,
+    tiled,
+)
 
 
 def luminance(rgb):
@@ -42,11 +50,11 @@ def test_a_mosaic_of_two_tiles():
     # of pixels 2 and 3, which both show, the first tile has 3/4 and 1/4. Cells are 2 pixels.
     side = Side(um=6.0, pixels=6, window=4, starts=(0, 2))
     first, second = np.array([[1.0, 10.0]]), np.array([[20.0, 7.0]])
-    three = mosaic([first, second], ROW, side, (1, 3))
+    three = mosaic([first, second], Tiled(ROW, side, []), (1, 3))
     np.testing.assert_allclose(three, [[1, (10 + 20) / 2, 7]])
-    two = mosaic([first, second], ROW, side, (1, 2))
+    two = mosaic([first, second], Tiled(ROW, side, []), (1, 2))
     np.testing.assert_allclose(two, [[(1 + 1 + 7.5 + 5) / 3, (2.5 + 15 + 7 + 7) / 3]])
-    turned = mosaic([first.T, second.T], side, ROW, (3, 1))
+    turned = mosaic([first.T, second.T], Tiled(side, ROW, []), (3, 1))
     np.testing.assert_allclose(turned, three.T)
 
 
@@ -68,6 +76,34 @@ def test_cells_of_a_tile_fill_it():
     np.testing.assert_allclose(cell_edges(7, 224), np.arange(8) * 32)
     np.testing.assert_allclose(cell_edges(1, 5), [0, 5])
     np.testing.assert_allclose(cell_edges(4, 6), [0, 1.5, 3, 4.5, 6])
+
+
+def test_registered_cells_reach_half_way_to_their_neighbours():
+    # A ResNet's cells on 224 pixels are centred on pixels 0, 32, ..., 192, half a pixel after the
+    # borders of these; half-way are 16.5, 48.5, ..., and the last cell goes on to 224.
+    found = cell_edges(7, 224, Placed(32, 0))
+    np.testing.assert_allclose(found, [0, 16.5, 48.5, 80.5, 112.5, 144.5, 176.5, 224])
+    np.testing.assert_allclose(cell_edges(7, 224, Placed(32, 15.5)), np.arange(8) * 32)
+    np.testing.assert_allclose(cell_edges(3, 6, Placed(2, 1.5)), [0, 3, 5, 6])
+    np.testing.assert_allclose(cell_edges(1, 5, Placed(4, 0)), [0, 5])
+    # They go on over a field of 260 pixels: 9 cells, the last on pixel 256.
+    side = Side(um=260.0, pixels=260, window=224, starts=(0, 36))
+    edges = field_edges(side, Placed(32, 0)) * 260
+    np.testing.assert_allclose(edges, [0, *(16.5 + 32 * np.arange(8)), 260])
+
+
+def test_a_mosaic_of_two_registered_tiles():
+    # The tiles of above, with cells centred on pixels 0 and 2 of each: borders lie at 1.5, and for
+    # the second tile at 3.5. Pixel 1 is half of each of the first's cells; of pixel 2 it has 3/4.
+    side = Side(um=6.0, pixels=6, window=4, starts=(0, 2))
+    seen = Tiled(ROW, side, [], CamGrid((1, 2), (0, 0), (1, 4)))
+    first, second = np.array([[1.0, 10.0]]), np.array([[20.0, 7.0]])
+    pixels = [1, 5.5, (3 * 10 + 20) / 4, (10 + 3 * (20 + 7) / 2) / 4, 7, 7]
+    np.testing.assert_allclose(mosaic([first, second], seen, (1, 6)), [pixels])
+    # On cells of the field with borders at 1.5 and 3.5
+    edges = np.array([0, 1.5, 3.5, 6]) / 6
+    inside = [1, (10 / 2 + pixels[2] + (10 + 3 * 20) / 8) / 2, ((10 + 3 * 7) / 8 + 14) / 2.5]
+    np.testing.assert_allclose(mosaic([first, second], seen, (1, edges)), [inside])
 
 
 def test_mosaics_are_compared_in_micrometres():
@@ -93,14 +129,19 @@ def test_mosaics_are_compared_in_micrometres():
 # Against the definition, pixel by pixel
 
 
-def written_out(cams, rows, columns, grid):
+def of_pixel(y, x, cam, rows, columns):
+    """Return the cell of which a tile's pixel is a part."""
+    return y * cam.shape[0] // rows.window, x * cam.shape[1] // columns.window
+
+
+def written_out(cams, rows, columns, grid, cell_of=of_pixel):
     """Mean over each cell of a grid whose cells are whole pixels."""
     total, weight = np.zeros((2, rows.pixels, columns.pixels))
     places = itertools.product(rows.starts, columns.starts)
     for (top, left), cam in zip(places, cams, strict=True):
         for y, x in itertools.product(range(rows.window), range(columns.window)):
             w = min(y + 0.5, rows.window - y - 0.5) * min(x + 0.5, columns.window - x - 0.5)
-            value = cam[y * cam.shape[0] // rows.window, x * cam.shape[1] // columns.window]
+            value = cam[cell_of(y, x, cam, rows, columns)]
             total[top + y, left + x] += w * value
             weight[top + y, left + x] += w
     blended = total / weight
@@ -123,7 +164,35 @@ def test_equals_the_definition_pixel_by_pixel(cells, strides, grid, more, seed):
     view = tiled(np.zeros((*shape, 3), np.uint8), 1.0, 10, window)
     cams = rng.random((len(view.tiles), *cells))
     expected = written_out(cams, view.rows, view.columns, grid)
-    np.testing.assert_allclose(mosaic(list(cams), view.rows, view.columns, grid), expected)
+    np.testing.assert_allclose(mosaic(list(cams), view, grid), expected)
+
+
+@given(
+    cells=st.integers(2, 4),
+    stride=st.integers(2, 5),
+    shifts=st.tuples(st.integers(-1, 1), st.integers(-1, 1)),
+    more=st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    zoom=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_a_registered_pixel_is_of_the_cell_whose_centre_is_next(
+    cells, stride, shifts, more, zoom, seed
+):
+    # Half-pixel centres moved by whole pixels: the borders of the cells are those of pixels.
+    tile = cells * stride
+    offsets = [(stride - 1) / 2 + shift for shift in shifts]
+    grid = CamGrid(stride, offsets, tile).scaled((zoom * tile, zoom * tile))
+    image = np.zeros((tile + more[0], tile + more[1], 3), np.uint8)
+    view = tiled(image, 1.0, 10, tile, grid)
+    cams = np.random.default_rng(seed).random((len(view.tiles), cells, cells))
+
+    def nearest(y, x, *_):
+        centers = [offset + stride * np.arange(cells) for offset in offsets]
+        return tuple(np.abs(c - at).argmin() for c, at in zip(centers, (y, x), strict=True))
+
+    pixels = (view.rows.pixels, view.columns.pixels)
+    expected = written_out(cams, view.rows, view.columns, pixels, nearest)
+    np.testing.assert_allclose(mosaic(list(cams), view, pixels), expected)
 
 
 # Properties
@@ -142,11 +211,11 @@ def test_tiles_of_a_pointwise_map_are_the_map_of_the_whole_field(shape, window, 
     assert len(whole.tiles) == 1
     pixels = (cut.rows.pixels, cut.columns.pixels)
     for grid in (pixels, (1, 1), (3, 5)):
-        found = mosaic([luminance(tile) for tile in cut.tiles], cut.rows, cut.columns, grid)
-        expected = mosaic([luminance(whole.tiles[0])], whole.rows, whole.columns, grid)
+        found = mosaic([luminance(tile) for tile in cut.tiles], cut, grid)
+        expected = mosaic([luminance(whole.tiles[0])], whole, grid)
         np.testing.assert_allclose(found, expected)
     np.testing.assert_allclose(
-        mosaic([luminance(tile) for tile in cut.tiles], cut.rows, cut.columns, pixels),
+        mosaic([luminance(tile) for tile in cut.tiles], cut, pixels),
         luminance(whole.tiles[0]),
     )
 
@@ -339,6 +408,113 @@ def test_the_explainers_input_size_is_its_window(images):
     for other in (24, "any"):
         with pytest.raises(InvalidInputError, match=f"window is '?{other}'?.*has input_size=12"):
             magnification_consistency(Network(), images, window=other, **options)
+
+
+# Where the cells lie
+
+STRIDE = 8
+
+
+def like_a_resnet(rgb):
+    """See blurred brownness around pixels 0, 8, 16 and so on, without the half cell."""
+    return blurred(brown(rgb), STRIDE / 4)[:, ::STRIDE, ::STRIDE]
+
+
+def symmetric(rgb):
+    """See the same around the middles of cells."""
+    return blurred(brown(rgb), STRIDE / 4)[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
+
+
+RESNET = CamGrid(STRIDE, 0, INPUT)
+
+
+@pytest.mark.parametrize("window", [INPUT, "any"])
+def test_a_network_like_a_resnet_agrees_with_itself_once_registered(window):
+    options = {"mpp": 0.25, "window": window, "batch_size": 100}
+    taken = magnification_consistency(like_a_resnet, [FIELD], **options)
+    told = magnification_consistency(like_a_resnet, [FIELD], grid=RESNET, **options)
+    half = magnification_consistency(symmetric, [FIELD], **options)
+    assert (told.similarity > taken.similarity + 0.02).all()
+    assert told.ec[0] > 0.98
+    assert told.ec[0] == pytest.approx(half.ec[0], abs=0.01)  # registered, it is as good
+    np.testing.assert_array_equal(told.cells, taken.cells)
+
+
+def test_the_explainers_grid_is_taken():
+    class Network:
+        grid = RESNET
+        input_size = INPUT
+
+        def __call__(self, rgb):
+            return like_a_resnet(rgb)
+
+    class Other(Network):
+        grid = "of another library"
+
+    options = {"mpp": 0.25, "magnifications": (10, 20)}
+    told = magnification_consistency(
+        like_a_resnet, [FIELD], grid=RESNET, window=INPUT, **options
+    )  # fmt: skip
+    found = magnification_consistency(Network(), [FIELD], **options)
+    np.testing.assert_array_equal(found.similarity, told.similarity)
+    plain = magnification_consistency(like_a_resnet, [FIELD], window=INPUT, **options)
+    other = magnification_consistency(Other(), [FIELD], **options)
+    np.testing.assert_array_equal(other.similarity, plain.similarity)
+    assert (plain.similarity != told.similarity).all()
+
+
+def test_a_grid_scales_with_the_input_and_not_with_any():
+    options = {"mpp": 0.25, "magnifications": (10, 20)}
+
+    def similarity(grid, window):
+        found = magnification_consistency(
+            like_a_resnet, [FIELD], grid=grid, window=window, **options
+        )
+        return found.similarity
+
+    twice = RESNET.scaled((2 * INPUT, 2 * INPUT))
+    np.testing.assert_allclose(similarity(twice, INPUT), similarity(RESNET, INPUT), atol=1e-12)
+    np.testing.assert_array_equal(
+        similarity(CamGrid(STRIDE, 0, 7 * INPUT), "any"), similarity(RESNET, "any")
+    )
+
+
+@given(
+    cells=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    window=st.sampled_from((12, 24, "any")),
+    seed=st.integers(0, 99),
+)
+def test_half_pixel_centres_said_or_not_give_the_same_bits(cells, window, seed):
+    image = np.random.default_rng(seed).integers(0, 256, (1, 48, 72, 3), np.uint8)
+    step = 4  # of 24 and 36 pixels at 10x, 48 and 72 at 20x
+
+    def explain(rgb):
+        if window == "any":
+            return luminance(rgb)[:, ::step, ::step] ** 2
+        start = np.random.default_rng(len(rgb)).random((len(rgb), *cells))
+        return start + luminance(rgb).mean(axis=(1, 2))[:, None, None]
+
+    said = CamGrid.half_pixel(cells, (30, 30))
+    grid = CamGrid(step, (step - 1) / 2, 24) if window == "any" else said
+    options = {"mpp": 0.5, "magnifications": (10, 20), "window": window}
+    told, taken = (
+        magnification_consistency(explain, image, grid=one, **options) for one in (grid, None)
+    )
+    np.testing.assert_array_equal(told.similarity, taken.similarity)
+    np.testing.assert_array_equal(told.cells, taken.cells)
+
+
+@pytest.mark.parametrize(
+    ("grid", "window", "words"),
+    [
+        (CamGrid(16, 0, 64), 64, r"grid has room for 4x4 cells .* the CAM has 8x8"),
+        (CamGrid(4, 0, 64), "any", r"grid has room for 32x32 cells .* the CAM has 16x16"),
+        ("32,0,224", 64, "grid is '32,0,224'"),
+    ],
+)
+def test_a_grid_that_does_not_fit(grid, window, words):
+    with pytest.raises(InvalidInputError, match=words):
+        magnification_consistency(like_a_resnet, [FIELD], mpp=0.25, window=window, grid=grid)
 
 
 # Undefined

@@ -148,6 +148,7 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     assert said.startswith("cells of ")
     # Fields of a Lite0 that has learned little are too wide to measure.
     assert "right of half-pixel centres (arithmetic)\n" in said
+    assert "by slide or patient where all are known\nlabels: of the patch\n" in said
     assert "at the network's input 2 um/px (5x)\n" in said
     # A tile of 5x has 3x3 cells, and is the field.
     assert "5x-10x: tiles at 2 um/px (5x) and 1 um/px (10x); undefined: 4 few_cells\n" in said
@@ -158,6 +159,7 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     document = json.loads(printed)
     assert sum(row["rows"] for row in document["classes"]) == 4
     assert set(document["grid"]) == {"spacing", "offset", "size"}
+    assert {row["label_level"] for row in document["classes"]} == {"patch"}
     with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert sorted(row["score"] for row in rows) == ["0", "1+", "2+", "3+"]

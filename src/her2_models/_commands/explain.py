@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from her2_models.data._manifest import WHOSE_LABELS
 from membrane_xai.baselines import CONTROLS
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import magnification_of, scale_text
@@ -167,6 +168,7 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
         return
     print(done.registration)
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
+    print(f"labels: {WHOSE_LABELS[done.label_level]}")
     if published_protocol:
         print("published protocol: maps of the true score, of the rescaled, not normalised image")
     seen = {row["id"]: row["input_um_per_pixel"] for row in done.images}

@@ -22,6 +22,9 @@ __all__ = ["check"]
 
 Copies = tuple[tuple[Path, ...], ...]
 
+# Its patches are in folders of their own score, and have names with that of their slide.
+_NAMED_BY_SLIDE = "her2-ihc-40x-patch"
+
 
 def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXELS) -> DataReport:
     """Check counts, labels, copies, files, pixel sizes and groups of a data set.
@@ -62,7 +65,11 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
         counts=manifest.counts(),
         sources=dict(Counter(record.source for record in records)),
         unlike_published=tuple(_unlike_published(manifest)),
-        label_conflicts=tuple(record.path for record in records if _contradicts(record)),
+        label_conflicts=tuple(
+            record.path
+            for record in records
+            if _contradicts(record) and record.source != _NAMED_BY_SLIDE
+        ),
         duplicates=copies,
         across_splits=tuple(c for c in copies if len({split_of[path] for path in c}) > 1),
         unreadable=tuple(_unreadable(records, decode, max_pixels)),
@@ -198,8 +205,15 @@ def _patient_safe(records: Sequence[Record], crossing: Sequence[str]) -> str:
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
-    """Say whose the scores are, and that names tell another split than folders (HER2-IHC-40x)."""
+    """Say whose the scores are, and that names tell another score or split (HER2-IHC-40x)."""
     notes = []
+    patches = [record for record in records if record.source == _NAMED_BY_SLIDE]
+    if renamed := [record.path.name for record in patches if _contradicts(record)]:
+        notes.append(
+            f"{len(renamed)} of {len(patches)} patches of HER2-IHC-40x have another score than "
+            f"their names say, like {renamed[0]}; names carry the score of the slide, and the "
+            f"patch's own counts"
+        )
     strangers = [record.path.name for record in records if _is_stranger(record)]
     if strangers:
         notes.append(

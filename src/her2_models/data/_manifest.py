@@ -4,17 +4,40 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.tables import write_csv
 
-__all__ = ["LABEL_LEVELS", "SPLITS", "Manifest", "Record", "label_level"]
+__all__ = [
+    "LABEL_LEVELS",
+    "SPLITS",
+    "WHOSE_LABELS",
+    "Labelled",
+    "Manifest",
+    "Record",
+    "label_level",
+]
 
 SPLITS = ("train", "val", "test")
 LABEL_LEVELS = ("slide", "patch")
 """What a pathologist scored: the whole slide, whose patches inherit it, or each patch."""
+WHOSE_LABELS = {
+    "slide": "of the slide, which a patch need not show",
+    "patch": "of the patch",
+    "mixed": "of the slide for some images, of the patch for others",
+    "unknown": "not said whether of the slide or of the patch",
+}
+"""What :func:`label_level` says, in words."""
+
+
+class Labelled(Protocol):
+    """An image of which it may be known whose score it bears."""
+
+    @property
+    def label_level(self) -> str | None:
+        """One of `LABEL_LEVELS`, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +235,13 @@ class Manifest:
         return write_csv(path, [_row(record, base, self.scheme) for record in self.records])
 
 
-def label_level(records: Iterable[Record]) -> str:
+def label_level(records: Iterable[Labelled]) -> str:
     """Say whose scores images bear.
 
     Parameters
     ----------
     records : iterable of Record
-        The images.
+        The images, or others with a `label_level`.
 
     Returns
     -------

@@ -24,7 +24,8 @@ class DataReport:
     unlike_published : tuple of str
         Counts that differ from the published ones, as sentences.
     label_conflicts : tuple of Path
-        Images whose name says another score than their folder or table.
+        Images whose name says another score than their folder or table; in HER2-IHC-40x-Patch,
+        whose names carry the slide's score and folders the patch's, that is one of the `notes`.
     duplicates : tuple of tuple of Path
         Images that are identical byte by byte.
     across_splits : tuple of tuple of Path

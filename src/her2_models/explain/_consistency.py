@@ -71,6 +71,7 @@ def _measure(
         mpp=work.mpp,
         magnifications=magnifications,
         targets=[prediction.explained for _, prediction in images],
+        grid=explain.grid,
         batch_size=work.batch_size,
     )
     pairs: list[list[dict[str, Any]]] = [[] for _ in images]

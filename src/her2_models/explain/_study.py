@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from her2_models.data import Record
+from her2_models.data import Record, label_level
 from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomization import evenly, randomization_rows
 from her2_models.explain._tables import class_rows, measured_columns
@@ -37,12 +37,15 @@ class ExplainedImage(NamedTuple):
         Slide or patient.
     mpp : float or None
         Micrometres per pixel.
+    label_level : str or None
+        Whose score it is, as of :class:`her2_models.data.Record`.
     """
 
     path: Path
     score: str | None = None
     group: str | None = None
     mpp: float | None = None
+    label_level: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class ExplainedStudy:
         What was chosen.
     registration : Registration
         Where the cells of the target layer lie, see :func:`her2_models.models.register`.
+    label_level : str
+        Whose scores the images bear, see :func:`her2_models.data.label_level`.
     """
 
     images: Rows
@@ -75,6 +80,7 @@ class ExplainedStudy:
     magnifications: Rows
     settings: dict[str, Any] = field(repr=False)
     registration: Registration
+    label_level: str
 
 
 def explained_images(records: Sequence[Record], *, most: int | None = None) -> list[ExplainedImage]:
@@ -114,7 +120,13 @@ def explained_images(records: Sequence[Record], *, most: int | None = None) -> l
         turns[record.score] += 1
     chosen = sorted(place for _, place in sorted(ranked)[:most])
     return [
-        ExplainedImage(one.path, one.label, "/".join(one.whole_group or ()) or None, one.mpp)
+        ExplainedImage(
+            one.path,
+            one.label,
+            "/".join(one.whole_group or ()) or None,
+            one.mpp,
+            one.label_level,
+        )
         for one in (records[place] for place in chosen)
     ]
 
@@ -216,7 +228,9 @@ def explain_images(
 
     `classes` is :meth:`membrane_xai.StudyResult.summary` by method and class, with `ec_class`, the
     mean similarity over all pairs of the class's CAMs, and `ec_between`, that with CAMs of other
-    classes, from :func:`membrane_xai.study.class_consistency`.
+    classes, from :func:`membrane_xai.study.class_consistency`; `input_scale`, the micrometres per
+    pixel at the network's input; and `label_level`, whose scores all the images bear, as
+    :func:`her2_models.data.label_level` says it.
 
     `out` is the folder of a :func:`membrane_xai.evaluate` with views: rows, those of
     :func:`membrane_xai.study.read_study`, have all columns, and CAMs and masks are read by
@@ -265,13 +279,15 @@ def explain_images(
     magnified = magnification_ec(work, images, predictions, magnifications)
     columns = measured_columns(study.rows, images, predictions, magnified.ec)
     study = study.with_columns(columns, out=work.out)
+    whose = label_level(images)
     done = ExplainedStudy(
         study.rows,
-        class_rows(study, work.out),
+        class_rows(study, work.out, whose),
         _randomization(work, images, predictions, annotations, common, randomize, seed),
         magnified.rows,
         study.settings | {"magnifications": list(magnifications), "randomize": randomize},
         work.registration,
+        whose,
     )
     _write(done, work.out)
     return done

@@ -42,10 +42,11 @@ def measured_columns(
     return {"confidence": confidence, "input_um_per_pixel": scale, "ec_magnification": ec}
 
 
-def class_rows(study: StudyResult, out: Path) -> Rows:
+def class_rows(study: StudyResult, out: Path, label_level: str) -> Rows:
     """Summarize the rows of each method and explained class.
 
-    Beside the means stand EC among its CAMs and with others, and the scale at the network's input.
+    Beside the means stand EC among its CAMs and with others, the scale at the network's input, and
+    whose scores the images bear.
     """
     alike = {_key(row): row for row in class_consistency(study.rows, out, _BY)}
     rows = sorted(study.summary(by=_BY), key=_key)
@@ -57,6 +58,7 @@ def class_rows(study: StudyResult, out: Path) -> Rows:
             **row,
             **_among(alike.get(_key(row), {})),
             "input_scale": scale_text(sizes[_key(row)]),
+            "label_level": label_level,
         }
         for row in rows
     ]

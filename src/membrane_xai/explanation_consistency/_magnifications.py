@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +18,13 @@ from membrane_xai.explanation_consistency._explainers import (
     explain_images,
     view_of,
 )
-from membrane_xai.explanation_consistency._fields import Tiled, mosaic, shown_mpp
+from membrane_xai.explanation_consistency._fields import (
+    Cells,
+    Tiled,
+    field_edges,
+    mosaic,
+    shown_mpp,
+)
 from membrane_xai.io._pixel_size import MPP_AT_1X, magnification_of
 from membrane_xai.perturb._perturbation import Rgb
 
@@ -168,23 +175,29 @@ def single_cam(labeled: Mapping[Any, T]) -> T:
 
 def _pair(one: Explained, other: Explained, measure: Measure) -> ScalePair:
     _refuse_resized(one, other)
-    cells = (_cells(one, other, 0), _cells(one, other, 1))
+    grid = (_common(one, other, 0), _common(one, other, 1))
+    rows, columns = (axis if isinstance(axis, int) else len(axis) - 1 for axis in grid)
+    cells = rows, columns
     if cells[0] * cells[1] < _FEWEST_CELLS:
         return ScalePair(math.nan, "few_cells", cells)
-    first, second = (
-        view_of(mosaic(cams, tiles.rows, tiles.columns, cells)) for tiles, cams in (one, other)
-    )
+    first, second = (view_of(mosaic(cams, tiles, grid)) for tiles, cams in (one, other))
     score, _, reason = similar(first, second, measure)
     return ScalePair(score, reason, cells)
 
 
-def _cells(one: Explained, other: Explained, axis: int) -> int:
-    """Return how many cells as large as the coarser map's the field has along an axis."""
-    coarse = max(
-        tiles.sides[axis].cell_um(int(cam.shape[axis]))
-        for tiles, cams in (one, other)
-        for cam in cams
+def _common(one: Explained, other: Explained, axis: int) -> Cells:
+    """Return the cells of the field along an axis: as large as the coarser map's, and where."""
+    coarse, side, placed = max(
+        (
+            (side.cell_um(int(cam.shape[axis]), placed), side, placed)
+            for tiles, cams in (one, other)
+            for cam in cams
+            for side, placed in [(tiles.sides[axis], tiles.placed(cam)[axis])]
+        ),
+        key=itemgetter(0),
     )
+    if placed is not None:
+        return field_edges(side, placed)
     return max(1, round(one[0].sides[axis].um / coarse))
 
 

@@ -45,6 +45,26 @@ def test_label_conflicts(root):
     assert report.problems == (f"2 images whose name says another score: {also}; {odd}",)
 
 
+def test_names_of_the_patch_variant_carry_the_slides_score(tmp_path):
+    folders = {"patch": tmp_path / "train_data_patch", "wsi": tmp_path / "train_data_wsi"}
+    odd = {
+        kind: image(folder / "class_2+" / "her2-3+-score_train_01.png", i)
+        for i, (kind, folder) in enumerate(folders.items())
+    }
+    for i, folder in enumerate(folders.values()):
+        image(folder / "class_0" / "her2-0-score_train_02.png", 10 + i)
+    report = check(discover(tmp_path), decode=False)
+    assert report.sources == {"her2-ihc-40x-patch": 2, "her2-ihc-40x-wsi": 2}
+    assert report.label_conflicts == (odd["wsi"],)
+    assert report.notes == (
+        "1 of 2 patches of HER2-IHC-40x have another score than their names say, like "
+        "her2-3+-score_train_01.png; names carry the score of the slide, and the patch's own "
+        "counts",
+    )
+    alone = check(discover(folders["patch"]), decode=False)
+    assert not any("another score" in problem for problem in alone.problems)
+
+
 def test_copies_within_and_across_splits(root):
     inside = image(root / "train" / "class_0" / "train0" / "copy.png", 1)
     across = image(root / "test" / "class_1+" / "test0" / "copy.png", 3)

@@ -131,6 +131,11 @@ def test_rows_are_those_of_single_calls(backbone, images, whole, method):
         )
         assert found.status.tolist() == [["ok"]]
         assert row["ec_magnification"] == pytest.approx(found.ec[0], abs=1e-3)
+        half = magnification_consistency(
+            explain.__call__, rgb[None], window=SIZE, mpp=MPP, magnifications=MAGNIFICATIONS,
+            targets=[SCORES[index]],
+        )  # fmt: skip
+        assert row["ec_magnification"] != pytest.approx(half.ec[0], abs=2e-3)
         assert row["input_um_per_pixel"] == 1.0  # 128 pixels of 0.5 um in 64
         (pair,) = (one for one in whole[0].magnifications
                    if (one["id"], one["method"]) == (row["id"], method))  # fmt: skip
@@ -459,14 +464,29 @@ def test_the_published_protocol_explains_the_true_score_of_the_rescaled_image(
         study(backbone, nameless, tmp_path / "none", published_protocol=True)
 
 
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [(("slide", "slide"), "slide"), (("slide", "patch"), "mixed"), (("patch", None), "unknown")],
+)
+def test_classes_say_whose_scores_the_images_bear(backbone, images, tmp_path, levels, said):
+    told = [image._replace(label_level=level) for image, level in zip(images, levels, strict=False)]
+    done = study(backbone, told, tmp_path / "out", regions=None, controls=())
+    assert done.label_level == said
+    assert [row["label_level"] for row in done.classes] == [said] * len(done.classes)
+    with (tmp_path / "out" / "classes.csv").open(encoding="utf-8") as file:
+        assert {row["label_level"] for row in csv.DictReader(file)} == {said}
+
+
 def test_explained_images_take_turns():
     from her2_models.data import Record
 
-    records = [Record(f"{i}.png", score, group=f"s{i}", source="bci", mpp=0.5)
+    records = [Record(f"{i}.png", score, group=f"s{i}", source="bci", mpp=0.5, label_level="slide")
                for i, score in enumerate((0, 0, 0, 1, 3, 3))]  # fmt: skip
     names = [image.path.name for image in explained_images(records, most=4)]
     assert names == ["0.png", "1.png", "3.png", "4.png"]
-    assert explained_images(records)[4] == ExplainedImage(records[4].path, "3+", "bci/s4", 0.5)
+    assert explained_images(records)[4] == ExplainedImage(
+        records[4].path, "3+", "bci/s4", 0.5, "slide"
+    )
     with pytest.raises(InvalidInputError, match="most is 0"):
         explained_images(records, most=0)
 
