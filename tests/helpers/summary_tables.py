@@ -69,9 +69,7 @@ def assert_page(page, rows):
         controls = [x for x in row if x.startswith("specificity_") and f"{x}_n" in row]
         shown = [score for score in ON_PAGE if score in row] + controls
         assert scores[: len(shown)] == [on_page(row, score) for score in shown]
-        assert scores[len(shown)] == cells_text(row).replace(
-            " um", "\N{NO-BREAK SPACE}\N{MICRO SIGN}m"
-        )
+        assert scores[len(shown)] == cells_text(row).replace(" um", " \N{MICRO SIGN}m")
         if "p_value" in row:
             p = "–" if row["p_value"] is None else p_of(row)
             below = f"{row['p_value_n']} maps {row['p_value_note']}".strip()

@@ -1,6 +1,7 @@
 """The command her2 and its example, on a few synthetic slides."""
 
 import csv
+import itertools
 import json
 import signal
 import subprocess
@@ -187,7 +188,8 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
     for row in rows:
         head = f"{row['method']}, {row['class']}: {row['scored']} of {row['rows']} images scored"
         at = lines.index(head)
-        shown = dict(line.split(maxsplit=1) for line in lines[at + 1 : at + 11])
+        block = itertools.takewhile(lambda line: line.startswith("  "), lines[at + 1 :])
+        shown = dict(line.split(maxsplit=1) for line in block)
         for name in (
             "toward_ideal",
             "toward_ideal_of_sums",
