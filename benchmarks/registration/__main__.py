@@ -9,7 +9,7 @@ import torch
 from benchmarks.harness.publish import publish
 from benchmarks.registration.trained import EPOCHS, SIZE, SLIDES, trained
 
-_THREADS = 2
+_THREADS = 1
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ TITLES = {
     "masks": "Membrane masks",
     "metrics": "MAP and EC",
     "nulls": "What nulls rule out",
+    "registration": "Registered maps: a trained ResNet18",
+    "registration_pretrained": "Registered maps: EfficientNet-Lite0 of ImageNet",
     "scale": "Large data",
     "score_cam": "Score-CAM",
     "statistics": "Intervals and tests",

@@ -147,8 +147,9 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     said = capsys.readouterr().out
     assert "4 rows; intervals by slide" in said
     assert said.startswith("cells of ")
-    # Fields of a Lite0 that has learned little are too wide to measure.
-    assert "right of half-pixel centres (arithmetic)\n" in said
+    assert "right of half-pixel centres (measured)\n" in said
+    assert said.count("half-pixel centres") == 1
+    assert said.count("3x3 cells of 64 um\n") == 1
     assert "by slide or patient where all are known\nlabels: of the patch\n" in said
     assert "at the network's input 2 um/px (5x)\n" in said
     # A tile of 5x has 3x3 cells, and is the field.

