@@ -201,7 +201,9 @@ def test_explain_has_one_set_of_numbers(run, tmp_path, capsys):
         ):
             assert shown[name] == as_printed(row, name)
         assert shown["ec_class"] == ("nan" if row["ec_class"] is None else f"{row['ec_class']:.3f}")
-        assert shown["p_value"] == f"{p_of(row)} of {row['p_value_n']} by permutation few_groups"
+        told = f"{p_of(row)} of {row['p_value_n']} by permutation {row['p_value_note'] or ''}"
+        assert shown["p_value"] == told.strip()
+        assert (row["p_value"] is None) == bool(row["p_value_note"])
         for name in CONTROLS:
             assert shown[f"specificity_{name}"] == specificity_of(row, name)
         few = row["map_n"] < 3  # each image is of a slide of its own
