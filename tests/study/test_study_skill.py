@@ -102,7 +102,7 @@ def test_the_mean_skill_is_a_ratio_of_sums_with_the_interval_of_all_means(many):
         expected = (np.array(ec) - ec0).sum() / room.sum()
         assert mine[f"ec_skill{kind}"] == pytest.approx(expected, abs=1e-12)
         interval = summarize([row[f"ec_skill{kind}"] for row in rows], list("aabbccdd"),
-                             weights=room, bounds=None, draws=200)  # fmt: skip
+                             weights=room, bounds=(-math.inf, 1), draws=200)  # fmt: skip
         assert mine[f"ec_skill{kind}_low"] == interval.low
     assert (mine["ec_ignores_image"], mine["ec_too_few_images"]) == (0, 0)
     assert (ignoring["ec_ignores_image"], ignoring["ec_skill_n"]) == (8, 0)

@@ -65,5 +65,5 @@ _BOUNDS = {
 def bounds_of(score: str) -> tuple[float, float] | None:
     """Return the range of a score by its column, for the scale of its interval; None is any."""
     if score.startswith("ec_skill"):
-        return None  # at most 1, and as far below 0 as EC0 is near 1
+        return -float("inf"), 1.0  # as far below 0 as EC0 is near 1
     return _BOUNDS["ec"] if score.startswith(("ec_", "ec0")) else _BOUNDS.get(score)

@@ -320,7 +320,9 @@ def _interval(
     else:
         scale = Scale.of(bounds)
         low, high, word = _by_jackknife(value, left_out[kept], masses[kept], scale, options.ci)
-        note = word if word == INFINITE else note or word
+        note = (
+            word if word and np.isnan(low) else note or word
+        )  # why there is none, before how rough
     return Interval(low, high, undefined, note, n_eff)
 
 

@@ -223,6 +223,7 @@ def test_the_published_protocol_tests_the_last_epoch_and_says_so(
         magnifications=[],
         randomization=[],
         registration=SimpleNamespace(grid=None),
+        label_level="patch",
     )
     monkeypatch.setattr(
         "her2_models.explain.explain_images", lambda *_, **told: asked.update(told) or empty
