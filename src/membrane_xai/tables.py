@@ -306,7 +306,7 @@ def _place(grid: CamGrid, cells: str) -> str:
 
 
 def specificity_text(row: Row, control: str) -> str:
-    """Show the specificity against a control mask, or that the maps' grids cannot tell.
+    """Show the specificity against a control mask, of how many maps, and how many cannot tell.
 
     Parameters
     ----------
@@ -324,14 +324,24 @@ def specificity_text(row: Row, control: str) -> str:
     >>> from membrane_xai.tables import specificity_text
     >>> row = {"specificity_inside": 0.25, "specificity_inside_low": 0.1, "specificity_inside_n": 9}
     >>> row |= {"specificity_inside_high": 0.375, "specificity_inside_note": ""}
-    >>> specificity_text(row, "inside")
+    >>> specificity_text({**row, "specificity_inside_cannot_tell": 0}, "inside")
     '0.250 [0.100, 0.375] of 9'
-    >>> specificity_text({**row, "specificity_inside_n": 0}, "inside")
+    >>> specificity_text({**row, "specificity_inside_cannot_tell": 3}, "inside")
+    '0.250 [0.100, 0.375] of 9, 3 cannot tell'
+
+    Where no map has one, their grids cannot tell, or there is no control or no membrane:
+
+    >>> none = {**row, "specificity_inside_n": 0}
+    >>> specificity_text({**none, "specificity_inside_cannot_tell": 3}, "inside")
     'cannot tell'
+    >>> specificity_text({**none, "specificity_inside_cannot_tell": 0}, "inside")
+    'undefined'
     """
     name = f"specificity_{control}"
-    count = row[f"{name}_n"]
-    return f"{score_text(row, name)} of {count}" if count else "cannot tell"
+    count, untold = row[f"{name}_n"], row[f"{name}_cannot_tell"]
+    if not count:
+        return "cannot tell" if untold else "undefined"
+    return f"{score_text(row, name)} of {count}" + (f", {untold} cannot tell" if untold else "")
 
 
 def null_text(row: Row) -> str:

@@ -53,9 +53,10 @@ def p_of(row):
 
 
 def specificity_of(row, control):
-    count = row[f"specificity_{control}_n"]
-    shown = as_printed(row, f"specificity_{control}")
-    return f"{shown} of {count}" if count else "cannot tell"
+    count, untold = (row[f"specificity_{control}_{end}"] for end in ("n", "cannot_tell"))
+    shown = f"{as_printed(row, f'specificity_{control}')} of {count}" if count else ""
+    told = "" if not untold else f"{untold} cannot tell" if count else "cannot tell"
+    return ", ".join(filter(None, (shown, told))) or "undefined"
 
 
 def assert_page(page, rows):

@@ -20,7 +20,7 @@ from her2_models._commands.explain import _magnifications  # noqa: E402
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import SyntheticConfig  # noqa: E402
 from her2_models.data import draw_slides  # noqa: E402
-from membrane_xai import cli  # noqa: E402
+from membrane_xai import CamGrid, cli  # noqa: E402
 from membrane_xai.baselines import CONTROLS  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
 from membrane_xai.study import read_study  # noqa: E402
@@ -160,7 +160,7 @@ def test_explain_scores_a_run_and_goes_on(run, capsys):
     assert "NaN" not in printed  # which is no JSON
     document = json.loads(printed)
     assert sum(row["rows"] for row in document["classes"]) == 4
-    assert set(document["grid"]) == {"spacing", "offset", "size"}
+    assert CamGrid.from_text(document["cam_grid"]).size == (96, 96)
     assert {row["label_level"] for row in document["classes"]} == {"patch"}
     with (run / "explained" / "images.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

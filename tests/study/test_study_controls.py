@@ -10,6 +10,7 @@ from membrane_xai.baselines import CONTROLS, control_masks, tumour_region
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.study import read_study
+from membrane_xai.tables import specificity_text
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,18 @@ def test_the_summary_means_what_can_be_told(fields, tmp_path):
 
 def test_a_grid_that_cannot_tell_says_so(fields):
     images, masks = [x.rgb for x in fields], [x.membrane for x in fields]
-    rows = evaluate(_maps(fields, 2), images, masks, mpp=0.5, controls="inside").rows
-    assert {row["told_inside"] for row in rows} == {"cannot_tell"}
-    assert all(math.isnan(row["specificity_inside"]) for row in rows)
+    masks = [*masks[:2], np.zeros_like(masks[2])]
+    study = evaluate(_maps(fields, 2), images, masks, mpp=0.5, controls="inside")
+    told = [row["told_inside"] for row in study.rows if row["method"] == "membrane"]
+    assert told == ["cannot_tell", "cannot_tell", "empty_mask"]
+    assert all(math.isnan(row["specificity_inside"]) for row in study.rows)
+    found = study.summary()[0]
+    assert (found["specificity_inside_n"], found["specificity_inside_cannot_tell"]) == (0, 2)
+    assert specificity_text(found, "inside") == "cannot tell"
+    [alone] = evaluate(
+        {"m": [np.eye(4)]}, images[2:], masks[2:], mpp=0.5, controls="inside"
+    ).summary()
+    assert specificity_text(alone, "inside") == "undefined"  # no membrane is not too coarse a grid
 
 
 def test_without_controls_there_are_no_columns(fields):

@@ -164,7 +164,7 @@ def _score_cam_options(args: argparse.Namespace) -> dict[str, Any]:
 def _print(args: argparse.Namespace, done: Any, out: Path, *, published_protocol: bool) -> None:
     grid = done.registration.grid
     if args.json:
-        print(json_text({"out": str(out), "grid": grid.to_dict(), "classes": done.classes}))
+        print(json_text({"out": str(out), "cam_grid": grid.to_text(), "classes": done.classes}))
         return
     print(done.registration)
     # Where they lie is said above, once, as one network made all maps.

@@ -88,7 +88,7 @@ class Work:
             "classes": "all" if self.every_class else self._explained(),
             "input": "rescaled" if self.published_protocol else "normalized",
             "cam_normalization": NORMALIZATION,
-            "grid": self.registration.grid.to_dict(),
+            "cam_grid": self.registration.grid.to_text(),
             "grid_source": self.registration.source,
             "options": {name: dict(options) for name, options in self.methods.items() if options},
         }

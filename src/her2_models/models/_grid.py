@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from her2_models.score_cam._forward import evaluating
 from membrane_xai import CamGrid
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.pytorch import measured_grid, receptive_field_grid
@@ -114,7 +115,7 @@ def _cells(
     handle = layer.register_forward_hook(keep)
     try:
         like = next(network.parameters())
-        with torch.inference_mode():
+        with evaluating(network), torch.inference_mode():
             network(torch.zeros((1, 3, size, size), device=like.device, dtype=like.dtype))
     finally:
         handle.remove()

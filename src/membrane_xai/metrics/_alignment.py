@@ -579,7 +579,7 @@ def _python_value(value: Any) -> Any:
     if value is None or isinstance(value, float | str):
         return value
     if isinstance(value, CamGrid):
-        return value.to_dict()
+        return value.to_text()
     if isinstance(value, tuple):
         return list(value)
     if hasattr(value, "compute"):

@@ -151,7 +151,17 @@ def _summary(part: Part, scores: Sequence[str], ci: float, draws: int, seed: int
     weights = {name: weights_of_skill(part.rows, name) for name in scores}
     means = columns_of_rows(columns, status, groups, weights=weights, ci=ci, draws=draws, seed=seed)
     cells = shared_by(part.rows) if "grid" in part.rows[0] else {}
-    return {**part.key, **means, **_without_skill(part.rows), **cells}
+    return {**part.key, **means, **_without_skill(part.rows), **_untold(part.rows), **cells}
+
+
+def _untold(rows: Rows) -> dict[str, int]:
+    """Count the rows whose grid is too coarse for specificity, for each control."""
+    return {
+        f"{name}_cannot_tell": sum(
+            row[name.replace("specificity", "told", 1)] == "cannot_tell" for row in rows
+        )
+        for name in specificity_columns(rows)
+    }
 
 
 def _without_skill(rows: Rows) -> dict[str, int]:

@@ -197,7 +197,8 @@ def test_tables_are_written(whole):
     about = record["parameters"]["about"]
     assert about["cam_normalization"] == "negative values set to 0, not scaled"
     assert about["weights"].startswith("sha256:")
-    assert (about["grid"], about["grid_source"]) == (done.registration.grid.to_dict(), "measured")
+    assert about["cam_grid"] == done.registration.grid.to_text()
+    assert about["grid_source"] == "measured"
     assert record["versions"]["torch"] == metadata.version("torch")
     assert (out / "classes.csv").exists()
     with (out / "magnifications.csv").open(encoding="utf-8") as file:
@@ -512,6 +513,11 @@ def test_registration_falls_back_to_what_is_known():
     assert (found.grid, found.source) == (CamGrid.half_pixel((8, 8), (32, 32)), "half-pixel")
     assert "tell to" in found.reason
     assert str(found).startswith("cells are taken to lie at half-pixel centres: layer has")
+    # Nothing is learnt on the way.
+    norm = torch.nn.BatchNorm2d(4)
+    register(torch.nn.Sequential(blind[0], norm, blind[1]).train(), blind[1], 32)
+    assert norm.training
+    assert norm.num_batches_tracked == 0
     # A constant map has no gradient, but kernels can be counted.
     constant = torch.nn.Conv2d(3, 4, 3, stride=4, padding=1)
     torch.nn.init.zeros_(constant.weight)
