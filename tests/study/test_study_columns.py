@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from study_cases import KEYS, METHODS, STEPS, coarse, darkness, same
 
-from membrane_xai import evaluate, pool_mask, shift_null
+from membrane_xai import CamGrid, evaluate, pool_mask, shift_null
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import Perturbation
 from membrane_xai.statistics import combine_nulls, permutation_null
@@ -71,6 +71,29 @@ def test_the_test_of_sets_permutes_maps_among_patients(images, masks, tmp_path):
     assert (again["follows"], again["centre"]) == (follows["p_value"], centre["p_value"])
     resumed = evaluate(maps, images, masks, **options, out=tmp_path).summary()
     assert resumed[0]["p_value"] == follows["p_value"]
+
+
+@pytest.mark.parametrize("negative", ["clip", "abs"])
+def test_the_test_of_sets_takes_all_that_a_score_takes(rng, negative):
+    """Regions and cells of one's own, negative values, maps of any scale, a seed."""
+    masks, groups = rng.random((24, 16, 16)) < 0.3, np.repeat([*"abcdefgh"], 3)
+    images = rng.integers(0, 256, (24, 16, 16, 3), np.uint8)
+    regions, grid = rng.random((24, 16, 16)) < 0.6, CamGrid(4, 0, 16)
+    pooled = pool_mask(masks, grid, region=regions)
+    maps = 0.2 * pooled.mask + rng.normal(0, 1, (24, 4, 4))
+    maps *= 10.0 ** rng.integers(-50, 51, (24, 1, 1))
+    study = evaluate(
+        {"m": maps}, images, masks, groups=groups, regions=[*regions], grid=grid, seed=3,
+        negative=negative, chance_test="permutation",
+    )  # fmt: skip
+    positive = np.abs(maps) if negative == "abs" else np.maximum(maps, 0)
+    positive /= positive.max(axis=(1, 2), keepdims=True)
+    expected = permutation_null(
+        positive, pooled.mask, groups, region=pooled.region, permutations=1999, seed=3
+    )
+    [found] = study.summary()
+    assert found["p_value"] == expected.p_value
+    assert 0.01 < found["p_value"] < 0.99
 
 
 def test_notes_of_the_test_of_sets(images, masks):

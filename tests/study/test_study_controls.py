@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from membrane_xai import alignment, evaluate, extract_membrane_mask, pool_mask
+from membrane_xai import CamGrid, alignment, evaluate, extract_membrane_mask, pool_mask
 from membrane_xai.baselines import CONTROLS, control_masks, tumour_region
 from membrane_xai.datasets import synthetic_her2
 from membrane_xai.errors import InvalidInputError
@@ -29,16 +29,24 @@ def _maps(fields, side):
     return found
 
 
-def test_columns_are_those_of_alignment_against_the_masks_of_the_library(fields):
+@pytest.mark.parametrize("placed", [False, True])
+def test_columns_are_those_of_alignment_against_the_masks_of_the_library(fields, placed):
     images, masks = [x.rgb for x in fields], [x.membrane for x in fields]
     maps = _maps(fields, 24)
-    rows = evaluate(maps, images, masks, mpp=0.5, controls=CONTROLS).rows
+    region = np.arange(192 * 192).reshape(192, 192) < 192 * 150 if placed else None
+    grid = CamGrid(8, 0, 192) if placed else None
+    regions = [region] * 3 if placed else None
+    rows = evaluate(
+        maps, images, masks, mpp=0.5, controls=CONTROLS, regions=regions, grid=grid
+    ).rows
     assert len(rows) == 6
     for row in rows:
         i = row["id"]
         made = control_masks(images[i], masks[i], mpp=0.5)
         for name in CONTROLS:
-            found = alignment(maps[row["method"]][i], masks[i], against=made[name])
+            found = alignment(
+                maps[row["method"]][i], masks[i], region=region, against=made[name], grid=grid
+            )
             assert row[f"told_{name}"] == found.specificity_status
             assert row[f"specificity_{name}"] == pytest.approx(found.specificity, nan_ok=True)
 

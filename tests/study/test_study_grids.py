@@ -10,7 +10,7 @@ from study_cases import same
 from membrane_xai import CamGrid, alignment, evaluate, perturbation_consistency, shift_null
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb import horizontal_flip, vertical_flip
-from membrane_xai.study import read_study, read_view
+from membrane_xai.study import StudyResult, read_study, read_view
 
 RESNET = CamGrid(spacing=8, offset=0, size=32)
 """Four cells of a small ResNet: half a cell before half-pixel centres, but for half a pixel."""
@@ -146,6 +146,18 @@ def test_views_and_manifest_keep_it(cams, images, masks, tmp_path):
     assert (whole["grid"], whole["cam_grid"]) == ("4x4", "several")
 
 
+def test_a_summary_has_the_cells_of_the_maps_that_are_there(images, masks):
+    """Cells of 8 and 16 px of 0.5 um: 4 and 8 um; an image that cannot be read has none."""
+    cams = [np.ones((4, 4)), np.ones((2, 2)), np.ones((4, 4))]
+    study = evaluate({"m": cams}, [*images[:2], None], masks, groups=list("aba"), mpp=0.5)
+    told = [(row["grid"], row["cell_um"]) for row in study.summary(by=("group",))]
+    assert told == [("4x4", 4.0), ("2x2", 8.0)]
+    [whole] = study.summary()
+    assert (whole["grid"], whole["cam_grid"], whole["cell_um"]) == ("several", "", 6.0)
+    no_size = [{**study.rows[0], "cell_um": math.nan}, study.rows[1]]
+    assert StudyResult(no_size, {}).summary()[0]["cell_um"] == 8.0
+
+
 def test_a_study_goes_on_with_the_same_grid_alone(cams, images, masks, tmp_path):
     out = tmp_path / "s"
     first = evaluate({"m": list(cams)}, images, masks, grid=RESNET, out=out)
@@ -180,8 +192,6 @@ def test_views_come_back_to_where_the_cells_lie(images, masks):
 
 def test_toward_ideal_of_a_set_by_hand():
     """MAP 0.5, 0.25; chance 0.25; ideals 0.75, 0.375: ratios 0.5 and 0, of sums 0.25 / 0.625."""
-    from membrane_xai.study import StudyResult
-
     rows = [
         {"method": "m", "group": None, "status": "ok", "map": m, "chance": 0.25, "ideal": ideal,
          "toward_ideal": (m - 0.25) / (ideal - 0.25)}
