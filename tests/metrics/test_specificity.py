@@ -97,6 +97,19 @@ def test_a_control_that_hardly_varies_says_that_it_cannot_tell():
     found = alignment(mask, mask, against=even)
     assert found.ideals_alike < 0.8 < found.toward_control  # the membrane map would look wrong
     assert (found.specificity_status, np.isnan(found.specificity)) == ("cannot_tell", True)
+    other = alignment(mask, even, against=mask)
+    assert other.ideals_alike < 0.8 < other.toward_ideal  # and so would that of the control
+    assert other.specificity_status == "cannot_tell"
+
+
+@pytest.mark.parametrize(("shift", "alike", "status"), [(6, 0.76, "ok"), (4, 0.84, "cannot_tell")])
+def test_the_limit_is_a_correlation_of_four_fifths(shift, alike, status):
+    """Of 100 cells half are of the mask and half of the control, most of them of both."""
+    mask = np.where(np.arange(100) < 50, 0.25, 0).reshape(10, 10)
+    control = np.roll(mask, shift)
+    found = alignment(np.eye(10), mask, against=control)
+    assert found.ideals_alike == pytest.approx(alike)
+    assert found.specificity_status == status
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,9 @@ def test_cells_in_micrometres_by_hand(cams, images):
     grid = CamGrid((8, 16), 0, (16, 32))
     rows = evaluate({"m": [np.ones((2, 2))]}, images[:1], [np.eye(32)], grid=grid, mpp=0.25).rows
     assert rows[0]["cell_um"] == pytest.approx(0.25 * 16)
+    unpadded = CamGrid(8, 3.5, 30)  # the last six pixels of 30 have no cell of their own
+    rows = evaluate({"m": [np.ones((3, 3))]}, images[:1], [np.eye(32)], grid=unpadded, mpp=3).rows
+    assert rows[0]["cell_um"] == pytest.approx(3 * 8 * 32 / 30)
     rows = evaluate({"m": [np.ones((2, 4))]}, images[:1], [np.eye(32)], mpp=0.25).rows
     assert rows[0]["cell_um"] == pytest.approx(0.25 * math.sqrt(16 * 8))
 
@@ -169,6 +172,9 @@ def test_a_study_goes_on_with_the_same_grid_alone(cams, images, masks, tmp_path)
     assert {row["cam_grid"] for row in more.rows if row["method"] == "n"} == {""}
     with pytest.raises(InvalidInputError, match=r"there grid.n is 'half-pixel', now '8,0,32'"):
         evaluate({"n": list(cams)}, images, masks, grid=RESNET, out=out)
+    evaluate({"n": list(cams)}, images, masks, out=out)  # that of the other is not forgotten
+    with pytest.raises(InvalidInputError, match=r"there grid.m is '8,0,32', now 'half-pixel'"):
+        evaluate({"m": list(cams)}, images, masks, out=out)
 
 
 def test_views_come_back_to_where_the_cells_lie(images, masks):

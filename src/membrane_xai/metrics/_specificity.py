@@ -107,7 +107,8 @@ def _compare(mask: Array, control: Array, weight: Array) -> _Ideals:
 def _codes(on_mask: Array, on_control: Array, specificity: Array, ideals: _Ideals) -> Array:
     """Return why there is no specificity; of several reasons the mask's own counts first."""
     xp = namespace(specificity)
-    worst = xp.maximum(ideals.alike, xp.maximum(ideals.mask_on_control, ideals.control_on_mask))
+    # The correlation is the geometric mean of both, so that one of them is above it.
+    worst = xp.maximum(ideals.mask_on_control, ideals.control_on_mask)
     told = (worst <= _ALIKE) & ~xp.isnan(specificity)  # NaN: no room on this grid
     codes = xp.where(told, xp.zeros_like(worst), xp.full_like(worst, _CANNOT_TELL))
     codes = xp.where(on_control != 0, on_control, codes)
