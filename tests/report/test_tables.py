@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import platform
 import re
 from importlib import metadata
@@ -15,7 +16,14 @@ from hypothesis.extra.numpy import arrays
 import membrane_xai
 from membrane_xai.datasets import ihc_sample
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.tables import array_hash, provenance, write_csv, write_json, write_markdown
+from membrane_xai.tables import (
+    array_hash,
+    cells_text,
+    provenance,
+    write_csv,
+    write_json,
+    write_markdown,
+)
 
 ROWS = [
     {"method": "GradCAM", "map": 0.1 + 0.2, "ec": float("nan"), "n": 3},
@@ -176,3 +184,22 @@ def test_sample_is_the_image_of_scikit_image():
     assert "skimage.data.immunohistochemistry" in sample.source
     sample.rgb[:] = 0
     assert ihc_sample().rgb.any()
+
+
+@pytest.mark.parametrize(
+    ("grid", "cam_grid", "side", "words"),
+    [
+        ("4x4", "several", 4.0, "cells of several grids"),
+        ("", "32,0,224", math.nan, "no map"),
+        ("7x7", "", None, "7x7 cells of unknown size"),  # as JSON has it
+        ("7x7", "", 4.94, "7x7 cells of 4.9 um"),
+        ("7x7", "", 9.49, "7x7 cells of 9.5 um"),
+        ("7x7", "", 9.6, "7x7 cells of 10 um"),
+        ("7x7", "32,31,224", 37, "7x7 cells of 37 um, 0.48 of a cell down and right of"),
+        ("7x7", "32,15.5x7.5,224", 37, " and 0.25 left of half-pixel centres"),
+        ("6x7", "32,23.5x19.5,192x224", 9, "6x7 cells of 9.0 um, 0.25 of a cell down and 0.12 r"),
+    ],
+)
+def test_cells_in_words(grid, cam_grid, side, words):
+    """Of 32 px: 15.5 px more are 0.48 of a cell, 8 px 0.25, 4 px 0.125."""
+    assert words in cells_text({"grid": grid, "cam_grid": cam_grid, "cell_um": side})

@@ -101,6 +101,9 @@ def test_notes_of_the_test_of_sets(images, masks):
     options = {"chance_test": "permutation"}
     [mixed] = evaluate(cams, images, masks, groups=list("abcde"), **options).summary()
     assert (math.isnan(mixed["p_value"]), mixed["p_value_note"]) == (True, "several_grids")
+    cams["m"][4] = np.zeros((3, 3))  # without activation it is no part of the test
+    [four] = evaluate(cams, images, masks, groups=list("abcde"), **options).summary()
+    assert (four["p_value_n"], four["p_value_note"]) == (4, "")
     [few] = evaluate(METHODS, images, masks, groups=list("aabbc"), **options).summary()[:1]
     assert (math.isnan(few["p_value"]), few["p_value_note"]) == (True, "few_groups")
     [alone] = evaluate(METHODS, images, masks, **options).summary()[:1]

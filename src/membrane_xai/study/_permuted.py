@@ -28,7 +28,7 @@ def on_grid(cam: Any, mask: Any, region: Any, grid: CamGrid | None, *, negative:
     cells = (values.shape[0], values.shape[1])
     pooled = pool_mask(mask, cells if grid is None else grid, region=region)
     top = values.max()
-    planes = [values / top if top > 0 else values, pooled.mask, np.clip(pooled.region, 0, 1)]
+    planes = [values / top if top > 0 else values, pooled.mask, pooled.region]
     data = np.stack(planes).astype("<f4").tobytes()
     return f"{cells[0]}x{cells[1]}:{base64.b64encode(data).decode('ascii')}"
 

@@ -47,6 +47,9 @@ def test_the_cells_of_a_flipped_resnet_lie_one_pixel_before_those_of_the_image()
     assert not back[:, 0].any()
     expected = (cam[:, 5::-1] + 31 * cam[:, 6:0:-1]) / 32
     np.testing.assert_allclose(back[:, 1:], expected, rtol=1e-12)
+    # With cell i at 32 i + 31, the last one is 31/32 of a cell before the flipped image's first.
+    _, valid = restore_registered(horizontal_flip(), cam, CamGrid(32, 31, 224))
+    assert valid.all(axis=0).tolist() == [True] * 6 + [False]
 
 
 @pytest.mark.parametrize(
@@ -85,10 +88,11 @@ def test_a_linear_map_comes_back_to_where_its_cells_lie(step, place, offset):
     np.testing.assert_allclose(back[inner], truth[inner], atol=0.05)  # pixels times 3
 
 
+@pytest.mark.parametrize("grid", [CamGrid(32, 0, 225), CamGrid(10 / 3, 1 / 3, 25)])
 @pytest.mark.parametrize("step", EXACT.values(), ids=EXACT)
-def test_on_a_symmetric_grid_flips_and_quarter_turns_are_exact(step):
+def test_on_a_symmetric_grid_flips_and_quarter_turns_are_exact(step, grid):
     cam = np.random.default_rng(0).random((2, 8, 8)).astype(np.float32)
-    back, valid = restore_registered(step, cam, CamGrid(32, 0, 225))
+    back, valid = restore_registered(step, cam, grid)
     assert valid.all()
     np.testing.assert_array_equal(back, step.restore(cam))
 
@@ -134,6 +138,26 @@ def test_quarter_turns_of_a_field_that_is_not_square():
     back, valid = restore_registered(rotation(90), turned, grid, cells=(4, 7))
     assert valid.all()
     np.testing.assert_array_equal(back, truth)
+
+
+def test_rows_and_columns_have_spacings_and_offsets_of_their_own():
+    grid = CamGrid((32, 16), (5, 14), (224, 112))
+    truth = ramp(grid, lambda y, x, _: (y, x))
+    for step, place in (
+        (horizontal_flip(), lambda y, x, size: (y, size[1] - 1 - x)),
+        (vertical_flip(), lambda y, x, size: (size[0] - 1 - y, x)),
+    ):
+        back, valid = restore_registered(step, ramp(grid, place), grid)
+        np.testing.assert_allclose(back[1:-1, 1:-1], truth[1:-1, 1:-1], rtol=1e-12)
+        assert valid[1:-1, 1:-1].all()
+
+
+def test_quarter_turns_for_a_network_of_one_size_keep_its_cells():
+    grid = CamGrid((16, 32), 0, (97, 193))  # 7x7 cells of any field
+    seen = ramp(grid.scaled((193, 97)), lambda y, x, size: (x, size[0] - 1 - y))
+    back, _ = restore_registered(rotation(90), seen, grid)
+    truth = ramp(grid, lambda y, x, _: (y, x))
+    np.testing.assert_allclose(back[1:-1, 1:-1], truth[1:-1, 1:-1], atol=1e-6)
 
 
 @given(shift=st.floats(-15.5, 15.5), seed=st.integers(0, 99))
