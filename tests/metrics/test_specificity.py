@@ -146,6 +146,19 @@ def test_each_reason_has_a_word_and_its_batch_mates_stay(cam, mask, control, sta
     np.testing.assert_array_equal(found.map, plain.map)
 
 
+def test_negative_values_count_as_asked_on_both_masks():
+    rng = np.random.default_rng(4)
+    cam, mask, control = rng.normal(size=(6, 6)), rng.random((6, 6)) < 0.3, np.eye(6)
+    found = alignment(cam, mask, against=control, negative="abs")
+    plain = alignment(abs(cam), mask, against=control)
+    assert (found.control, found.specificity) == (plain.control, plain.specificity)
+
+
+def test_a_mask_that_varies_by_rounding_alone_has_no_correlation():
+    found = alignment(np.eye(3), np.full((3, 3), 0.1), against=np.eye(3))
+    assert np.isnan(found.ideals_alike)
+
+
 def test_without_a_control_there_are_no_such_fields():
     found = alignment(np.ones((2, 2)), np.eye(2)).to_dict()
     assert found["specificity"] is found["specificity_status"] is found["control"] is None

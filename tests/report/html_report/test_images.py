@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as hnp
 from report_pages import NOISE, page_of, text_of, words
 from report_studies import SCRIPT, SIZE
 
-from membrane_xai import evaluate, map_score
+from membrane_xai import CamGrid, evaluate, map_score
 from membrane_xai._backend.resample import upsample
 from membrane_xai.html_report._encoding import encoded_cam, encoded_weights, jpeg
-from membrane_xai.html_report._gallery import chosen
+from membrane_xai.html_report._gallery import chosen, payload
 from membrane_xai.html_report._series import Patch, by_image, patches_of
 from membrane_xai.study import read_study, read_view
 
@@ -92,6 +92,28 @@ def test_levels_of_a_map_that_is_resampled(rng, grid, dtype):
     levels = levels_of(encoded_cam(cam, np.zeros((80, 90), bool), None, "clip"), (80, 90))
     assert (levels == reached(cam, (80, 90))).all()
     assert levels.max() == 100
+
+
+def test_a_region_of_double_precision_makes_the_comparison_one():
+    cam = np.linspace(0, 0.7, 101, dtype=np.float32)[None]  # many values lie on a threshold
+    mask, region = np.zeros((1, 101), bool), np.ones((1, 101))
+    levels = levels_of(encoded_cam(cam, mask, region, "clip"), (1, 101))
+    assert (levels == reached(cam.astype(float), (1, 101))).all()
+    assert (levels != reached(cam, (1, 101))).any()
+
+
+def test_a_map_lies_where_its_cells_do(rng, tmp_path):
+    grid, cam = CamGrid((8, 12), 0, SIZE), rng.random((6, 5))
+    study = evaluate(
+        {"m": [cam]}, report_studies.images(1), [np.eye(*SIZE)], grid=grid, out=tmp_path, views=True
+    )
+    view = read_view(tmp_path, study.rows[0]["key"])
+    [entry] = payload(Patch(0, study.rows[0]["key"], (0,)), view, study.rows, "clip")["maps"]
+    levels = levels_of(entry["map"], SIZE)
+    for k in (29, 58, 100):
+        on = levels >= k
+        assert map_score(cam, on, grid=grid, threshold=k / 100) == 1
+        assert map_score(cam, ~on, grid=grid, threshold=k / 100) == 0
 
 
 def test_how_negative_values_count_is_kept(rng):
