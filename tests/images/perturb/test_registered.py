@@ -50,6 +50,8 @@ def test_the_cells_of_a_flipped_resnet_lie_one_pixel_before_those_of_the_image()
     # With cell i at 32 i + 31, the last one is 31/32 of a cell before the flipped image's first.
     _, valid = restore_registered(horizontal_flip(), cam, CamGrid(32, 31, 224))
     assert valid.all(axis=0).tolist() == [True] * 6 + [False]
+    # At 32 i + 12.5, the first one is 3/16 of a cell beyond its last: that still counts.
+    assert restore_registered(horizontal_flip(), cam, CamGrid(32, 12.5, 224))[1].all()
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,7 @@ def test_half_pixel_centres_change_no_bit(step):
 @pytest.mark.parametrize("step", PHOTOMETRIC.values(), ids=PHOTOMETRIC)
 def test_what_moves_nothing_is_given_back_as_it_is(step):
     cam = np.random.default_rng(0).random((7, 7))
+    cam[3, 3] = np.nan  # and its neighbours do not mix with it
     back, valid = restore_registered(step, cam, RESNET)
     np.testing.assert_array_equal(back, cam)
     assert valid.all()
@@ -129,6 +132,28 @@ def test_what_a_view_does_not_show_stays_invalid():
     _, valid = restore_registered(there_and_back, np.ones((7, 7)), RESNET)
     assert valid[:, :4].all()  # up to pixel 111
     assert not valid[:, 4:].any()
+    up_and_down = compose(translation(0.5, 0), translation(-0.5, 0))
+    for step, axis in ((there_and_back, 0), (up_and_down, 1)):
+        _, valid = restore_registered(step, np.ones((7, 7)), CamGrid(32, 15, 224))
+        assert valid.all(axis=axis).tolist() == [True] * 4 + [False] * 3  # a cell on pixel 111
+
+
+def test_a_view_that_moves_nothing_may_show_a_part():
+    def left(shape):
+        return np.broadcast_to(np.arange(shape[1]) < 0.4 * shape[1], shape)
+
+    part = Perturbation("left", lambda rgb: rgb, lambda cam: cam, left)
+    _, valid = restore_registered(part, np.ones((7, 7)), CamGrid(32, 31, 224))
+    assert valid.all(axis=0).tolist() == [True] * 2 + [False] * 5  # cells on pixels 31 and 63 of 89
+
+
+def test_a_cell_beyond_the_last_pixel_s_centre():
+    grid = CamGrid(32, 31.4, 224)
+    seen = ramp(grid, lambda y, x, size: (y, x + 0.25 * size[1]))
+    back, valid = restore_registered(translation(0, -0.25), seen, grid)
+    truth = ramp(grid, lambda y, x, _: (y, x))
+    assert valid[:, 6].all()
+    np.testing.assert_allclose(back[:, 6], truth[:, 6], atol=1e-6)
 
 
 def test_quarter_turns_of_a_field_that_is_not_square():
@@ -143,13 +168,15 @@ def test_quarter_turns_of_a_field_that_is_not_square():
 def test_rows_and_columns_have_spacings_and_offsets_of_their_own():
     grid = CamGrid((32, 16), (5, 14), (224, 112))
     truth = ramp(grid, lambda y, x, _: (y, x))
-    for step, place in (
-        (horizontal_flip(), lambda y, x, size: (y, size[1] - 1 - x)),
-        (vertical_flip(), lambda y, x, size: (size[0] - 1 - y, x)),
+    for step, place, missing in (
+        (horizontal_flip(), lambda y, x, size: (y, size[1] - 1 - x), np.s_[:, 6]),
+        (vertical_flip(), lambda y, x, size: (size[0] - 1 - y, x), np.s_[0]),
     ):
         back, valid = restore_registered(step, ramp(grid, place), grid)
         np.testing.assert_allclose(back[1:-1, 1:-1], truth[1:-1, 1:-1], rtol=1e-12)
-        assert valid[1:-1, 1:-1].all()
+        expected = np.ones((7, 7), bool)
+        expected[missing] = False
+        np.testing.assert_array_equal(valid, expected)
 
 
 def test_quarter_turns_for_a_network_of_one_size_keep_its_cells():
@@ -182,3 +209,6 @@ def test_errors_name_the_argument():
         restore_registered("flip", cam, RESNET)
     with pytest.raises(InvalidInputError, match="grid has room for 7x7 cells"):
         restore_registered(horizontal_flip(), np.ones((9, 9)), RESNET)
+    half = CamGrid.half_pixel((4, 4), (64, 64))
+    with pytest.raises(InvalidInputError, match="grid has room for 4x4 cells"):
+        restore_registered(horizontal_flip(), np.ones((2, 2)), half, cells=(4, 4))
