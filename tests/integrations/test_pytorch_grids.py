@@ -184,6 +184,15 @@ def test_the_network_is_left_as_it_was():
     assert measured_grid(network, layer, 96, seed=1) != first
 
 
+def test_what_follows_a_layer_may_overwrite_its_output():
+    class Overwriting(torch.nn.Module):
+        def forward(self, x):
+            return x.zero_()
+
+    network, _ = of_layers(torch.nn.Conv2d(3, 8, 4, stride=4), Overwriting())
+    np.testing.assert_allclose(measured_grid(network, network[0], 32).shift, 0, atol=0.05)
+
+
 def test_cells_that_see_everything_alike_have_no_grid():
     class Mixed(torch.nn.Module):
         def forward(self, x):
@@ -207,6 +216,13 @@ def test_errors_name_the_argument():
         receptive_field_grid(network, layer, 0)
     with pytest.raises(InvalidInputError, match="most is 2; it takes integers from 8"):
         measured_grid(network, layer, 64, most=2)
+    shared, idle = torch.nn.ReLU(), torch.nn.ReLU()
+    twice = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4), shared, torch.nn.Conv2d(4, 4, 1), shared)
+    with pytest.raises(InvalidInputError, match="layer ran 2 times in one pass"):
+        receptive_field_grid(twice, shared, 64)
+    twice.append(torch.nn.ModuleList([idle])).forward = lambda x: x
+    with pytest.raises(InvalidInputError, match="layer ran 0 times in one pass"):
+        receptive_field_grid(twice, idle, 64)
     with pytest.raises(InvalidInputError, match="network is a str; it takes a torch"):
         measured_grid("resnet18", layer, 64)
 

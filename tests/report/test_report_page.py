@@ -188,15 +188,17 @@ def test_a_map_lies_where_its_cells_do(browser, tmp_path, rng):
     mask, cam = rng.random(SIZE) < 0.3, np.zeros((6, 5))
     cam[2, 3], cam[5, 4] = 1, 0.5
     study = evaluate(
-        {"spot": lambda rgb: cam[None]}, report_studies.images(1), [mask], grid=grid, mpp=0.5,
+        {"flat": lambda rgb: np.ones((1, 4, 4)), "spot": lambda rgb: cam[None]},
+        report_studies.images(1), [mask], grid={"spot": grid}, mpp=0.5,
         out=tmp_path / "s", views=True,
     )  # fmt: skip
     browser.get(write_html_report(tmp_path / "s", tmp_path / "r.html").as_uri())
     want = [map_score(cam, mask, grid=grid, threshold=step / 100) for step in STEPS]
-    np.testing.assert_allclose(scores(browser, 0, 0), want, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(scores(browser, 0, 1), want, rtol=0, atol=1e-12)
     plain = [map_score(cam, mask, threshold=step / 100) for step in STEPS]
     assert abs(np.array(want) - plain).max() > 0.01
     open_image(browser, 0)
+    Select(find(browser, "v-map")).select_by_visible_text("spot")
     move(browser, "v-threshold", 75)  # within a quarter of a cell of the bright one, by rows
     wait(browser, lambda: pixels(browser, "v-cam")[..., 3].any())
     lit = pixels(browser, "v-cam")[..., 3] == 255
@@ -210,7 +212,7 @@ def test_a_map_lies_where_its_cells_do(browser, tmp_path, rng):
     said = "6x5 cells of 4.9 \N{MICRO SIGN}m, 0.44 of a cell up and 0.46 left of half-pixel"
     assert said in shown
     assert said in find(browser, "summary").text
-    assert study.rows[0]["cell_um"] == pytest.approx(0.5 * (8 * 12) ** 0.5)
+    assert study.rows[1]["cell_um"] == pytest.approx(0.5 * (8 * 12) ** 0.5)
 
 
 def test_the_slider_shows_the_thresholded_map(page, study):

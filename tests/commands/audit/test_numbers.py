@@ -70,6 +70,8 @@ def test_grids_of_all_methods_or_of_one(root, fields, cams, capsys):
     assert {(row["method"], row["cam_grid"]) for row in table(root)} == {
         ("grad", "32x25.6,0,128"), ("other", "32x25.6,15.5x12.3,128")
     }  # fmt: skip
+    recorded = document(root, "results.json")["provenance"]["parameters"]
+    assert recorded["grids"] == {"all": "32x25.6,0,128", "other": "32x25.6,15.5x12.3,128"}
 
 
 def test_a_table_by_hand(tmp_path):
