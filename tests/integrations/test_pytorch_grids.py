@@ -28,6 +28,14 @@ def of_layers(*layers):
     return network, network[-1]
 
 
+class Calling(torch.nn.Module):
+    """A layer of one function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
 def picture(size, narrow=1.6):
     """Return a smooth pattern amid grey that the networks take for nothing."""
     from scipy import ndimage
@@ -56,11 +64,54 @@ def picture(size, narrow=1.6):
         ),
         # As TensorFlow pads an even input: at its end alone.
         ([torch.nn.ZeroPad2d((0, 1, 0, 1)), torch.nn.Conv2d(3, 8, 3, stride=2)], 2, 1),
+        # What is odd of the padding goes to the end.
+        pytest.param(
+            [torch.nn.Conv2d(3, 8, 4, padding="same")],
+            1,
+            0.5,
+            marks=pytest.mark.filterwarnings("ignore:Using padding='same' with even"),
+        ),
+        ([torch.nn.ZeroPad2d((1, 0, 3, 0)), torch.nn.Conv2d(3, 8, 8)], 1, (0.5, 2.5)),
+        ([torch.nn.Conv2d(3, 8, 3, padding="same", dilation=2)], 1, 0),
+        ([torch.nn.Conv2d(3, 8, 3, padding="valid")], 1, 1),
+        ([torch.nn.MaxPool2d(3, 2, dilation=2)], 2, 2),
+        ([torch.nn.AvgPool2d(3, 2, padding=1)], 2, 0),
+        # Without a stride windows lie side by side.
+        ([Calling(lambda x: torch.nn.functional.max_pool2d(x, (4,)))], 4, 1.5),
+        ([Calling(lambda x: torch.nn.functional.avg_pool2d(x, 4))], 4, 1.5),
+        ([Calling(lambda x: torch.nn.functional.adaptive_avg_pool2d(x, x.shape[-2:]))], 1, 0),
+        ([Calling(lambda x: x * x.mean(1, keepdim=True) * x.mean((2, 3), keepdim=True))], 1, 0),
     ],
 )
 def test_arithmetic_is_what_counting_gives(layers, spacing, offset):
     network, layer = of_layers(*layers)
     assert receptive_field_grid(network, layer, 64) == CamGrid(spacing, offset, 64)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: torch.nn.functional.adaptive_avg_pool2d(x, 5), "adaptive pooling resizes"),
+        (lambda x: x * x.mean(3, keepdim=True), "leaves one axis of two"),
+        (lambda x: x * x.mean(1), "leaves one axis of two"),
+        (lambda x: torch.nn.functional.linear(x, torch.eye(64)), "linear mixes the places"),
+        (lambda x: torch.nn.functional.layer_norm(x, (64, 64)), "layer_norm mixes places"),
+        (lambda x: x + x.permute(0, 1, 3, 2), "add joins paths"),
+        # Both begin on pixel 0 and have 32 cells, of one and of two pixels.
+        (
+            lambda x: (
+                torch.nn.functional.pad(x, (0, -32, 0, -32))
+                + torch.nn.functional.avg_pool2d(x, 1, 2)
+            ),
+            "add joins paths",
+        ),
+        (lambda x: x + x.flip(3), "flip is none of the operations"),
+    ],
+)
+def test_arithmetic_refuses_what_moves_places(function, words):
+    network, layer = of_layers(Calling(function))
+    with pytest.raises(InvalidInputError, match=words):
+        receptive_field_grid(network, layer, 64)
 
 
 def test_arithmetic_agrees_with_the_support_of_the_gradient():

@@ -1,6 +1,7 @@
 """Whether slides lie on both sides of a split: what is known, what is said, and what is not."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from data_sets import bci, her2_40x_zip
@@ -100,12 +101,20 @@ def test_her2_ihc_40x(tmp_path, kind, dealt):
     assert leak_safety(one, one, scheme="blocks").reason.startswith("1 image lies on both sides: ")
 
 
+def test_slides_that_are_known_count_more_than_names(tmp_path):
+    manifest = her2_40x(tmp_path, "patch", dealt=True)
+    told = [replace(record, group=record.split) for record in manifest.records]
+    assert verdict(Manifest(told)) == ("yes", "by slide")
+
+
 def test_bci_is_not_known(tmp_path):
     assert verdict(discover(bci(tmp_path))) == ("unknown", "unknown: names carry no slide")
 
 
 def test_copies_of_an_image_are_one():
     """The two variants of HER2-IHC-40x hold the same patches; so may two folders."""
+    mine = [Record("mine.png", 2)]
+    assert leak_safety(mine, mine).reason.startswith("1 image lies on both sides: ")
     name = "her2-1+-score_test_17"
     patch = Record(f"patch/{name} (1).png", 2, source="her2-ihc-40x-patch")
     whole = Record(f"wsi/{name}.png", 1, source="her2-ihc-40x-wsi")
