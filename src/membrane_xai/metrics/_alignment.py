@@ -81,7 +81,7 @@ class AlignmentResult:
         bright cell. Cells with less than a quarter of a full weight in the region do not count.
     relative : float or array
         ``(map - chance) / (ceiling - chance)``: 1 for one bright cell in the best place. A map that
-        follows the mask exactly has 0.2 to 0.6, by tissue: not a number to compare images by. NaN
+        follows the mask exactly has 0.2 to 0.5, by tissue: not a number to compare images by. NaN
         when ceiling and chance agree.
     coverage : float or array
         ``<U A+ / max(U A+), Omega M> / sum(Omega M)``, in [0, 1]: how brightly the mask is lit, the
