@@ -63,6 +63,7 @@ bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.score_cam.full
 	$(BIN)/python -m benchmarks.study.magnifications
 	$(BIN)/her2 train --config demo --out .benchmarks/her2
+	$(BIN)/python -m benchmarks.study.skill .benchmarks/her2
 	$(BIN)/python -m benchmarks.study.audit .benchmarks/her2 --options --precision bf16 --max-channels 32
 	$(BIN)/python -m benchmarks.package.install_size
 	$(BIN)/python -m benchmarks.study.report

@@ -25,6 +25,7 @@ TITLES = {
     "registration_pretrained": "Registered maps: EfficientNet-Lite0 of ImageNet",
     "scale": "Large data",
     "score_cam": "Score-CAM",
+    "skill": "The zero of EC",
     "statistics": "Intervals and tests",
     "statistics_single_cams": "Intervals and tests: single CAMs, and time",
     "unfreezing": "Hybrid layer unfreezing",
