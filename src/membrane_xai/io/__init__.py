@@ -67,10 +67,10 @@ def read_image(
 ) -> Image:
     """Read an RGB image and its pixel size.
 
-    PNG, JPEG and BMP by Pillow; TIFF and OME-TIFF by the reader that :func:`open_slide` takes, so
-    that both give the same pixels, size and pixel size; level 0 of a pyramid. Compressed TIFF other
-    than by deflate needs imagecodecs (extra "slides"), unless Pillow can decode it. Transparent
-    pixels are laid over white; 16 bits become 8, white at 65535.
+    PNG, JPEG and BMP by Pillow; TIFF, OME-TIFF and slides by the reader that :func:`open_slide`
+    takes, so that both give the same pixels, size and pixel size; level 0 of a pyramid. Compressed
+    TIFF other than by deflate needs imagecodecs (extra "slides"), unless Pillow can decode it.
+    Transparent pixels are laid over white; 16 bits become 8, white at 65535.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _pixel_size, _tiff
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
-from membrane_xai.io._slides import FileReader, open_file
+from membrane_xai.io._slides import FileReader, is_slide, open_file
 from membrane_xai.io._tiff import MAX_CHUNK, is_tiff, over_white
 from membrane_xai.io._unlimited import open_unlimited
 
@@ -36,7 +36,7 @@ class Pixels(NamedTuple):
 
 def read_pixels(path: Path, max_pixels: int) -> Pixels:
     """Read a PNG, JPEG, BMP, TIFF or OME-TIFF file; its size is checked before it is decoded."""
-    if not is_tiff(path):
+    if not (is_tiff(path) or is_slide(path)):
         return _by_pillow(path, max_pixels, _FORMATS)
     with closing(open_file(path, max_chunk=max(max_pixels, MAX_CHUNK))) as reader:
         width, height = reader.dimensions

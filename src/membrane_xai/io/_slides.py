@@ -23,6 +23,7 @@ __all__ = [
     "SLIDE_SUFFIXES",
     "FileReader",
     "SlideReader",
+    "is_slide",
     "needs_tiles",
     "open_file",
     "open_slide_file",
@@ -179,9 +180,14 @@ def open_file(path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK) -> 
     return reader
 
 
+def is_slide(path: Path) -> bool:
+    """Tell a slide by its suffix, and DICOM by how it starts."""
+    return path.suffix.lower() in SLIDE_SUFFIXES or _is_dicom(path)
+
+
 def needs_tiles(path: Path, max_pixels: int) -> bool:
     """Tell whether a file is a slide, or a TIFF too large to be decoded at once."""
-    if path.suffix.lower() in SLIDE_SUFFIXES or _is_dicom(path):
+    if is_slide(path):
         return True
     if not is_tiff(path):
         return False

@@ -49,11 +49,9 @@ class TiffReader:
     """
 
     def __init__(self, path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK) -> None:
-        import tifffile
-
         self._path, self._gaps = path, gaps
         with as_input_errors(path):
-            self._file = tifffile.TiffFile(path)
+            self._file = _opened(path)
         try:
             with as_input_errors(path):
                 self._levels = _levels_of(self._file, path, max_chunk)
@@ -94,6 +92,8 @@ class TiffReader:
         import tifffile
 
         page = self._levels[0][0]
+        if self._color == "ycbcr":
+            return False
         tables = tifffile.TIFF.DECOMPRESSORS, tifffile.TIFF.UNPREDICTORS
         with suppress(KeyError):
             return all(map(callable, (tables[0][page.compression], tables[1][page.predictor])))
@@ -103,7 +103,7 @@ class TiffReader:
     def is_plain(self) -> bool:
         """Whether any reader shows it alike: RGB of 8 bits in one plane, stored upright."""
         (page, *others), color = self._levels[0], self._color
-        plain = page.dtype == np.uint8 and page.samplesperpixel == 3 and color == "rgb"
+        plain = page.dtype == np.uint8 and page.samplesperpixel == 3 and color != "palette"
         return plain and not others and self._orientation == UPRIGHT
 
     @property
@@ -119,6 +119,8 @@ class TiffReader:
         self, x: int, y: int, width: int, height: int, level: int = 0
     ) -> NDArray[np.uint8]:
         """Return (height, width, 3); x, y at level 0. White beyond the edges."""
+        if self._color == "ycbcr":
+            raise _no_rgb(self._levels[0][0], self._path)
         scale = self.level_downsamples[level]
         planes = self._levels[level]
         columns, rows = _size(planes)
@@ -220,6 +222,21 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in _MAGIC
 
 
+def _opened(path: Path) -> Any:
+    import tifffile
+
+    file = tifffile.TiffFile(path)
+    try:
+        file.series  # noqa: B018
+    except RuntimeError:  # a pyramid with the description of the stack of ImageJ it was made from
+        file.close()
+        return tifffile.TiffFile(path, is_imagej=False)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
 def _levels_of(file: Any, path: Path, max_chunk: int) -> list[list[Any]]:
     """Return the pages of each level, the largest first.
 
@@ -288,7 +305,14 @@ def _color_of(planes: list[Any], path: Path) -> str:
     decoded = kind == _RGB or (kind == _YCBCR and page.compression in _JPEG)
     if len(planes) == 1 and samples >= 3 and decoded:
         return "rgb"
-    raise InvalidInputError(
+    if len(planes) == 1 and samples == 3 and kind == _YCBCR:
+        return "ycbcr"  # which libtiff converts, and OpenSlide by it
+    raise _no_rgb(page, path)
+
+
+def _no_rgb(page: Any, path: Path) -> InvalidInputError:
+    samples = page.samplesperpixel
+    return InvalidInputError(
         f"{path}: is {page.photometric.name} with {samples} samples a pixel; stains are told apart "
         f"by colour: it takes RGB"
     )

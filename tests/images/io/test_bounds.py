@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiff_files import scanned_by_leica
 
+from membrane_xai.errors import MissingDependencyError
 from membrane_xai.io import _slides, open_slide, read_image
 
 CORNER, SHAPE = (80, 40), (70, 90, 3)
@@ -48,6 +49,18 @@ def test_two_areas_are_one_picture_with_glass_between(tmp_path):
         assert slide.dimensions == (310, 230)
         assert np.array_equal(slide.read_region(0, 0, 310, 230), whole)
     assert np.array_equal(read_image(path).rgb, whole)
+
+
+def test_without_a_library_one_picture_is_read_and_several_are_not_guessed(tmp_path, monkeypatch):
+    monkeypatch.setattr(_slides, "_LIBRARIES", ())
+    one = scanned_by_leica(tmp_path / "one.scn", PIXELS, corner=CORNER)
+    several = scanned_by_leica(tmp_path / "several.scn", PIXELS, corner=CORNER, macro=PIXELS // 2)
+    assert np.array_equal(read_image(one).rgb, PIXELS)
+    for door in (read_image, open_slide):
+        with pytest.raises(
+            MissingDependencyError, match=r"several\.scn: a slide of this kind needs"
+        ):
+            door(several)
 
 
 class Slide:

@@ -7,7 +7,7 @@ import pytest
 from dicom_files import dicom_slide
 
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
-from membrane_xai.io import _slides, open_slide
+from membrane_xai.io import _slides, open_slide, read_image
 
 pytest.importorskip("openslide")
 
@@ -21,6 +21,16 @@ def test_each_file_opens_the_slide(tmp_path, rgb, level):
         assert slide.level_downsamples == (1, 2)
         assert np.array_equal(slide.read_region(0, 0, 90, 70), rgb)
         assert np.array_equal(slide.read_region(0, 0, 45, 35, 1), rgb[::2, ::2])
+
+
+def test_an_image_of_it_is_level_0(tmp_path, rgb):
+    image = read_image(dicom_slide(tmp_path, rgb)[0])
+    assert np.array_equal(image.rgb, rgb)
+    assert image.mpp == pytest.approx(0.25)
+    with pytest.raises(
+        InvalidInputError, match=r"more than max_pixels=6299; raise it, or read reg"
+    ):
+        read_image(tmp_path / "1.dcm", max_pixels=6299)
 
 
 def test_files_of_a_series_are_one_slide(tmp_path, rgb):

@@ -1,5 +1,7 @@
 """One answer for every TIFF: ``read_image``, ``open_slide`` and the pixels that were written."""
 
+import subprocess
+import sys
 from contextlib import closing
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiff_files import APERIO, OME, TURNS, orientation_tag, pyramid, write_tiff
+from tiff_files import APERIO, OME, TURNS, orientation_tag, pyramid, with_tag, write_tiff
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide, read_image
@@ -145,6 +147,7 @@ def levels_of(path, layout, steps, **options):
         ("with shapes", {}, (1, 2, 4), {}),
         ("in another order", None, (1, 4, 2), {}),
         ("Aperio", None, (1, 2, 4), {"description": APERIO.format("360x280", "J2K/KDU")}),
+        ("described by ImageJ", None, (1, 2, 4), {"description": "ImageJ=1.53t\n"}),
     ],
 )
 def test_levels_are_those_of_openslide(tmp_path, name, layout, steps, options):
@@ -165,3 +168,63 @@ def test_plain_pixels_are_those_of_openslide(tmp_path, compression):
     with openslide.OpenSlide(path) as theirs:
         seen = np.asarray(theirs.read_region((0, 0), 0, (300, 200)).convert("RGB"))
     assert np.array_equal(everything(path).rgb, seen)
+
+
+def test_ycbcr_without_jpeg_is_what_openslide_makes_of_it(tmp_path):
+    openslide = pytest.importorskip("openslide")
+    path = write_tiff(
+        tmp_path / "a.tif", EIGHT, tile=(32, 32), compression="zlib", resolution=(40000, 40000),
+        resolutionunit="CENTIMETER", extratags=[(530, "H", 2, (1, 1), True)],
+    )  # fmt: skip
+    with_tag(path, 262, 6)
+    with openslide.OpenSlide(path) as theirs:
+        seen = np.asarray(theirs.read_region((0, 0), 0, (90, 70)).convert("RGB"))
+    by_pillow = np.asarray(PIL.Image.fromarray(EIGHT, "YCbCr").convert("RGB"))
+    assert np.abs(seen.astype(int) - by_pillow).max() <= 2
+    image = everything(path)
+    assert np.array_equal(image.rgb, seen)
+    assert image.mpp == pytest.approx(0.25)
+    stripped = write_tiff(tmp_path / "b.tif", EIGHT, compression="zlib")
+    with_tag(stripped, 262, 6)
+    with pytest.raises(InvalidInputError, match="is YCBCR with 3 samples a pixel"):
+        read_image(stripped)
+
+
+WITHOUT_IMAGECODECS = """
+import sys
+from contextlib import closing
+sys.modules["imagecodecs"] = None
+from membrane_xai.errors import MissingDependencyError
+from membrane_xai.io import open_slide, read_image
+for path in sys.argv[1:]:
+    image = read_image(path)
+    print(image.rgb.shape, image.rgb.astype(int).cumsum().sum(), image.mpp)
+    try:
+        with closing(open_slide(path)) as slide:
+            region = slide.read_region(0, 0, *slide.dimensions)
+            print(region.shape, region.astype(int).cumsum().sum(), slide.mpp)
+    except MissingDependencyError:
+        print("imagecodecs")
+"""
+
+
+def test_without_imagecodecs_it_is_the_same_or_an_error(tmp_path):
+    pytest.importorskip("imagecodecs")
+    pytest.importorskip("openslide")
+    paths = [
+        write_tiff(
+            tmp_path / f"{number}.tif", EIGHT, tile=(32, 32), compression="lzw",
+            extratags=[orientation_tag(number)], resolution=(72, 72), resolutionunit="INCH",
+        )
+        for number in TURNS
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_IMAGECODECS, *paths],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().split("\n")
+    for path, *seen in zip(paths, lines[::2], lines[1::2], strict=True):
+        image = everything(path)
+        same = f"{image.rgb.shape} {image.rgb.astype(int).cumsum().sum()} None"
+        assert seen == [same, same if path == paths[0] else "imagecodecs"]
