@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 import tifffile
 from dicom_files import dicom_slide
+from mirax_files import scanned_by_mirax
 from tiff_files import TURNS, orientation_tag, scanned_by_leica, write_tiff
 
 from membrane_xai import extract_membrane_mask, rasterize, read_annotations
@@ -285,15 +286,19 @@ LINE = (slice(60, 120), slice(40, 46))  # rows and columns of a brown line on gl
 
 @pytest.fixture
 def lined():
-    pixels = np.full((160, 200, 3), 235, np.uint8)
+    pixels = np.full((128, 192, 3), 235, np.uint8)
     pixels[LINE] = (140, 90, 50)
     return pixels
 
 
-@pytest.mark.parametrize("name", ["a.scn", "a.tif"])
+@pytest.mark.parametrize("name", ["a.scn", "a.tif", "a.mrxs"])
 def test_a_slide_with_bounds_has_the_coordinates_of_qupath(tmp_path, lined, name):
     pytest.importorskip("openslide")
-    path = scanned_by_leica(tmp_path / name, lined, corner=(800, 400))
+    path = tmp_path / name
+    if path.suffix == ".mrxs":
+        scanned_by_mirax(path, lined, corner=(5, 2), tiles=(12, 9))
+    else:
+        scanned_by_leica(path, lined, corner=(800, 400))
     out = tmp_path / "out"
     assert run(path, out=out) == 0
     outlines = read_annotations(out / "a.mask.geojson")
@@ -303,8 +308,8 @@ def test_a_slide_with_bounds_has_the_coordinates_of_qupath(tmp_path, lined, name
     assert [one.geometry.bounds for one in outlines] == [(40, 60, 46, 120)]
     assert (tifffile.imread(out / "a.mask.ome.tif") > 0).tolist() == expected.mask.tolist()
     [row] = table(out)
-    assert (row["height"], row["width"], row["flags"]) == ("160", "200", "")
-    assert float(row["mask_share"]) == pytest.approx(6 * 60 / (160 * 200))
+    assert (row["height"], row["width"], row["flags"]) == ("128", "192", "")
+    assert float(row["mask_share"]) == pytest.approx(6 * 60 / (128 * 192))
     assert float(row["tissue_share"]) == pytest.approx(expected.tissue.mean())
 
 
@@ -317,7 +322,7 @@ def test_a_folder_of_dicom_has_a_row_for_each_slide(tmp_path, lined, capsys):
     assert "2 made" in capsys.readouterr().out
     rows = table(out)
     assert [(row["kind"], row["height"], row["width"], row["mpp"]) for row in rows] == [
-        ("slide", "160", "200", "0.25")
+        ("slide", "128", "192", "0.25")
     ] * 2
     outlines = read_annotations(out / "case1" / "1.mask.geojson")
     assert [one.geometry.bounds for one in outlines] == [(40, 60, 46, 120)]

@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mirax_files import scanned_by_mirax
 from tiff_files import scanned_by_leica
 
 from membrane_xai.errors import MissingDependencyError
@@ -126,3 +127,19 @@ def test_without_bounds_that_can_be_read_it_is_all_of_the_slide(tmp_path, proper
     slide = _slides._LibrarySlide(Slide(WHOLE, properties), tmp_path)
     assert slide.dimensions == (200, 120)
     assert np.array_equal(slide.read_region(0, 0, 200, 120), WHOLE)
+
+
+def test_an_mrxs_begins_at_its_bounds(tmp_path):
+    openslide = pytest.importorskip("openslide")
+    pixels = np.random.default_rng(4).integers(0, 255, (128, 192, 3), dtype=np.uint8)
+    path = scanned_by_mirax(tmp_path / "a.mrxs", pixels, corner=(5, 2), tiles=(12, 9))
+    with openslide.OpenSlide(path) as theirs:
+        assert theirs.dimensions == (12 * 64, 9 * 64)
+        assert theirs.properties["openslide.bounds-x"] == "320"
+        assert theirs.properties["openslide.bounds-y"] == "128"
+    with closing(open_slide(path)) as slide:
+        assert slide.dimensions == (192, 128)
+        assert slide.mpp == 0.25
+        assert np.array_equal(slide.read_region(0, 0, 192, 128), pixels)
+        assert np.array_equal(slide.read_region(60, 30, 20, 10), pixels[30:40, 60:80])
+    assert np.array_equal(read_image(path).rgb, pixels)

@@ -78,6 +78,46 @@ def test_every_door_gives_what_was_written(
     assert image.mpp == (None if mpp is None else pytest.approx(mpp))
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["jpeg", "jpeg of planes", "palette", "planes of OME"]),
+    tile=st.sampled_from([(32, 48), None]),
+    orientation=st.integers(1, 8),
+    resolution=st.sampled_from(RESOLUTIONS),
+)
+def test_every_door_gives_what_tifffile_or_the_palette_says(
+    tmp_path, kind, tile, orientation, resolution
+):
+    pytest.importorskip("imagecodecs")
+    about, mpp = resolution
+    options = {
+        "tile": tile,
+        "metadata": None,
+        "extratags": [orientation_tag(orientation)],
+        **(about or {}),
+    }
+    path = tmp_path / "a.tif"
+    if kind == "palette":
+        colors = np.random.default_rng(1).integers(0, 256, (3, 256), dtype=np.uint8)
+        options |= {"photometric": "palette", "colormap": colors.astype(np.uint16) * 257}
+        write_tiff(path, EIGHT[..., 0], **options)
+        expected = colors.T[EIGHT[..., 0]]
+    elif kind == "planes of OME":
+        path, mpp = tmp_path / "a.ome.tif", 0.25
+        options |= {"photometric": "minisblack", "metadata": OME | {"axes": "CYX"}}
+        write_tiff(path, np.moveaxis(EIGHT, -1, 0), **options)
+        expected = EIGHT
+    else:
+        apart = {"planarconfig": "separate"} if kind == "jpeg of planes" else {}
+        pixels = np.moveaxis(EIGHT, -1, 0) if apart else EIGHT
+        write_tiff(path, pixels, compression="jpeg", **apart, **options)
+        expected = tifffile.imread(path)
+        expected = np.moveaxis(expected, 0, -1) if apart else expected
+    image = everything(path)
+    assert np.array_equal(image.rgb, TURNS[orientation](expected))
+    assert image.mpp == (None if mpp is None else pytest.approx(mpp))
+
+
 @pytest.mark.parametrize("orientation", TURNS)
 def test_orientation_is_what_pillow_makes_of_it(tmp_path, rgb, orientation):
     path = tmp_path / "a.tif"
