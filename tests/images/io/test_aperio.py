@@ -1,5 +1,6 @@
 """JPEG 2000 of Aperio: 33003 is YCbCr and 33005 RGB, whatever the photometric tag says."""
 
+import base64
 from contextlib import closing
 
 import numpy as np
@@ -75,6 +76,36 @@ def test_conversion_is_that_of_bt_601():
     assert from_ycbcr(np.array([[[128, 128, 128], [76, 85, 255]]], np.uint8)).tolist() == [
         [[128, 128, 128], [254, 0, 0]]  # grey, and red: 76 + 1.402 * 127 = 254.05
     ]
+
+
+# 64 x 64 pixels with half the columns of colour, as Aperio's scanners write, by opj_compress of
+# OpenJPEG 2.5.0: Y, Cb, Cr are 213, 128, 128 on the left and 99, 100, 157 on the right.
+HALF_THE_COLOUR = base64.b85decode(
+    b"|4;u>051Rl0000$0000$00000000000000$0000$000000000000RdB0S5vB2Lb{AQUDA90003100aa80smY81VB"
+    b"LlWB?@q0Yh?SVRU6=AYyqSPjF>!N>D{dAa-SPb7^mGATlmBE-?R)015yA0002500IA#&$Uz(09>q`XY7V1ZI}Ol^"
+    b"i9SvH|wxMPyAH$0000000D%AyIn{C000000|^O#|9v-10000000D%Azy2Wj000000009C34i=S@Bjb+000065)%J"
+    b"^!{<0;6%8vRGygO<fMFpo|9Y_t(trQ}000amCI5fJ=T2n74=W=x|1>v%VIeR7da(=AfB*mh01PB0|8f!l00000Fp"
+    b"!u3fB)G"
+)
+
+
+def test_colour_of_half_the_columns_is_not_converted_twice(tmp_path):
+    openslide = pytest.importorskip("openslide")
+    path = tmp_path / "a.svs"
+    with tifffile.TiffWriter(path) as file:
+        file.write(
+            iter([HALF_THE_COLOUR]), shape=(SIDE, SIDE, 3), dtype=np.uint8, tile=(SIDE, SIDE),
+            photometric="rgb", compression=33003, metadata=None,
+            description=APERIO.format("64x64", "J2K/YUV16"),
+            extratags=[(530, "H", 2, (2, 2), True)],  # as some of them say
+        )  # fmt: skip
+    rgb = read_image(path).rgb
+    expected = [99 + 1.402 * 29, 99 + 0.34414 * 28 - 0.71414 * 29, 99 - 1.772 * 28]
+    assert (rgb[:, :32] == 213).all()
+    assert np.abs(rgb[:, 32:] - expected).max() < 1.5  # imagecodecs rounds down
+    with openslide.OpenSlide(path) as theirs:
+        seen = np.asarray(theirs.read_region((0, 0), 0, (SIDE, SIDE)).convert("RGB"))
+    assert np.abs(rgb.astype(int) - seen).max() <= 1
 
 
 # The first bytes of a code stream (ISO/IEC 15444-1, annex A.5.1): SOC, SIZ, its length and
