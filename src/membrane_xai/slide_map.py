@@ -193,10 +193,10 @@ def slide_map(
     check_fraction(min_tissue, "min_tissue")
     check_explainers(explainers)
     opened = open_slide(slide, mpp=mpp) if isinstance(slide, str | Path) else slide
-    size = opened.mpp if mpp is None else mpp
-    if size is None:
-        raise InvalidInputError("mpp is None, and the slide does not say its pixel size")
     with nullcontext() if opened is slide else closing(opened):
+        size = opened.mpp if mpp is None else mpp
+        if size is None:
+            raise InvalidInputError("mpp is None, and the slide does not say its pixel size")
         stain = {"stain_matrix": stain_matrix, "background": background}
         windows = masked_windows(opened, size, side=int(tile), **stain)
         tiles = _entries(windows, min_tissue, size)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from tiff_files import scanned_by_leica
 
 from membrane_xai import CamGrid, alignment, extract_membrane_mask, read_annotations
 from membrane_xai.datasets import synthetic_her2
@@ -52,6 +53,21 @@ def test_tiles_are_scored_against_the_mask_of_the_whole(slide, pixels):
         assert row["map"] == pytest.approx(expected.map, abs=0.01)
         assert row["mask_share"] == pytest.approx(whole.mask[at].mean(), abs=0.01)
         assert grid[row["y"] // TILE, row["x"] // TILE] == row["map"]
+
+
+def test_tiles_of_a_slide_with_bounds_have_the_coordinates_of_qupath(pixels, tmp_path):
+    pytest.importorskip("openslide")
+    plain = tmp_path / "plain.tif"
+    tifffile.imwrite(plain, pixels, tile=(128, 128), photometric="rgb")
+    expected = slide_map(plain, {"dark": darkness}, tile=TILE, mpp=0.25)
+    path = scanned_by_leica(tmp_path / "a.scn", pixels, corner=(800, 400))
+    found = slide_map(path, {"dark": darkness}, tile=TILE)
+    assert found.dimensions == (600, 300)
+    assert np.array_equal(found.grid("map"), expected.grid("map"), equal_nan=True)
+    squares = read_annotations(found.write_geojson(tmp_path / "a.geojson"))
+    corners = [(row["x"], row["y"]) for row in expected.result.rows]
+    assert (0, 0) in corners
+    assert [one.geometry.bounds[:2] for one in squares] == corners
 
 
 def test_tiles_are_scored_on_the_grid_that_is_given(slide):

@@ -1,7 +1,8 @@
 """Annotations in, masks out, and back.
 
-Coordinates are (x, y) in pixels of full resolution, y down, as in QuPath and OpenSlide; pixel
-(row r, column c) covers [c, c + 1] x [r, r + 1].
+Coordinates are (x, y) in pixels of full resolution, y down, as in QuPath, and in OpenSlide but for
+slides with bounds (:func:`membrane_xai.io.open_slide`); pixel (row r, column c) covers
+[c, c + 1] x [r, r + 1].
 """
 
 import gzip
@@ -207,7 +208,7 @@ def rasterize(
     line_width : float, optional
         Micrometres: lines are widened by half of it on either side, and not lengthened.
     offset : (float, float)
-        x, y of the mask's upper left corner in pixels of full resolution, as in OpenSlide.
+        x, y of the mask's upper left corner in pixels of full resolution.
     downsample : float
         Pixels of full resolution along the side of one of the mask's; 4 for a level of a quarter.
     classes : str or sequence of str, optional

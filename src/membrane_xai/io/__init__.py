@@ -49,8 +49,8 @@ class Image:
     Attributes
     ----------
     rgb : ndarray of uint8, shape (H, W, 3)
-        Pixels as they are stored: an orientation noted in EXIF is not applied, as QuPath and
-        ImageJ do not either, so coordinates agree with theirs.
+        Pixels upright by TIFF's Orientation. One noted in EXIF of PNG or JPEG is not applied, as
+        QuPath and ImageJ do not either, so coordinates agree with theirs.
     mpp : float or None
         Micrometres per pixel; None if neither the caller nor the file says.
     source : str
@@ -67,7 +67,8 @@ def read_image(
 ) -> Image:
     """Read an RGB image and its pixel size.
 
-    PNG, JPEG and BMP by Pillow; TIFF and OME-TIFF by tifffile, level 0 of a pyramid. Compressed
+    PNG, JPEG and BMP by Pillow; TIFF, OME-TIFF and slides by the reader that :func:`open_slide`
+    takes, so that both give the same pixels, size and pixel size; level 0 of a pyramid. Compressed
     TIFF other than by deflate needs imagecodecs (extra "slides"), unless Pillow can decode it.
     Transparent pixels are laid over white; 16 bits become 8, white at 65535.
 
@@ -80,7 +81,8 @@ def read_image(
         Aperio's description or the resolution. Resolutions outside 0.05 to 2 micrometres, such
         as 72 dots per inch, are no statement about a microscope and are passed over.
     max_pixels : int
-        Largest number of pixels, checked before they are decoded.
+        Largest number of pixels, checked before they are decoded. It is the only limit:
+        ``PIL.Image.MAX_IMAGE_PIXELS`` does not count here.
 
     Returns
     -------
@@ -129,7 +131,13 @@ def read_image(
 def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
     """Open a whole slide to read regions of it.
 
-    By OpenSlide, else TiffSlide, if installed; OME-TIFF and other tiled TIFF by tifffile.
+    Scanners' own formats and DICOM (any file of a slide) by OpenSlide, else TiffSlide, if
+    installed; Aperio's SVS, OME-TIFF and every other TIFF by tifffile, with the pixels and the
+    pixel size of :func:`read_image`.
+
+    Coordinates are QuPath's. Where OpenSlide reports the bounds of what was scanned, as for MRXS
+    and SCN, the slide is cropped to them: its (0, 0) is (``openslide.bounds-x``,
+    ``openslide.bounds-y``) of OpenSlide itself and of programs that do not crop, such as ASAP.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """Readers of NPY, NPZ, Zarr, PNG and TIFF files of CAMs, checked before they decode."""
 
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _images, _tiff
+from membrane_xai.io._orientation import UPRIGHT, orientation_of
+from membrane_xai.io._unlimited import open_unlimited
 from membrane_xai.io._zarr_codecs import check_codecs
 
 __all__ = ["READERS", "Check", "Source"]
@@ -56,12 +57,8 @@ def _read_zarr(path: Path, _source: Source, check: Check) -> NDArray[Any]:
 
 
 def _read_png(path: Path, source: Source, check: Check) -> NDArray[Any]:
-    from PIL import Image
-
-    with _images.as_input_errors(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
-        with Image.open(source, formats=("PNG",)) as image:
-            return _from_picture(path, image, check)
+    with _images.as_input_errors(path), open_unlimited(source, ("PNG",)) as image:
+        return _from_picture(path, image, check)
 
 
 def _from_picture(path: Path, image: Any, check: Check) -> NDArray[Any]:
@@ -91,7 +88,7 @@ def _read_tiff(path: Path, source: Source, check: Check) -> NDArray[Any]:
         check(page.shape, page.dtype)
         check(page.chunks[:2], page.dtype)  # each of which is decoded whole
         _check_whole(path, page, file.filehandle.size)
-        values = np.asarray(page.asarray())
+        values = (orientation_of(page) or UPRIGHT).upright(np.asarray(page.asarray()))
     if values.dtype.kind in "fb":
         return values
     if values.dtype not in (np.uint8, np.uint16):

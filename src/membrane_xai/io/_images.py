@@ -1,6 +1,5 @@
 """Read an image file as RGB pixels, whole or not at all."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _pixel_size, _tiff
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
-from membrane_xai.io._tiff import TiffReader, over_white
+from membrane_xai.io._slides import FileReader, is_slide, open_file
+from membrane_xai.io._tiff import MAX_CHUNK, is_tiff, over_white
+from membrane_xai.io._unlimited import open_unlimited
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -24,7 +25,6 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOR = ("RGB", "RGBA", "RGBX", "P", "PA")
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
 
 
 class Pixels(NamedTuple):
@@ -36,9 +36,9 @@ class Pixels(NamedTuple):
 
 def read_pixels(path: Path, max_pixels: int) -> Pixels:
     """Read a PNG, JPEG, BMP, TIFF or OME-TIFF file; its size is checked before it is decoded."""
-    if not is_tiff(path):
+    if not (is_tiff(path) or is_slide(path)):
         return _by_pillow(path, max_pixels, _FORMATS)
-    with closing(TiffReader(path)) as reader:
+    with closing(open_file(path, max_chunk=max(max_pixels, MAX_CHUNK))) as reader:
         width, height = reader.dimensions
         check_count(width, height, max_pixels, path)
         try:
@@ -49,7 +49,7 @@ def read_pixels(path: Path, max_pixels: int) -> Pixels:
 
 
 def _by_pillows_decoders(
-    path: Path, reader: TiffReader, missing: MissingDependencyError
+    path: Path, reader: FileReader, missing: MissingDependencyError
 ) -> NDArray[np.uint8]:
     """Decode a TIFF of one page by what Pillow brings; raise what is missing if it cannot."""
     width, height = reader.dimensions
@@ -62,12 +62,6 @@ def _by_pillows_decoders(
     return rgb
 
 
-def is_tiff(path: Path) -> bool:
-    """Tell TIFF from other files by how it starts."""
-    with path.open("rb") as file:
-        return file.read(4) in _TIFF
-
-
 def check_count(width: int, height: int, max_pixels: int, path: Path) -> None:
     """Raise if the picture has more pixels than allowed."""
     if width * height > max_pixels:
@@ -78,22 +72,18 @@ def check_count(width: int, height: int, max_pixels: int, path: Path) -> None:
 
 
 def _by_pillow(path: Path, max_pixels: int, formats: tuple[str, ...]) -> Pixels:
-    from PIL import Image
-
-    with as_input_errors(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # counted below
-        with Image.open(path, formats=formats) as image:
-            check_count(image.width, image.height, max_pixels, path)
-            if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-                raise InvalidInputError(f"{path}: has several pages")
-            rgb = _to_rgb(image, path)
-            return Pixels(rgb, _size(image))
+    with as_input_errors(path), open_unlimited(path, formats) as image:
+        check_count(image.width, image.height, max_pixels, path)
+        if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+            raise InvalidInputError(f"{path}: has several pages")
+        rgb = _to_rgb(image, path)
+        return Pixels(rgb, _size(image))
 
 
 @contextmanager
 def as_input_errors(path: Path) -> Iterator[None]:
     """Turn the many errors that Pillow's decoders raise for a broken file into one."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     with _tiff.as_input_errors(path):
         try:
@@ -101,10 +91,6 @@ def as_input_errors(path: Path) -> Iterator[None]:
         except UnidentifiedImageError:
             raise InvalidInputError(
                 f"{path}: is not a PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
-            ) from None
-        except Image.DecompressionBombError as error:
-            raise InvalidInputError(
-                f"{path}: has more pixels than PIL.Image.MAX_IMAGE_PIXELS allows: {error}"
             ) from None
 
 

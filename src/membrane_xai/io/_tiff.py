@@ -4,9 +4,10 @@ Nothing is filled in silently: tifffile returns zeros for what a file lacks; her
 white where the caller says that gaps are expected (scanners leave out tiles without tissue).
 """
 
+import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,20 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _pixel_size
+from membrane_xai.io._orientation import UPRIGHT, Box, Orientation, orientation_of
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
+from membrane_xai.io._ycbcr import from_ycbcr, has_coarse_colour
 
-__all__ = ["TiffReader", "as_input_errors", "over_white"]
+__all__ = ["MAX_CHUNK", "TiffReader", "as_input_errors", "is_tiff", "over_white"]
 
-_MAX_CHUNK = 2**26  # pixels of one tile or strip, which has to be decoded whole
+MAX_CHUNK = 2**26
+"""Pixels of one tile or strip, which has to be decoded whole."""
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
 # Numbers that TIFF gives compressions, colour models and kinds of alpha.
 _JPEG = (6, 7, 33007, 34892)
+_APERIO = (33003, 33005)  # JPEG 2000 of YCbCr and of RGB; the photometric tag may say either
+_APERIO_YCBCR = _APERIO[0]
 _RGB, _PALETTE, _YCBCR, _GRAY = 2, 3, 6, (0, 1)
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _UNITS = {2: MICROMETERS["in"], 3: MICROMETERS["cm"]}  # of resolution, as TIFF numbers them
@@ -36,17 +44,18 @@ class TiffReader:
         The file.
     gaps : bool
         Show tiles that the file leaves out as white, instead of raising.
+    max_chunk : int
+        Largest number of pixels of a tile or strip.
     """
 
-    def __init__(self, path: Path, *, gaps: bool = False) -> None:
-        import tifffile
-
+    def __init__(self, path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK) -> None:
         self._path, self._gaps = path, gaps
         with as_input_errors(path):
-            self._file = tifffile.TiffFile(path)
+            self._file = _opened(path)
         try:
             with as_input_errors(path):
-                self._levels = [_planes(level, path) for level in self._file.series[0].levels]
+                self._levels = _levels_of(self._file, path, max_chunk)
+                self._orientation = _orientation_of(self._levels[0], path) or UPRIGHT
                 self._color = _color_of(self._levels[0], path)
                 if not all(min(_size(level)) for level in self._levels):
                     raise InvalidInputError(f"{path}: has a picture without pixels")
@@ -57,13 +66,13 @@ class TiffReader:
     @property
     def dimensions(self) -> tuple[int, int]:
         """Width and height of level 0 in pixels."""
-        return _size(self._levels[0])
+        return self._orientation.size(*_size(self._levels[0]))
 
     @property
     def level_downsamples(self) -> tuple[float, ...]:
         """Pixels of level 0 along the side of one of each level."""
         width = self.dimensions[0]
-        return tuple(width / _size(level)[0] for level in self._levels)
+        return tuple(width / self._orientation.size(*_size(level))[0] for level in self._levels)
 
     @property
     def is_ome(self) -> bool:
@@ -71,29 +80,61 @@ class TiffReader:
         return bool(self._file.is_ome)
 
     @property
+    def is_composed(self) -> bool:
+        """Whether the first picture of tifffile is one of several, or of tiles that overlap."""
+        file = self._file
+        overlapping = file.is_bif and self._levels[0][0].is_tiled
+        return bool(overlapping or (file.is_scn and len(file.series) > 1))
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether what its compression takes is installed."""
+        import tifffile
+
+        page = self._levels[0][0]
+        if self._color == "ycbcr":
+            return False
+        tables = tifffile.TIFF.DECOMPRESSORS, tifffile.TIFF.UNPREDICTORS
+        with suppress(KeyError):
+            return all(map(callable, (tables[0][page.compression], tables[1][page.predictor])))
+        return False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether any reader shows it alike: RGB of 8 bits in one plane, stored upright."""
+        (page, *others), color = self._levels[0], self._color
+        plain = page.dtype == np.uint8 and page.samplesperpixel == 3 and color != "palette"
+        return plain and not others and self._orientation == UPRIGHT
+
+    @property
     def pixel_size(self) -> PixelSize | None:
         """Size of a pixel of level 0; None if the file does not say."""
         page = self._levels[0][0]
         with as_input_errors(self._path):
             found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
-            return found or _pixel_size.from_text(page.description) or self._from_tags(page)
+            found = found or _pixel_size.from_text(page.description) or self._from_tags(page)
+        return PixelSize(*self._orientation.size(*found)) if found else None
 
     def read_region(
         self, x: int, y: int, width: int, height: int, level: int = 0
     ) -> NDArray[np.uint8]:
-        """Return (height, width, 3); x, y at level 0 as in OpenSlide. White beyond the edges."""
+        """Return (height, width, 3); x, y at level 0. White beyond the edges."""
+        if self._color == "ycbcr":
+            raise _no_rgb(self._levels[0][0], self._path)
         scale = self.level_downsamples[level]
-        column, row = round(x / scale), round(y / scale)
         planes = self._levels[level]
+        columns, rows = _size(planes)
+        upright = Box(round(x / scale), round(y / scale), width, height)
+        stored = self._orientation.stored(upright, self._orientation.size(columns, rows))
+        column, row, width, height = stored
         with as_input_errors(self._path):
             parts = [self._read(page, row, column, height, width) for page in planes]
             rgb = self._to_rgb(np.concatenate(parts, axis=-1), planes[0])
-        columns, rows = _size(planes)
         rgb[:, max(columns - column, 0) :] = 255
         rgb[max(rows - row, 0) :] = 255
         rgb[: max(-row, 0)] = 255
         rgb[:, : max(-column, 0)] = 255
-        return rgb
+        return np.ascontiguousarray(self._orientation.upright(rgb))
 
     def close(self) -> None:
         """Close the file."""
@@ -136,7 +177,10 @@ class TiffReader:
             raise InvalidInputError(f"{self._path}: the file is truncated")
         tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         decoded = page.decode(data, index, **(tables if page.compression in _JPEG else {}))[0]
-        return np.asarray(decoded[0])
+        pixels = np.asarray(decoded[0])
+        if page.compression == _APERIO_YCBCR and not has_coarse_colour(data):
+            return from_ycbcr(pixels)
+        return pixels
 
     def _to_rgb(self, samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
         if self._color == "palette":
@@ -172,7 +216,65 @@ def as_input_errors(path: Path) -> Iterator[None]:
         raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
 
 
-def _planes(level: Any, path: Path) -> list[Any]:
+def is_tiff(path: Path) -> bool:
+    """Tell TIFF from other files by how it starts."""
+    with path.open("rb") as file:
+        return file.read(4) in _MAGIC
+
+
+def _opened(path: Path) -> Any:
+    import tifffile
+
+    file = tifffile.TiffFile(path)
+    try:
+        file.series  # noqa: B018
+    except RuntimeError:  # a pyramid with the description of the stack of ImageJ it was made from
+        file.close()
+        return tifffile.TiffFile(path, is_imagej=False)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _levels_of(file: Any, path: Path, max_chunk: int) -> list[list[Any]]:
+    """Return the pages of each level, the largest first.
+
+    tifffile leaves out levels that follow in another order, or behind other pages.
+    """
+    levels = [_planes(level, path, max_chunk) for level in file.series[0].levels]
+    base = levels[0]
+    if len(base) == 1 and base[0].is_tiled:
+        sizes = {_size(level) for level in levels}
+        for page in (page.aspage() for page in file.pages):
+            if page.is_tiled and page.is_reduced and _shows_the_same(page, base[0]):
+                levels += [[page]] if _size([page]) not in sizes else []
+                sizes.add(_size([page]))
+    for page in itertools.chain.from_iterable(levels):
+        if page.compression in _APERIO:  # which is decoded to full colour, whatever tags say
+            page.photometric, page.subsampling = type(page.photometric)(_RGB), (1, 1)
+    orientation = _orientation_of(base, path) or UPRIGHT
+    alike = [one for one in levels if _orientation_of(one, path) in (None, orientation)]
+    return sorted(alike, key=lambda level: -_size(level)[0])
+
+
+def _shows_the_same(page: Any, base: Any) -> bool:
+    """Tell whether a page is level 0 in fewer pixels."""
+    (width, height), (wide, tall) = _size([page]), _size([base])
+    alike = (page.dtype, page.samplesperpixel) == (base.dtype, base.samplesperpixel)
+    # The height that belongs to the width, give or take how both were rounded.
+    return alike and width < wide and abs(height - tall * width / wide) <= 1 + tall / wide
+
+
+def _orientation_of(planes: list[Any], path: Path) -> Orientation | None:
+    """Return the orientation that planes state, which some writers do in the first one alone."""
+    found = {orientation_of(page) for page in planes} - {None}
+    if len(found) > 1:
+        raise InvalidInputError(f"{path}: has planes of several orientations; it takes one")
+    return found.pop() if found else None
+
+
+def _planes(level: Any, path: Path, max_chunk: int) -> list[Any]:
     """Return the pages of a level: one, or three with a colour each."""
     pages = [page.aspage() for page in level.pages if page is not None]
     if len(pages) != len(level.pages) or len(pages) not in (1, 3):
@@ -182,10 +284,11 @@ def _planes(level: Any, path: Path) -> list[Any]:
     for page in pages:
         if page.imagedepth > 1:
             raise InvalidInputError(f"{path}: is a volume; it takes one RGB picture")
-        if math.prod(page.chunks[:2]) > _MAX_CHUNK:
+        if math.prod(page.chunks[:2]) > max_chunk:
             raise InvalidInputError(
                 f"{path}: is stored in pieces of {page.chunks[:2]} pixels; it takes up to "
-                f"{_MAX_CHUNK} pixels a piece: save it as tiled TIFF"
+                f"{max_chunk} pixels a piece: save it as tiled TIFF, or read it at once, with "
+                f"max_pixels={page.imagewidth * page.imagelength} or more"
             )
     return pages
 
@@ -202,7 +305,14 @@ def _color_of(planes: list[Any], path: Path) -> str:
     decoded = kind == _RGB or (kind == _YCBCR and page.compression in _JPEG)
     if len(planes) == 1 and samples >= 3 and decoded:
         return "rgb"
-    raise InvalidInputError(
+    if len(planes) == 1 and samples == 3 and kind == _YCBCR:
+        return "ycbcr"  # which libtiff converts, and OpenSlide by it
+    raise _no_rgb(page, path)
+
+
+def _no_rgb(page: Any, path: Path) -> InvalidInputError:
+    samples = page.samplesperpixel
+    return InvalidInputError(
         f"{path}: is {page.photometric.name} with {samples} samples a pixel; stains are told apart "
         f"by colour: it takes RGB"
     )

@@ -36,6 +36,13 @@ def test_a_sound_data_set(root):
     ]
 
 
+def test_max_pixels_is_the_only_limit(root, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 1)
+    report = check(discover(root), max_pixels=8 * 6)
+    assert report.ok
+    assert not report.unreadable
+
+
 def test_label_conflicts(root):
     odd = image(root / "train" / "class_2+" / "train0" / "her2-0-score_train_04.png", 99)
     image(root / "train" / "class_0" / "train0" / "her2-0-score_train_05 (1).png", 98)

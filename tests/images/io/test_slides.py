@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiff_files import OME, pyramid, write_tiff
+from tiff_files import OME, pyramid, scanned_by_leica, write_tiff
 
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _slides, open_slide
@@ -22,17 +22,17 @@ def test_regions_of_a_pyramid(tmp_path, rgb):
 
 
 @pytest.mark.parametrize("library", ["openslide", "tifffile"])
-def test_what_is_beyond_the_edge_is_white(tmp_path, rgb, library, monkeypatch):
+def test_what_is_beyond_the_edge_is_white(tmp_path, rgb, library):
     if library == "openslide":
         pytest.importorskip("openslide")
+        path = scanned_by_leica(tmp_path / "a.scn", rgb, corner=(0, 0))
     else:
-        monkeypatch.setattr(_slides, "_LIBRARIES", ())
-    path = write_tiff(tmp_path / "a.tif", rgb, tile=(16, 16), compression="zlib")
-    with closing(open_slide(path, mpp=0.5)) as slide:
-        reader = {"openslide": "_OpenSlideReader", "tifffile": "_TiffSlideReader"}
-        assert type(slide).__name__ == reader[library]
+        path = write_tiff(tmp_path / "a.tif", rgb, tile=(16, 16), compression="zlib")
+    with closing(open_slide(path, mpp=0.25)) as slide:
+        reader = {"openslide": _slides._LibrarySlide, "tifffile": _slides._TiffSlide}
+        assert type(slide) is reader[library]
         region = slide.read_region(-10, -20, 120, 110)
-        assert slide.mpp == 0.5
+        assert slide.mpp == 0.25
     inside = region[20:90, 10:100]
     assert np.array_equal(inside, rgb)
     assert region.sum(dtype=int) - inside.sum(dtype=int) == 255 * 3 * (120 * 110 - 90 * 70)
@@ -57,17 +57,14 @@ def test_any_region_is_a_cut_of_the_whole(tmp_path, x, y, width, height):
 
 def test_pixel_size_by_openslide(tmp_path, rgb):
     pytest.importorskip("openslide")
-    path = write_tiff(
-        tmp_path / "a.tif", rgb, tile=(16, 16), resolution=(20000, 20000),
-        resolutionunit="CENTIMETER",
-    )  # fmt: skip
+    path = scanned_by_leica(tmp_path / "a.scn", rgb, corner=(0, 0))
     with closing(open_slide(path)) as slide:
-        assert type(slide).__name__ == "_OpenSlideReader"
-        assert slide.mpp == pytest.approx(0.5)
+        assert type(slide) is _slides._LibrarySlide
+        assert slide.mpp == pytest.approx(0.25)
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 2 // 3])
+    path.write_bytes(data[:-4000])
     with (  # on opening or on reading, as the version of OpenSlide has it
-        pytest.raises(InvalidInputError, match=r"a.tif: cannot be read"),
+        pytest.raises(InvalidInputError, match=r"a.scn: cannot be read"),
         closing(open_slide(path)) as slide,
     ):
         slide.read_region(0, 0, 90, 70)

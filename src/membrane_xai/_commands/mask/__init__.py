@@ -1,8 +1,9 @@
 """Find membrane in images and write masks.
 
 Each IMAGE is a file, a folder (searched with its sub-folders, which are kept in the output) or a
-quoted pattern: PNG, JPEG, BMP, TIFF, OME-TIFF, or a whole slide that OpenSlide reads. For each, DIR
-gets what --formats names, and masks.csv a row. Research use only.
+quoted pattern: PNG, JPEG, BMP, TIFF, OME-TIFF, or a whole slide that OpenSlide reads (in DICOM all
+files of a series are one slide). For each, DIR gets what --formats names, and masks.csv a row.
+Research use only.
 
   NAME.mask.png       0 and 255
   NAME.mask.ome.tif   0 no membrane, 1 weak, 2 moderate, 3 strong

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from membrane_xai._disk.names import files_below, stem
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io._images import IMAGE_SUFFIXES
-from membrane_xai.io._slides import SLIDE_SUFFIXES
+from membrane_xai.io._slides import SLIDE_SUFFIXES, slide_key
 
 __all__ = ["ENDINGS", "RECORD", "Job", "find_jobs"]
 
@@ -35,13 +35,14 @@ def find_jobs(arguments: Sequence[str]) -> list[Job]:
     """Return a job for each image that files, folders and patterns name.
 
     What is in a folder keeps its place below it, so that equal names in different sub-folders do
-    not meet. Images whose results would have the same path raise.
+    not meet. The files of a DICOM series are one slide, and its job is that of the first. Images
+    whose results would have the same path raise.
     """
-    jobs: dict[Path, Job] = {}
+    jobs: dict[tuple[str, ...], Job] = {}
     for argument in arguments:
         for job in _jobs_of(argument):
             if not job.source.name.lower().endswith(tuple(ENDINGS.values())):
-                jobs.setdefault(job.source.resolve(), job)
+                jobs.setdefault(slide_key(job.source), job)
     if not jobs:
         raise InvalidInputError(
             f"{' '.join(arguments)}: no images there; looked for {', '.join(_SUFFIXES)}"
