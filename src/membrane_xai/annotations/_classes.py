@@ -69,7 +69,9 @@ def is_region_class(name: Class) -> bool:
     return name is not None and (_is_ignored(name) or _is_area(name))
 
 
-def membrane_classes(present: Collection[Class], without: Collection[str] = ()) -> tuple[Class, ...]:
+def membrane_classes(
+    present: Collection[Class], without: Collection[str] = ()
+) -> tuple[Class, ...]:
     """Return which of the classes that there are is membrane, where nobody says it.
 
     Those called so; else those that are no regions, if they are one class or grades of one. Raises

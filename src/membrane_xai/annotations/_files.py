@@ -62,7 +62,9 @@ def files_of_images(
     by_outlines = by_name(outlines, _WHAT)
     by_picture = by_name({path: name for path, name in masks.items() if name in keys}, _WHAT)
     found = _of_one_each(made) | by_picture | by_outlines
-    found |= {name: by_outlines[slide] for name in keys if (slide := _slide(name, found, by_outlines))}
+    found |= {
+        name: by_outlines[slide] for name in keys if (slide := _slide(name, found, by_outlines))
+    }
     files = {name: found[key] for name, key in wanted.items() if key in found}
     taken = {*files.values()}
     ours = outlines | made | (masks if by_picture else {})
@@ -79,8 +81,7 @@ def _named(folder: Path, suffixes: Sequence[str], without: Iterable[Path]) -> di
     return {
         path: plain(path.relative_to(folder).with_name(stem(path.name, suffixes)).as_posix())
         for path in files_below(folder, ends, without=barred)
-        if path.name.lower().endswith(tuple(suffixes))
-        and not (files and path.resolve() in files)
+        if path.name.lower().endswith(tuple(suffixes)) and not (files and path.resolve() in files)
     }
 
 
@@ -95,4 +96,3 @@ def _of_one_each(made: dict[Path, str]) -> dict[str, Path]:
     order = {suffix: i for i, suffix in enumerate(_MADE_FIRST)}
     first = sorted(made, key=lambda path: -order.get(path.suffix.lower(), len(order)))
     return {made[path]: path for path in first}
-

@@ -32,6 +32,7 @@ _LARGEST_HELD = 2**22
 """Bytes of a CAM file that is held until it is scored: a map of 1024 x 1024 floats. A batch holds
 a few of them; what is larger is read a second time."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """An image of a study with all that belongs to it, as it was given."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._disk.names import stem
@@ -122,11 +121,22 @@ class Outlines:
 
     def _chosen(self, found: Sequence[Annotation]) -> list[Annotation]:
         objects = [one for one in found if self.region or not is_core(one)]
-        classes: Collection[Class] | None = self.classes or self.of_set
-        if classes is None:
-            with _of_file(self.path):
-                classes = to_draw({one.classification for one in objects}, region=self.region)
-        return [one for one in objects if one.classification in classes]
+        present = {one.classification for one in objects}
+        with _of_file(self.path):
+            chosen = self._to_draw(objects, present)
+        return [one for one in objects if one.classification in chosen]
+
+    def _to_draw(self, objects: Sequence[Annotation], present: set[Class]) -> Collection[Class]:
+        if self.classes:
+            return self.classes
+        if self.of_set is None or _holds_no_classes(objects):
+            return to_draw(present, region=self.region)
+        if present == {None} and None not in self.of_set:
+            raise InvalidInputError(
+                f"its outlines have no class, and those of other files have "
+                f"{', '.join(map(repr, self.of_set))}; give them a class"
+            )
+        return self.of_set
 
     def _warn(self, outside: Outside, shape: tuple[int, int]) -> None:
         warnings.warn(
@@ -198,6 +208,7 @@ class Present(NamedTuple):
     """How many outlines of each class there are."""
 
     objects: dict[Class, int]
+    """Of files that hold classes: well-known text and bare geometries have none."""
     cores: dict[Class, int]
     """Of a tissue microarray."""
 
@@ -217,7 +228,7 @@ def classes_among(paths: Iterable[Path]) -> Present:
                 found = [] if is_mask_file(path) else read_annotations(path, height=1)
         except (OSError, ValueError, ImportError):
             continue  # the row of its image will tell
-        for one in found:
+        for one in [] if _holds_no_classes(found) else found:
             counts = present.cores if is_core(one) else present.objects
             counts[one.classification] = counts.get(one.classification, 0) + 1
     return present
@@ -228,6 +239,13 @@ def _names(classes: Any, name: str) -> tuple[str, ...]:
     if not all(isinstance(one, str) for one in found):
         raise InvalidInputError(f"{name} is {classes!r}; it takes names of classes")
     return found
+
+
+def _holds_no_classes(found: Sequence[Annotation]) -> bool:
+    """Tell well-known text and bare geometries, which have no place for a class."""
+    return all(
+        one.classification is None and one.id is None and not one.properties for one in found
+    )
 
 
 @contextmanager
