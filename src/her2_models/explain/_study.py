@@ -250,7 +250,7 @@ def explain_images(
     size = resolve_mpp(images, mpp)
     _check_scores(images, published_protocol)
     _check_options(regions, draws)
-    masks = masks_of(images, annotations)
+    masks = masks_of(images, annotations, without=[Path(out)])
     work = Work(
         backbone,
         Path(out),

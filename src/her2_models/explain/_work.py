@@ -149,7 +149,9 @@ def _predict(
     return found
 
 
-def masks_of(images: Sequence[ImageFile], annotations: str | Path | None) -> str | list[Path]:
+def masks_of(
+    images: Sequence[ImageFile], annotations: str | Path | None, *, without: Sequence[Path] = ()
+) -> str | list[Path]:
     """Return "extract", or the file of an expert's outlines or mask for each image.
 
     Of an image in folders the file lies in folders of the same names, as many as tell it apart.
@@ -161,7 +163,7 @@ def masks_of(images: Sequence[ImageFile], annotations: str | Path | None) -> str
         annotations,
         [name for own in names for name in own],
         pictures=MASK_SUFFIXES,
-        without=[image.path for image in images],
+        without=[*without, *(image.path for image in images)],
     )
     found = [next((files[name] for name in own if name in files), None) for own in names]
     absent = [image.path.name for image, path in zip(images, found, strict=True) if path is None]

@@ -48,29 +48,57 @@ def files_of_images(
         raise InvalidInputError(f"{folder}: there is no such folder")
     wanted = {name: plain(without_ome(name)) for name in names}
     keys = {*wanted.values()}
-    outlines: dict[Path, str] = {}
-    masks: dict[Path, str] = {}
-    made: dict[Path, str] = {}
-    for path, name in _named(folder, (*suffixes, *pictures), without).items():
-        base = name.removesuffix(_MADE)
-        if name not in keys and base != name:
-            made |= {} if path.name.lower().endswith(_RECORD) else {path: base}
-        elif path.name.lower().endswith(tuple(suffixes)):
-            outlines[path] = name
-        else:
-            masks[path] = name
-    by_outlines = by_name(outlines, _WHAT)
-    by_picture = by_name({path: name for path, name in masks.items() if name in keys}, _WHAT)
-    found = _of_one_each(made) | by_picture | by_outlines
+    there = _by_kind(_named(folder, (*suffixes, *pictures), without), suffixes, keys)
+    slides = {bare_name(name) for name in keys}
+    by_outlines = by_name(_of(there.outlines, keys | slides), _WHAT)
+    by_picture = by_name(_of(there.pictures, keys), _WHAT)
+    found = _of_one_each(there.made) | by_picture | by_outlines
     found |= {
         name: by_outlines[slide] for name in keys if (slide := _slide(name, found, by_outlines))
     }
     files = {name: found[key] for name, key in wanted.items() if key in found}
-    taken = {*files.values()}
-    ours = outlines | made | (masks if by_picture else {})
-    table = _TABLE if made else None
-    left = [x for path, x in ours.items() if not (path in taken or x in keys or path.name == table)]
-    return FilesOfImages(files, list(dict.fromkeys(left)))
+    return FilesOfImages(files, _left(there, {*files.values()}, keys))
+
+
+class _Kinds(NamedTuple):
+    """Names of files by what they are."""
+
+    outlines: dict[Path, str]
+    pictures: dict[Path, str]
+    made: dict[Path, str]
+    """By ``mask``: the names of their images."""
+
+
+def _by_kind(files: dict[Path, str], suffixes: Sequence[str], keys: Collection[str]) -> _Kinds:
+    """Tell outlines, pictures and what was made by ``mask`` apart."""
+    kinds = _Kinds({}, {}, {})
+    for path, name in files.items():
+        base, lower = name.removesuffix(_MADE), path.name.lower()
+        if name in keys or base == name:
+            kind = kinds.outlines if lower.endswith(tuple(suffixes)) else kinds.pictures
+            kind[path] = name
+        elif not lower.endswith(_RECORD):
+            kinds.made[path] = base
+    return kinds
+
+
+def _left(there: _Kinds, taken: Collection[Path], keys: Collection[str]) -> list[str]:
+    """Return the names of files without an image, each once."""
+    ours = there.outlines | there.made
+    if any(path in there.pictures for path in taken):
+        ours |= there.pictures
+    table = _TABLE if there.made else None
+    return list(
+        dict.fromkeys(
+            name
+            for path, name in ours.items()
+            if path not in taken and name not in keys and path.name != table
+        )
+    )
+
+
+def _of(files: dict[Path, str], names: Collection[str]) -> dict[Path, str]:
+    return {path: name for path, name in files.items() if name in names}
 
 
 def _named(folder: Path, suffixes: Sequence[str], without: Iterable[Path]) -> dict[Path, str]:

@@ -16,8 +16,9 @@ from membrane_xai.errors import InvalidInputError
 
 __all__ = ["Tile", "bare_name", "in_tile", "lies_on_slide", "tile_of"]
 
-_PLACE = re.compile(r"\s*\[([a-z]=[^\[\],]+(?:,[a-z]=[^\[\]]*?)*)\]", re.IGNORECASE)
-_NUMBER = re.compile(r"([a-z])\s*=\s*(-?\d+(?:[.,]\d+)?)", re.IGNORECASE)
+_BRACKETS = re.compile(r"\s*\[([^\[\]]*)\]")
+# d may have the decimal comma of the computer that exported
+_NUMBER = re.compile(r"(?<![a-z])([a-z])\s*=\s*(-?\d+(?:[.,]\d+)?)", re.IGNORECASE)
 _SHARE = 0.02  # by which a tile may be cut otherwise along x and y, for whole pixels
 _PIXELS = 1.0  # by which its size may miss, for the same reason
 
@@ -48,18 +49,24 @@ class Tile:
 
 def tile_of(name: str) -> Tile | None:
     """Return where on the slide a tile lies by its name; None if the name does not say."""
-    found = _PLACE.search(name)
-    if found is None:
-        return None
-    values = {key.lower(): float(x.replace(",", ".")) for key, x in _NUMBER.findall(found[1])}
-    if not {"x", "y", "w", "h"} <= values.keys() or min(values["w"], values["h"]) <= 0:
-        return None
-    return Tile(values["x"], values["y"], values["w"], values["h"])
+    found = _place_in(name)
+    return None if found is None else found[0]
 
 
 def bare_name(name: str) -> str:
     """Return the name of the slide of a tile."""
-    return name if tile_of(name) is None else _PLACE.sub("", name, count=1)
+    found = _place_in(name)
+    return name if found is None else name[: found[1].start()] + name[found[1].end() :]
+
+
+def _place_in(name: str) -> tuple[Tile, re.Match[str]] | None:
+    """Return the place that the last fitting brackets of a name say."""
+    for brackets in reversed(list(_BRACKETS.finditer(name))):
+        numbers = _NUMBER.findall(brackets[1])
+        values = {key.lower(): float(text.replace(",", ".")) for key, text in numbers}
+        if {"x", "y", "w", "h"} <= values.keys() and min(values["w"], values["h"]) > 0:
+            return Tile(values["x"], values["y"], values["w"], values["h"]), brackets
+    return None
 
 
 def lies_on_slide(annotations: Sequence[Annotation], tile: Tile, shape: tuple[int, int]) -> bool:
@@ -88,7 +95,7 @@ def in_tile(
     scale, corner = np.asarray(tile.scales(shape, name)), np.asarray((tile.x, tile.y))
 
     def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (points - corner) / scale
+        return np.asarray((points - corner) / scale)
 
     geometries = np.array([one.geometry for one in annotations], dtype=object)
     moved = shapely.transform(geometries, place)
