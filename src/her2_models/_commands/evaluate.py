@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from her2_models._commands.options import draws_or_none
 from her2_models._commands.train import print_evaluation
 from membrane_xai.tables import interval_text, json_text
 
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="for the matrix (default: that of the first run)")
     add("--quantity", default="accuracy", metavar="NAME",
         help="of the matrix (default: %(default)s)")  # fmt: skip
-    add("--draws", type=int, default=1000, metavar="N",
+    add("--draws", type=draws_or_none, default=1000, metavar="N",
         help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--json", action="store_true", help="write the metrics as JSON on stdout, for programs")
 

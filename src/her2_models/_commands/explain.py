@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from her2_models._commands.options import draws_from_100
 from her2_models.data._manifest import WHOSE_LABELS
 from membrane_xai.baselines import CONTROLS
 from membrane_xai.errors import InvalidInputError
@@ -66,7 +67,15 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     add("--most", type=int, metavar="N", help="explain N images, as many of every score (all)")
     add("--mpp", type=float, metavar="UM", help="micrometres per pixel, if the images do not say")
     add("--annotations", type=Path, metavar="DIR",
-        help="outlines named like the images (default: masks are extracted)")  # fmt: skip
+        help="outlines, or masks as PNG, TIFF or NPY, named like the images "
+             "(default: masks are extracted)")  # fmt: skip
+    add("--annotation-class", action="append", default=[], metavar="NAME",
+        help="outlines of this class are membrane; may be given several times "
+             "(default: those called so, else the only class that is no region)")  # fmt: skip
+    add("--tissue-class", action="append", default=[], metavar="NAME",
+        help="outlines of this class are the tissue; may be given several times")  # fmt: skip
+    add("--region-class", action="append", default=[], metavar="NAME",
+        help="outlines of this class are the tumour; may be given several times")  # fmt: skip
     add("--regions", choices=("tissue", "tumour", "all"), default="tissue",
         help="count pixels there only; tumour is stained cells (default: %(default)s)")  # fmt: skip
     add("--controls", nargs="*", choices=CONTROLS, default=list(CONTROLS), metavar="NAME",
@@ -89,7 +98,7 @@ def _add_computation(parser: argparse.ArgumentParser) -> None:
         default=False, metavar="NULL",
         help="p-values of sets: permutation, CAMs among patients; shift, each moved elsewhere "
              "in the region (default: none; without NULL: permutation)")  # fmt: skip
-    add("--draws", type=int, default=1000, metavar="N",
+    add("--draws", type=draws_from_100, default=1000, metavar="N",
         help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
 
@@ -102,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     from her2_models.train import Run
     from membrane_xai.perturb import standard_perturbations
 
+    _check_classes(args)
     for method in args.methods:
         cam_method(method)
     trained = Run(args.folder)
@@ -116,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         input_size=trained.config.model.input_size,
         every_class=args.every_class,
         annotations=args.annotations,
+        mask_classes=args.annotation_class,
+        region_classes=[*args.tissue_class, *args.region_class],
         regions=None if args.regions == "all" else args.regions,
         controls=args.controls,
         mpp=mpp,
@@ -132,6 +144,15 @@ def run(args: argparse.Namespace) -> int:
     )
     _print(args, done, out, published_protocol=trained.config.published_protocol)
     return int(any(row["status"] == "error" for row in done.images))
+
+
+def _check_classes(args: argparse.Namespace) -> None:
+    if args.annotations is None and args.annotation_class:
+        raise InvalidInputError("--annotation-class goes with --annotations")
+    for where, classes in (("tissue", args.tissue_class), ("tumour", args.region_class)):
+        if classes and (args.annotations is None or args.regions != where):
+            option = "--tissue-class" if where == "tissue" else "--region-class"
+            raise InvalidInputError(f"{option} goes with --annotations and --regions {where}")
 
 
 def _records(trained: "Run", args: argparse.Namespace) -> "Sequence[Record]":

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from her2_models._commands.options import draws_or_none
 from her2_models.config import Config, bundled_configs, load_config
-from her2_models.metrics._cases import check_draws
 from membrane_xai.tables import interval_text
 
 if TYPE_CHECKING:
@@ -33,14 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="change a value, as in train.epochs=3; may be given several times")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME)")
-    add("--draws", type=int, default=1000, metavar="N",
+    add("--draws", type=draws_or_none, default=1000, metavar="N",
         help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Run ``her2 train``."""
     config = load_config(args.config, args.overrides)
-    check_draws(args.draws)  # before training, not after
     from her2_models.evaluate import evaluate
     from her2_models.train import is_first, train
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from her2_models.data import Record, label_level
 from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomization import evenly, randomization_rows
@@ -16,12 +18,14 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import magnification_of
 from membrane_xai.perturb import Perturbation
-from membrane_xai.study import evaluate
+from membrane_xai.study import evaluate, read_view
 from membrane_xai.tables import provenance, write_csv, write_json
 
 __all__ = ["ExplainedImage", "ExplainedStudy", "explain_images", "explained_images"]
 
 Rows = list[dict[str, Any]]
+
+_LEAST_DRAWS = 100  # as of :func:`membrane_xai.evaluate`
 
 
 class ExplainedImage(NamedTuple):
@@ -140,6 +144,8 @@ def explain_images(
     input_size: int,
     every_class: bool = False,
     annotations: str | Path | None = None,
+    mask_classes: Sequence[str] = (),
+    region_classes: Sequence[str] = (),
     regions: str | None = "tissue",
     controls: Sequence[str] = CONTROLS,
     mpp: float | None = None,
@@ -178,8 +184,11 @@ def explain_images(
     every_class : bool
         Whether to explain all scores instead of the predicted one.
     annotations : path, optional
-        Folder with an outline file (QuPath's GeoJSON, or WKT) for every image, by name. By default
-        the membrane is extracted.
+        Folder with a file for every image, by name: outlines (QuPath's GeoJSON, or WKT), or a mask
+        (PNG, TIFF, NPY). By default the membrane is extracted.
+    mask_classes, region_classes : sequence of str
+        Classes of the outlines that are membrane, and that are the region, as in
+        :func:`membrane_xai.evaluate`; without `region_classes` the region is `regions`.
     regions : {"tissue", "tumour"}, optional
         Where pixels count for MAP, as in :func:`membrane_xai.evaluate`; None is everywhere.
     controls : sequence of str
@@ -219,8 +228,9 @@ def explain_images(
     Raises
     ------
     InvalidInputError
-        No images, no such method, unknown or several pixel sizes, missing outlines, a folder of
-        other settings or weights; an image of unknown score with `published_protocol`.
+        No images, no such method, unknown or several pixel sizes, missing outlines, outlines of
+        several classes of which none is called membrane, fewer than 100 draws, a folder of other
+        settings or weights; an image of unknown score with `published_protocol`.
 
     Notes
     -----
@@ -239,6 +249,8 @@ def explain_images(
     chosen = {name: dict((options or {}).get(name, {})) for name in methods}
     size = resolve_mpp(images, mpp)
     _check_scores(images, published_protocol)
+    _check_options(regions, draws)
+    masks = masks_of(images, annotations, without=[Path(out)])
     work = Work(
         backbone,
         Path(out),
@@ -254,8 +266,9 @@ def explain_images(
     grades = [image.score for image in images]
     predictions = predict_images(work, [image.path for image in images], grades)
     common: dict[str, Any] = {
-        "perturbations": perturbations,
+        "masks": masks,
         "regions": regions,
+        "perturbations": perturbations,
         "mpp": size,
         "batch_size": batch_size,
         "progress": progress,
@@ -266,7 +279,8 @@ def explain_images(
     study = evaluate(
         work.explainers(),
         [image.path for image in images],
-        masks_of(images, annotations),
+        mask_classes=mask_classes,
+        region_classes=region_classes,
         groups=[image.group for image in images],
         labels=_labels(images, predictions, size),
         targets=[None if one is None else one.explained for one in predictions],
@@ -274,16 +288,17 @@ def explain_images(
         controls=controls,
         chance_test=chance_test,
         out=work.out,
-        **common,
+        **(common | ({"regions": masks} if region_classes else {})),
     )
     magnified = magnification_ec(work, images, predictions, magnifications)
     columns = measured_columns(study.rows, images, predictions, magnified.ec)
+    kept = {row["id"]: row["key"] for row in study.rows if row["status"] != "error"}
     study = study.with_columns(columns, out=work.out)
     whose = label_level(images)
     done = ExplainedStudy(
         study.rows,
         class_rows(study, work.out, whose),
-        _randomization(work, images, predictions, annotations, common, randomize, seed),
+        _randomization(work, images, predictions, kept, common, randomize, seed),
         magnified.rows,
         study.settings | {"magnifications": list(magnifications), "randomize": randomize},
         work.registration,
@@ -302,6 +317,16 @@ def _check_scores(images: Sequence[ExplainedImage], published_protocol: bool) ->
         )
 
 
+def _check_options(regions: str | None, draws: Any) -> None:
+    """Raise before any work for what would be refused after the predictions."""
+    if regions not in (None, "tissue", "tumour"):
+        raise InvalidInputError(f"regions is {regions!r}; it takes 'tissue', 'tumour' or None")
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < _LEAST_DRAWS:
+        raise InvalidInputError(
+            f"draws is {draws!r}; it takes an integer of at least {_LEAST_DRAWS}"
+        )
+
+
 def _registration(
     backbone: Backbone, input_size: int, options: Mapping[str, Mapping[str, Any]]
 ) -> Registration:
@@ -315,18 +340,34 @@ def _randomization(
     work: Work,
     images: Sequence[ExplainedImage],
     predictions: Sequence[Prediction | None],
-    annotations: str | Path | None,
+    keys: Mapping[str, str],
     options: Mapping[str, Any],
     most: int,
     seed: int,
 ) -> Rows:
-    places = [i for i, prediction in enumerate(predictions) if prediction is not None]
+    drawn = options["masks"] != "extract"
+    places = [
+        i
+        for i, prediction in enumerate(predictions)
+        if prediction is not None and (not drawn or str(images[i].path) in keys)
+    ]
     some = [places[i] for i in evenly(len(places), most)]
     if not some:
         return []
     subset = [images[i] for i in some]
-    options = {**options, "masks": masks_of(subset, annotations)}
+    if drawn:
+        options = {**options, **_kept_masks(work.out, [keys[str(one.path)] for one in subset])}
     return randomization_rows(work, subset, [predictions[i] for i in some], options, seed)
+
+
+def _kept_masks(out: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the masks and regions of a study: some of its files alone may be read otherwise."""
+    views = [read_view(out, key) for key in keys]
+    regions = [view.region for view in views]
+    return {
+        "masks": [view.mask for view in views],
+        "regions": None if all(region is None for region in regions) else regions,
+    }
 
 
 def _labels(

@@ -15,7 +15,7 @@ from membrane_xai.annotations import OUTLINE_SUFFIXES, find_outlines
 from membrane_xai.cli import progress
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
-from membrane_xai.io import read_image
+from membrane_xai.io import MASK_SUFFIXES, read_image
 from membrane_xai.tables import array_hash
 
 __all__ = ["ImageFile", "Prediction", "Work", "masks_of", "predict_images", "resolve_mpp"]
@@ -149,19 +149,51 @@ def _predict(
     return found
 
 
-def masks_of(images: Sequence[ImageFile], annotations: str | Path | None) -> str | list[Path]:
-    """Return "extract", or the file of an expert's outlines for each image."""
+def masks_of(
+    images: Sequence[ImageFile], annotations: str | Path | None, *, without: Sequence[Path] = ()
+) -> str | list[Path]:
+    """Return "extract", or the file of an expert's outlines or mask for each image.
+
+    Of an image in folders the file lies in folders of the same names, as many as tell it apart.
+    """
     if annotations is None:
         return "extract"
-    files = find_outlines(annotations, [image.path.stem for image in images])
-    absent = [image.path.name for image in images if image.path.stem not in files]
+    names = [_names_of(image.path) for image in images]
+    files = find_outlines(
+        annotations,
+        [name for own in names for name in own],
+        pictures=MASK_SUFFIXES,
+        without=[*without, *(image.path for image in images)],
+    )
+    found = [next((files[name] for name in own if name in files), None) for own in names]
+    absent = [image.path.name for image, path in zip(images, found, strict=True) if path is None]
     if absent:
         raise InvalidInputError(
             f"annotations: {annotations} has no outlines for {', '.join(absent[:5])}"
             f"{' and others' if len(absent) > 5 else ''}; files are named like the images and end "
-            f"in {', '.join(OUTLINE_SUFFIXES)}"
+            f"in {', '.join((*OUTLINE_SUFFIXES, *MASK_SUFFIXES))}"
         )
-    return [files[image.path.stem] for image in images]
+    masks = [path for path in found if path is not None]
+    _check_one_each(images, masks)
+    return masks
+
+
+def _names_of(path: Path) -> list[str]:
+    """Return the names that the file of an image may have, the longest first."""
+    parts = path.with_suffix("").parts[path.is_absolute() :]
+    return ["/".join(parts[i:]) for i in range(len(parts))]
+
+
+def _check_one_each(images: Sequence[ImageFile], masks: Sequence[Path]) -> None:
+    """Raise where images of one name would share a file; tiles of a slide share that of it."""
+    first: dict[tuple[Path, str], Path] = {}
+    for image, mask in zip(images, masks, strict=True):
+        other = first.setdefault((mask, image.path.stem), image.path)
+        if other != image.path:
+            raise InvalidInputError(
+                f"annotations: {mask} would be of {other} and of {image.path}; put files into "
+                f"folders named like those of the images"
+            )
 
 
 def _hash_of(backbone: Backbone) -> str:

@@ -8,6 +8,7 @@ slides with bounds (:func:`membrane_xai.io.open_slide`); pixel (row r, column c)
 import gzip
 import json
 import os
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +19,14 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
 from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_real
 from membrane_xai._disk.atomic import atomic_path
-from membrane_xai._disk.names import named_files, plain, without_ome
+from membrane_xai._disk.names import named_files
 from membrane_xai.annotations import _geojson, _wkt
 from membrane_xai.annotations._annotation import Annotation
+from membrane_xai.annotations._classes import is_region_class
+from membrane_xai.annotations._drawn import half_width, pixels_inside
+from membrane_xai.annotations._files import files_of_images
 from membrane_xai.annotations._geojson_features import features_of, mask_objects
+from membrane_xai.annotations._outside import outside
 from membrane_xai.annotations._polygons import (
     as_annotations,
     in_window,
@@ -29,10 +34,10 @@ from membrane_xai.annotations._polygons import (
     polygons_of,
     united,
 )
-from membrane_xai.annotations._scanline import center_counts, pixel_areas, polygon_edges
+from membrane_xai.annotations._scanline import pixel_areas, polygon_edges
 from membrane_xai.annotations._text import format_of, parse_json, text_of
-from membrane_xai.annotations._window import check_window
-from membrane_xai.errors import InvalidInputError
+from membrane_xai.annotations._window import Window, check_window
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
 __all__ = [
     "OUTLINE_SUFFIXES",
@@ -69,6 +74,7 @@ def find_outlines(
     names: Collection[str] | None = None,
     *,
     without: Iterable[Path] = (),
+    pictures: Sequence[str] = (),
 ) -> dict[str, Path]:
     """Find the files of annotations of images, by name.
 
@@ -81,12 +87,17 @@ def find_outlines(
         Of the images: their paths below their own folder, with ``/``, without suffix. By default
         all files are returned.
     without : iterable of Path
-        Folders to pass over.
+        Folders, and files, to pass over.
+    pictures : sequence of str
+        Suffixes of masks that count, too, such as :data:`membrane_xai.io.MASK_SUFFIXES`.
 
     Returns
     -------
     dict of str to Path
-        By name, only what is there.
+        By name, only what is there. Outlines go before pictures, and both before what
+        ``membrane-xai mask`` has written of an image, such as ``NAME.mask.png``. An image
+        ``NAME [x=0,y=0,w=512,h=512]`` that has no file of its own, as QuPath names tiles, has the
+        outlines of its slide, ``NAME``.
 
     Raises
     ------
@@ -104,11 +115,13 @@ def find_outlines(
     >>> sorted(find_outlines(folder, ["one", "three"]))
     ['one']
     """
-    files = named_files(Path(folder), OUTLINE_SUFFIXES, "annotations of the name", without=without)
     if names is None:
-        return files
-    keys = {name: plain(without_ome(name)) for name in names}
-    return {name: files[key] for name, key in keys.items() if key in files}
+        suffixes = (*OUTLINE_SUFFIXES, *pictures)
+        return named_files(Path(folder), suffixes, "annotations of the name", without=without)
+    found = files_of_images(
+        Path(folder), names, OUTLINE_SUFFIXES, pictures=pictures, without=without
+    )
+    return found.files
 
 
 def read_annotations(
@@ -190,7 +203,7 @@ def rasterize(
     *,
     mpp: float | None = None,
     line_width: float | None = None,
-    offset: tuple[float, float] = (0, 0),
+    offset: tuple[float, float] | None = None,
     downsample: float = 1.0,
     classes: str | Iterable[str] | None = None,
     coverage: bool = False,
@@ -207,12 +220,13 @@ def rasterize(
         Micrometres per pixel at full resolution; needed for lines only.
     line_width : float, optional
         Micrometres: lines are widened by half of it on either side, and not lengthened.
-    offset : (float, float)
-        x, y of the mask's upper left corner in pixels of full resolution.
+    offset : (float, float), optional
+        x, y of the mask's upper left corner in pixels of full resolution. Without it the mask is
+        of the whole image, and outlines that lie outside are warned of.
     downsample : float
         Pixels of full resolution along the side of one of the mask's; 4 for a level of a quarter.
     classes : str or sequence of str, optional
-        Take the annotations with these classifications.
+        Take the annotations with these classifications; all of them by default.
     coverage : bool
         Give the share of each pixel's area instead. ``rasterize(..., coverage=True) > 0`` is every
         pixel that an annotation touches.
@@ -229,6 +243,13 @@ def rasterize(
     InvalidInputError
         Lines without `line_width` and `mpp`, classes that no annotation has, or a `shape`,
         `offset` or `downsample` that is none.
+
+    Warns
+    -----
+    MembraneXAIWarning
+        Without `offset`, outlines that lie wholly outside the mask, or reach over its edge by more
+        than 5 pixels and more than 0.5 % of its longer side: how many, and the share of the area.
+        Without `classes`, classes of regions (Tissue, Region*, Ignore* and the like) among others.
 
     Examples
     --------
@@ -253,12 +274,17 @@ def rasterize(
            [1, 1, 1, 0],
            [0, 0, 0, 0]])
     """
-    window = check_window(shape, offset, downsample)
-    half_width = _half_width(line_width, mpp)
+    window = check_window(shape, (0, 0) if offset is None else offset, downsample)
+    width = half_width(line_width, mpp)
     chosen = of_classes(as_annotations(annotations), classes)
-    polygons = in_window(polygons_of(chosen, half_width), window)
+    if classes is None:
+        _warn_of_regions(chosen)
+    polygons = polygons_of(chosen, width)
+    if offset is None:
+        _warn_of_outside(polygons, window)
     if not coverage:
-        return np.asarray(center_counts(polygon_edges(polygons), window) > 0.5)
+        return pixels_inside(polygons, window)
+    polygons = in_window(polygons, window)
     areas = pixel_areas(polygon_edges(united(polygons, window)), window.shape)
     return np.clip(areas, 0, 1)  # sums of pieces miss 0 and 1 by rounding
 
@@ -455,14 +481,28 @@ def _stack(masks: Sequence[Any], name: str) -> NDArray[np.float64]:
     return np.stack(arrays).astype(float)
 
 
-def _half_width(line_width: Any, mpp: Any) -> float | None:
-    """Return half the width of lines in pixels of full resolution; None where it is not given."""
-    for value, name in ((line_width, "line_width"), (mpp, "mpp")):
-        if value is not None and not (is_real(value) and value > 0):
-            raise InvalidInputError(f"{name} is {value!r}; it takes a positive number")
-    if line_width is None or mpp is None:
-        return None
-    return float(line_width) / float(mpp) / 2
+def _warn_of_regions(annotations: Sequence[Annotation]) -> None:
+    present = {one.classification for one in annotations}
+    regions = sorted(str(one) for one in present if is_region_class(one))
+    if regions and len(regions) < len(present):
+        warnings.warn(
+            f"outlines of {', '.join(map(repr, regions))}, which are regions, are drawn with the "
+            f"others; classes names those to draw",
+            MembraneXAIWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_outside(polygons: NDArray[np.object_], window: Window) -> None:
+    found = outside(polygons, window)
+    if found:
+        rows, columns = window.shape
+        warnings.warn(
+            f"outlines lie outside the mask of {columns} x {rows} pixels: {found}; offset is the "
+            f"place of its corner on the slide",
+            MembraneXAIWarning,
+            stacklevel=3,
+        )
 
 
 def _is_features(source: Any) -> bool:

@@ -11,7 +11,7 @@ from membrane_xai.annotations._annotation import Annotation, check_geometries, n
 from membrane_xai.annotations._window import Window
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
-__all__ = ["as_annotations", "in_window", "of_classes", "polygons_of", "united"]
+__all__ = ["Polygons", "as_annotations", "in_window", "of_classes", "polygons_of", "united"]
 
 Polygons = NDArray[np.object_]
 """shapely polygons and multipolygons."""

@@ -3,6 +3,7 @@
 Only the command line and studies use files; every other module takes arrays.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
 from membrane_xai.io._images import IMAGE_SUFFIXES, read_pixels
+from membrane_xai.io._masks import MASK_SUFFIXES, read_mask_file
 from membrane_xai.io._ome import write_single
 from membrane_xai.io._pixel_size import MICROMETERS, MPP_AT_1X, magnification_of, scale_text
 from membrane_xai.io._slides import SlideReader, open_slide_file
@@ -24,6 +26,7 @@ from membrane_xai.io._slides import SlideReader, open_slide_file
 __all__ = [
     "CAM_SUFFIXES",
     "IMAGE_SUFFIXES",
+    "MASK_SUFFIXES",
     "MAX_PIXELS",
     "MAX_VALUES",
     "MPP_AT_1X",
@@ -34,6 +37,7 @@ __all__ = [
     "open_slide",
     "read_cam",
     "read_image",
+    "read_mask",
     "scale_text",
     "write_mask",
 ]
@@ -179,6 +183,67 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
     ((96, 64), 0.25, [[[90, 90, 90], [255, 255, 255]]])
     """
     return open_slide_file(Path(path), None if mpp is None else check_mpp(mpp))
+
+
+def read_mask(
+    path: str | Path,
+    *,
+    shape: tuple[int, int] | None = None,
+    labels: Collection[int] = (),
+) -> NDArray[Any]:
+    """Read a mask from a PNG, TIFF, BMP or NPY file, whatever tool has written it.
+
+    A mask has two values: 0 or black, and one other. 1-bit, 8-bit and 16-bit grey, palettes, and
+    pictures in black and one colour are read, as are the files of :func:`write_mask` and
+    ``membrane-xai mask``, with classes of intensity as well. Shades and labels are refused, since
+    nobody says which of them are membrane.
+
+    Parameters
+    ----------
+    path : path
+        The file; its content tells the format, not its name.
+    shape : (int, int), optional
+        Rows and columns that it has to have. Nothing is resized.
+    labels : collection of int
+        Of an image of labels, those to take.
+
+    Returns
+    -------
+    ndarray of shape (H, W)
+        bool; float64 where an NPY or TIFF file holds shares in [0, 1].
+
+    Raises
+    ------
+    InvalidInputError
+        Another size, several planes, more than two values, JPEG, a damaged file.
+    MissingDependencyError
+        Compression that needs imagecodecs.
+
+    Examples
+    --------
+    >>> import PIL.Image
+    >>> from membrane_xai.io import read_mask
+    >>> path = getfixture("tmp_path") / "expert.png"
+    >>> PIL.Image.new("1", (3, 2), 1).save(path)
+    >>> read_mask(path)
+    array([[ True,  True,  True],
+           [ True,  True,  True]])
+    >>> read_mask(path, shape=(4, 6))
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: ...expert.png: is 3 x 2 pixels, and its image 6 x 4; a
+    mask has the size of its image, and is not resized here
+
+    A picture of labels is a mask once it is said which are membrane:
+
+    >>> PIL.Image.frombytes("L", (3, 1), bytes([0, 1, 2])).save(path)
+    >>> read_mask(path)
+    Traceback (most recent call last):
+    membrane_xai.errors.InvalidInputError: ...expert.png: has the values 0, 1, 2: shades or labels;
+    a mask has two, 0 and another. Save what is membrane as one, or name the labels that are
+    >>> read_mask(path, labels=[2])
+    array([[False, False,  True]])
+    """
+    return read_mask_file(Path(path), shape, labels)
 
 
 def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path:

@@ -15,9 +15,10 @@ from membrane_xai.study._columns import read_columns
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import entries
 from membrane_xai.study._finished import Rows, read_finished
+from membrane_xai.study._outlines import MASK_WORDS, REGION_WORDS, file_of, options_of_files
 from membrane_xai.study._result import StudyResult
 from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
-from membrane_xai.study._run import Options, check_explainers, run
+from membrane_xai.study._run import Options, check_explainers, is_iterable, run
 from membrane_xai.study._summary import parts_by
 from membrane_xai.study._views import KeptView, read_view
 from membrane_xai.study._zero import with_kept_skill
@@ -45,6 +46,8 @@ def evaluate(
     similarity: str = "pearson",
     k: float = 0.1,
     regions: Any = None,
+    mask_classes: str | Sequence[str] = (),
+    region_classes: str | Sequence[str] = (),
     controls: Sequence[str] = (),
     grid: Any = None,
     negative: str = "clip",
@@ -72,9 +75,10 @@ def evaluate(
     images : array (N, H, W, 3), or iterable of (H, W, 3) uint8 arrays or of paths
         Read as they are needed.
     masks : "extract", or iterable of N
-        (H, W) arrays of bool or fractions in [0, 1], :class:`MembraneMask`, or ``pathlib.Path`` of
-        outlines that :func:`read_annotations` reads. "extract" finds each by
-        :func:`extract_membrane_mask`, whose flags go into the table.
+        (H, W) arrays of bool or fractions in [0, 1], :class:`MembraneMask`, or paths: of outlines
+        that :func:`read_annotations` reads, or of masks that :func:`membrane_xai.io.read_mask`
+        reads. "extract" finds each by :func:`extract_membrane_mask`, whose flags go into the table;
+        any other str is a path.
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
     labels : mapping of str to iterable of N, optional
@@ -87,10 +91,16 @@ def evaluate(
         perturbed views.
     similarity, k
         As in :func:`perturbation_consistency`.
-    regions : "tissue", "tumour", or iterable of N bool arrays (H, W), optional
-        Where pixels count for MAP. "tissue" is that of a :class:`MembraneMask`, "tumour" the nests
-        of stained cells, :func:`membrane_xai.baselines.tumour_region`; both take `mpp`. Bring
-        outlines as arrays for tumour that is not stained.
+    regions : "tissue", "tumour", or iterable of N, optional
+        Where pixels count for MAP: bool arrays (H, W), or paths as for `masks`. "tissue" is that of
+        a :class:`MembraneMask`, "tumour" the nests of stained cells,
+        :func:`membrane_xai.baselines.tumour_region`; both take `mpp`. Bring outlines or arrays for
+        tumour that is not stained.
+    mask_classes, region_classes : str or sequence of str, optional
+        Classes of outlines that are membrane, and that are the region; of pictures of labels, their
+        numbers. By default membrane is what is called so, else the one class that is no region
+        (Tissue, ROI, Background, and with QuPath Region*, Ignore*, and cores of a TMA); the region
+        is what is called tissue or region. Several other classes are refused.
     controls : sequence of str
         Control masks of :func:`membrane_xai.baselines.control_masks` that each map is held against,
         such as "inside"; they take `mpp`.
@@ -140,8 +150,9 @@ def evaluate(
         ``ec_<name>``, with underscores for other signs than letters and digits; ``mask_share``, in
         [0, 1]; ``grid``, such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for
         half-pixel centres, and ``cell_um``, the side of a cell in micrometres, NaN where the pixel
-        size is not known; ``flags`` and ``error``; ``key``, a hash that tells the image with its
-        mask and labels from others. With `controls` also ``specificity_<name>`` of each, NaN
+        size is not known; ``flags``, among them "outlines_outside" where outlines lie outside their
+        image, wholly or in part, and ``error``; ``key``, a hash that tells the image with its mask
+        and labels from others. With `controls` also ``specificity_<name>`` of each, NaN
         unless ``told_<name>`` is "ok": `specificity` and `specificity_status` of
         :class:`AlignmentResult`. With ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z``
         of :class:`membrane_xai.statistics.NullResult`. Undefined numbers are NaN.
@@ -188,6 +199,8 @@ def evaluate(
     check_explainers(explainers, perturbations, cams=True)
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
+    mask_options = options_of_files(masks, mask_classes, "mask_classes", not_of=region_classes)
+    region_options = options_of_files(regions, region_classes, "region_classes", region=True)
     options = Options(
         masks=masks if isinstance(masks, str) else "given",
         regions=regions if regions is None or isinstance(regions, str) else "given",
@@ -218,6 +231,8 @@ def evaluate(
         cams={name: cams for name, cams in explainers.items() if not callable(cams)},
         mpp=mpp,
         controls=options.controls,
+        mask_options=mask_options,
+        region_options=region_options,
     )
     with closing(given):
         return run(explainers, given, options, len(images) if hasattr(images, "__len__") else None)
@@ -331,16 +346,26 @@ def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
         raise InvalidInputError(
             f"images is {images!r}; it takes (N, H, W, 3), or a list of images or of paths"
         )
-    if masks is None or (isinstance(masks, str) and masks != "extract"):
-        raise InvalidInputError(f"masks is {masks!r}; it takes 'extract' or one mask an image")
-    if isinstance(regions, str) and regions not in ("tissue", "tumour"):
-        raise InvalidInputError(
-            f"regions is {regions!r}; it takes 'tissue', 'tumour' or one region an image"
-        )
+    _check_one_each(masks, "masks", MASK_WORDS)
+    if regions is not None:
+        _check_one_each(regions, "regions", REGION_WORDS)
     if ids is not None:
         twice = [label for label, count in Counter(map(str, ids)).items() if count > 1]
         if twice:
             raise InvalidInputError(f"ids has {twice[0]!r} more than once; it takes different ones")
+
+
+def _check_one_each(value: Any, name: str, words: Sequence[str]) -> None:
+    """Raise for a word that is no option, for a lone path, and for what has not one an image."""
+    if isinstance(value, str) and value in words:
+        return
+    is_path = file_of(value) is not None
+    if is_path or isinstance(value, Mapping) or not is_iterable(value):
+        got = repr(value) if is_path or value is None else f"a {type(value).__name__}"
+        raise InvalidInputError(
+            f"{name} is {got}; it takes {', '.join(map(repr, words))} or one {name[:-1]} an image: "
+            f"a list of arrays, or of paths of outlines or masks"
+        )
 
 
 def _checked_null(chance_test: Any) -> str | None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import as_array, to_numpy
 from membrane_xai._backend.labels import is_null
 from membrane_xai._disk.hashes import Content, content_hash, read_content
-from membrane_xai.annotations import Annotation, rasterize, read_annotations
 from membrane_xai.baselines import control_masks, tumour_region
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.explanation_consistency._explainers import as_cam, check_image
@@ -22,47 +21,16 @@ from membrane_xai.io import read_image
 from membrane_xai.io._cams import decode_cam
 from membrane_xai.masks import MembraneMask, extract_membrane_mask
 from membrane_xai.perturb._perturbation import Rgb
+from membrane_xai.study._outlines import MASK_WORDS, REGION_WORDS, Outlines, file_of, outlines_of
 from membrane_xai.tables import array_hash
 
-__all__ = ["Entry", "Loaded", "Outlines", "entries"]
+__all__ = ["Entry", "Loaded", "entries"]
 
 _KEY_DIGITS = 24
 """96 bits: even among 1e9 images two of one key are less likely than one in 1e10."""
 _LARGEST_HELD = 2**22
 """Bytes of a CAM file that is held until it is scored: a map of 1024 x 1024 floats. A batch holds
 a few of them; what is larger is read a second time."""
-_WORDS = ("extract", "tissue", "tumour")
-"""Of masks and regions, which are no paths."""
-
-
-@dataclass(frozen=True)
-class Outlines:
-    """A file of outlines, drawn when its image has been read: an error is that image's alone."""
-
-    path: Path = field(repr=False)
-    classes: tuple[str, ...] = ()
-    """Those to take; all if there are none."""
-    line_width: float | None = None
-    """Micrometres, of lines."""
-
-    def draw(self, rgb: Rgb, mpp: float | None) -> NDArray[np.bool_]:
-        """Return a mask; an image may well have no outlines of the classes."""
-        height, width = rgb.shape[:2]
-        found = [
-            one
-            for one in self._read(height)
-            if not self.classes or one.classification in self.classes
-        ]
-        mask = np.zeros((height, width), bool)
-        if found:
-            mask = rasterize(found, (height, width), mpp=mpp, line_width=self.line_width)
-        return mask
-
-    def _read(self, height: float) -> list[Annotation]:
-        try:
-            return read_annotations(self.path, height=height)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"{self.path}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +41,7 @@ class Entry:
     image: Any
     """Path or array."""
     mask: Any
-    """"extract", outlines, a path, a MembraneMask or an array."""
+    """"extract", outlines, a MembraneMask or an array."""
     region: Any = None
     """"tissue", "tumour", outlines, None or an array."""
     mpp: float | None = None
@@ -91,31 +59,33 @@ class Entry:
     def key(self) -> str:
         """A hash of all that the scores of this image depend on."""
         parts = [self.id, self.group, self.target, self.mpp, sorted(self.labels.items())]
-        parts += [self._identity(x) for x in (self.image, self.mask, self.region)]
+        parts.append(self._identity(self.image, file_of(self.image)))
+        parts += [self._identity(x, _path_of(x)) for x in (self.mask, self.region)]
         if self.cams:
-            parts.append(sorted((name, self._identity(one)) for name, one in self.cams.items()))
+            maps = ((name, self._identity(x, file_of(x))) for name, x in self.cams.items())
+            parts.append(sorted(maps))
         text = json.dumps(parts, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
     @cached_property
     def inputs(self) -> dict[str, str]:
         """SHA-256 of each file that belongs to the image, by path."""
-        paths = [_path_of(value) for value in (self.image, self.mask, self.region)]
+        paths = [file_of(self.image), _path_of(self.mask), _path_of(self.region)]
         found = {str(path): content_hash(path) for path in paths if path is not None}
-        return found | {str(self.cams[name]): one.digest for name, one in self._cam_files.items()}
+        cams = {file_of(self.cams[name]): one.digest for name, one in self._cam_files.items()}
+        return found | {str(path): digest for path, digest in cams.items()}
 
     @cached_property
     def _cam_files(self) -> dict[str, Content]:
         """By method, files of maps: read once, so that the hash is that of the map."""
-        paths = {name: _path_of(one) for name, one in self.cams.items()}
+        paths = {name: file_of(one) for name, one in self.cams.items()}
         return {
             name: read_content(path, _LARGEST_HELD)
             for name, path in paths.items()
             if path is not None
         }
 
-    def _identity(self, value: Any) -> str:
-        path = _path_of(value)
+    def _identity(self, value: Any, path: Path | None) -> str:
         if path is None:
             return _identity(value)
         digest = self.inputs[str(path)]
@@ -127,7 +97,7 @@ class Entry:
 
     def load_cam(self, method: str) -> NDArray[Any]:
         """Return a map that was there before, (h, w)."""
-        path = _path_of(self.cams[method])
+        path = file_of(self.cams[method])
         if path is not None:
             return decode_cam(path, self._cam_files[method].data)
         found: NDArray[Any] = as_cam(self.cams[method], method)
@@ -141,23 +111,23 @@ class Entry:
         if isinstance(mask, str):
             mask = extract_membrane_mask(rgb, mpp=_known(mpp, self.id, "masks='extract'"))
         elif isinstance(mask, Outlines):
-            mask = mask.draw(rgb, mpp)
-        elif isinstance(mask, Path):
-            mask = rasterize(read_annotations(mask, height=rgb.shape[0]), rgb.shape[:2])
+            mask, flags = mask.draw(rgb, mpp)
         stain = mask if isinstance(mask, MembraneMask) else None
         if stain is None and isinstance(region, str) and region == "tissue":
             stain = extract_membrane_mask(rgb, mpp=_known(mpp, self.id, "regions='tissue'"))
-        flags = flags if stain is None else stain.flags
+        flags = flags if stain is None else (*stain.flags, *flags)
         mask = _of_image(mask.mask if isinstance(mask, MembraneMask) else mask, "mask", rgb)
-        region = self._region(rgb, mask, stain, mpp)
+        if isinstance(region, Outlines):
+            region, more = region.draw(rgb, mpp)
+            flags = tuple(dict.fromkeys((*flags, *more)))
+        else:
+            region = self._region(rgb, mask, stain, mpp)
         region = None if region is None else _of_image(region, "region", rgb)
         return Loaded(self, rgb, mask, region, flags, mpp, self._control_masks(rgb, mask, mpp))
 
     def _region(
         self, rgb: Rgb, mask: NDArray[Any], stain: MembraneMask | None, mpp: float | None
     ) -> Any:
-        if isinstance(self.region, Outlines):
-            return self.region.draw(rgb, mpp)
         if not isinstance(self.region, str):
             return self.region
         if stain is not None and self.region == "tissue":
@@ -173,8 +143,9 @@ class Entry:
         return control_masks(rgb, mask, mpp=mpp, names=self.controls)
 
     def _pixels(self) -> tuple[Rgb, float | None]:
-        if isinstance(self.image, str | Path):
-            found = read_image(self.image, mpp=self.mpp)
+        path = file_of(self.image)
+        if path is not None:
+            found = read_image(path, mpp=self.mpp)
             return found.rgb, found.mpp
         return check_image(self.image, "image"), self.mpp
 
@@ -205,8 +176,13 @@ def entries(
     cams: Mapping[str, Iterable[Any]],
     mpp: float | None,
     controls: tuple[str, ...] = (),
+    mask_options: Mapping[str, Any],
+    region_options: Mapping[str, Any],
 ) -> Generator[Entry, None, None]:
-    """Yield what belongs together; raise where one argument has more values than another."""
+    """Yield what belongs together; raise where one argument has more values than another.
+
+    The options are those of :class:`Outlines`, for masks and regions that are files.
+    """
     given = {"masks": masks, "groups": groups, "ids": ids, "targets": targets, "regions": regions}
     given |= {f"labels[{name!r}]": values for name, values in labels.items()}
     given |= {_cams_of(name): values for name, values in cams.items()}
@@ -218,12 +194,12 @@ def entries(
         one = dict(shared)
         for name, values in rest.items():
             one[name] = _next(values, name, i)
-        default = str(image) if isinstance(image, str | Path) else i
+        default = i if file_of(image) is None else str(image)
         yield Entry(
             id=default if ids is None else _label(one["ids"]),
             image=image,
-            mask=one["masks"],
-            region=one["regions"],
+            mask=_from_file(one["masks"], MASK_WORDS, image, mask_options),
+            region=_from_file(one["regions"], REGION_WORDS, image, region_options),
             mpp=mpp,
             group=_label(one["groups"]),
             target=_label(one["targets"]),
@@ -256,13 +232,16 @@ def _label(value: Any) -> Any:
     return plain if isinstance(plain, str | int | float) else str(plain)
 
 
+def _from_file(value: Any, words: Sequence[str], image: Any, options: Mapping[str, Any]) -> Any:
+    path = file_of(value, words)
+    return value if path is None else outlines_of(path, image, **options)
+
+
 def _path_of(value: Any) -> Path | None:
     """Return the file that a value stands for, or None."""
     if isinstance(value, Outlines):
         return value.path
-    if isinstance(value, Path) or (isinstance(value, str) and value not in _WORDS):
-        return Path(value)
-    return None
+    return value if isinstance(value, Path) else None
 
 
 def _identity(value: Any) -> str:

@@ -30,7 +30,7 @@ from membrane_xai.study._rows import (
 from membrane_xai.study._views import PerturbedMaps, Views
 from membrane_xai.study._zero import EC_STATUS, skill_columns, with_skill
 
-__all__ = ["Options", "check_explainers", "run"]
+__all__ = ["Options", "check_explainers", "is_iterable", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def check_explainers(explainers: Any, perturbations: Any = (), *, cams: bool = F
             f"{' or maps' if cams else ''}, not empty"
         )
     for name, explain in explainers.items():
-        known = callable(explain) or (cams and _is_iterable(explain))
+        known = callable(explain) or (cams and is_iterable(explain))
         if not isinstance(name, str) or not known:
             raise InvalidInputError(
                 f"explainers has {name!r}: {explain!r}; it takes names and callables"
@@ -85,7 +85,8 @@ def check_explainers(explainers: Any, perturbations: Any = (), *, cams: bool = F
             )
 
 
-def _is_iterable(value: Any) -> bool:
+def is_iterable(value: Any) -> bool:
+    """Tell what gives one value after another from a string and from all else."""
     if isinstance(value, str):
         return False
     try:

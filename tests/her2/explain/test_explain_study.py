@@ -24,6 +24,7 @@ from her2_models.explain import (  # noqa: E402  # noqa: E402  # noqa: E402
     predict,
 )
 from her2_models.explain._randomization import evenly  # noqa: E402
+from her2_models.explain._work import masks_of  # noqa: E402
 from her2_models.models import (  # noqa: E402
     Backbone,
     layer_groups,
@@ -309,6 +310,65 @@ def test_annotations_are_the_masks(backbone, images, tmp_path):
 def test_missing_annotations_are_named(backbone, images, tmp_path):
     with pytest.raises(InvalidInputError, match=r"no outlines for 0 3\+\.png, 1 2\+\.png; files"):
         study(backbone, images[:2], tmp_path / "out", annotations=tmp_path)
+
+
+def test_masks_are_pictures_and_classes_choose(backbone, images, tmp_path):
+    masks = np.zeros((3, 128, 128), bool)
+    masks[0, :40] = masks[1, :, :30] = masks[2, 20:90] = True
+    stems = [image.path.stem for image in images[:2]]
+    Image.fromarray(masks[0]).save(tmp_path / f"{stems[0]}.png")
+    shapes = [
+        *vectorize(masks[1])["features"],
+        *vectorize(masks[2], classification="Tissue")["features"],
+    ]
+    write_geojson(
+        tmp_path / f"{stems[1]}.geojson", {"type": "FeatureCollection", "features": shapes}
+    )
+    done = study(backbone, images[:2], tmp_path / "out", annotations=tmp_path, randomize=1)
+    for row, mask in zip(done.images, masks, strict=False):
+        np.testing.assert_array_equal(read_view(tmp_path / "out", row["key"]).mask, mask)
+    assert done.randomization[0]["rows"] == 1
+    options = {"annotations": tmp_path, "mask_classes": ["Tissue"], "region_classes": ["Membrane"]}
+    done = study(backbone, images[1:2], tmp_path / "other", randomize=1, **options)
+    view = read_view(tmp_path / "other", done.images[0]["key"])
+    np.testing.assert_array_equal(view.mask, masks[2])
+    np.testing.assert_array_equal(view.region, masks[1])
+    assert done.randomization[0]["map"] == done.images[0]["map"]
+
+
+def test_files_of_images_of_one_name_are_told_by_their_folders(tmp_path):
+    paths = [tmp_path / "images" / "class_2+" / slide / "001.png" for slide in ("S17", "S18")]
+    given = [ExplainedImage(path) for path in paths]
+    for place in ("S17/001.geojson", "class_2+/S18/001.png"):
+        (tmp_path / "outlines" / place).parent.mkdir(parents=True)
+        (tmp_path / "outlines" / place).touch()
+    found = masks_of(given, tmp_path / "outlines")
+    assert [path.relative_to(tmp_path / "outlines").as_posix() for path in found] == [
+        "S17/001.geojson", "class_2+/S18/001.png"
+    ]  # fmt: skip
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "001.geojson").touch()
+    with pytest.raises(InvalidInputError, match=r"001\.geojson would be of .*S17.* and of .*S18"):
+        masks_of(given, tmp_path / "flat")
+    tiles = [ExplainedImage(tmp_path / f"s [x={x},y=0,w=9,h=9].png") for x in (0, 9)]
+    (tmp_path / "flat" / "s.geojson").touch()
+    assert masks_of(tiles, tmp_path / "flat") == [tmp_path / "flat" / "s.geojson"] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"draws": 50}, "draws is 50; it takes an integer of at least 100"),
+        ({"regions": "cells"}, "regions is 'cells'; it takes 'tissue', 'tumour' or None"),
+        ({"annotations": "nowhere"}, "nowhere: there is no such folder"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_any_image_is_read(options, words, backbone, tmp_path):
+    absent = [ExplainedImage(tmp_path / "absent.png", "3+", "a", MPP)]
+    count, hook = counted(backbone)
+    with hook, pytest.raises(InvalidInputError, match=words):
+        study(backbone, absent, tmp_path / "out", **options)
+    assert (count[0], (tmp_path / "out").exists()) == (0, False)
 
 
 def test_other_weights_are_refused(backbone, images, tmp_path):

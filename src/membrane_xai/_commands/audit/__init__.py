@@ -64,12 +64,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_masks(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("masks").add_argument
     add("--annotations", type=Path, metavar="DIR",
-        help="outlines named like the images (default: masks are extracted)")  # fmt: skip
+        help="outlines, or masks as PNG, TIFF or NPY, named like the images "
+             "(default: masks are extracted)")  # fmt: skip
     add("--annotation-class", action="append", default=[], metavar="NAME",
-        help="take outlines of this class; may be given several times (default: all)")  # fmt: skip
+        help="outlines of this class are membrane; may be given several times "
+             "(default: those called so, else the only class that is no region)")  # fmt: skip
     add("--line-width", type=mpp_type, metavar="UM", help="of membranes drawn as lines")
     add("--regions", choices=("tissue", "tumour", "all"), default="tissue",
         help="count pixels there only; tumour is stained cells (default: %(default)s)")  # fmt: skip
+    add("--tissue-class", action="append", default=[], metavar="NAME",
+        help="outlines of this class are the tissue; may be given several times")  # fmt: skip
     add("--region-class", action="append", default=[], metavar="NAME",
         help="outlines of this class are the tumour; may be given several times")  # fmt: skip
     add("--controls", nargs="*", choices=CONTROLS, default=list(CONTROLS), metavar="NAME",
@@ -121,6 +125,7 @@ def _request(args: argparse.Namespace) -> "Request":
         classes=tuple(args.annotation_class),
         line_width=args.line_width,
         regions=None if args.regions == "all" else args.regions,
+        tissue_classes=tuple(args.tissue_class),
         region_classes=tuple(args.region_class),
         controls=tuple(args.controls),
         groups=args.groups,
@@ -139,6 +144,9 @@ def _tell(done: "Audit", failed: list[dict[str, Any]]) -> None:
     """Say on stderr what went wrong, each thing in a line."""
     for one in done.matches.unmatched:
         print(f"unmatched: {one.what}: {one.name}", file=sys.stderr)
+    if done.not_drawn:
+        counts = ", ".join(f"{name or 'no class'} ({n})" for name, n in done.not_drawn.items())
+        print(f"note: outlines not taken for membrane: {counts}", file=sys.stderr)
     for name in done.left_out:
         print(f"note: {name} has too many values to summarise images by", file=sys.stderr)
     for row in failed:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane_xai._commands.audit.groups import GroupTable
-from membrane_xai._disk.names import named_files, plain
-from membrane_xai.annotations import find_outlines
+from membrane_xai._disk.names import by_name, files_below, named_files, plain, stem
+from membrane_xai.annotations import OUTLINE_SUFFIXES
+from membrane_xai.annotations._files import files_of_images
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io import CAM_SUFFIXES, IMAGE_SUFFIXES
+from membrane_xai.io import CAM_SUFFIXES, IMAGE_SUFFIXES, MASK_SUFFIXES
 
 __all__ = ["Matched", "Matches", "Unmatched", "match"]
 
@@ -62,15 +63,14 @@ def match(
     Files in the folders `without` are not looked at, nor CAMs and outlines taken for images.
     """
     folders = [cams, *([annotations] if annotations else []), *without]
-    found = named_files(
-        images, IMAGE_SUFFIXES, "images of the name", without=_others(images, folders)
-    )
+    found = _images(images, _others(images, folders))
     suffixes = CAM_SUFFIXES
     if cams.resolve() == images.resolve():  # where pictures are the images
         suffixes = tuple(one for one in suffixes if one not in _PICTURES)
     by_method, left_cams = _cams(cams, suffixes, found, method, _others(cams, [images, *without]))
     rows = {} if table is None else _rows_of(table, found, images)
-    outlines, more = _outlines(annotations, found, without)
+    taken = [*found.values(), *(path for files in by_method.values() for path in files.values())]
+    outlines, more = _outlines(annotations, found, [images, cams, *without], taken)
     unmatched = [Unmatched("CAM without an image", one) for one in left_cams]
     unmatched += [Unmatched("annotations without an image", one) for one in more]
     unmatched += [
@@ -87,6 +87,20 @@ def match(
     if not matched:
         raise InvalidInputError(_nothing(images, cams, annotations, list(found), unmatched))
     return Matches(tuple(by_method), matched, unmatched)
+
+
+def _images(folder: Path, without: Collection[Path]) -> dict[str, Path]:
+    """Return images by name, without what ``membrane-xai mask`` has written beside them."""
+    if not folder.is_dir():
+        raise InvalidInputError(f"{folder}: there is no such folder")
+    files = {
+        path: plain(path.relative_to(folder).with_name(stem(path.name)).as_posix())
+        for path in files_below(folder, IMAGE_SUFFIXES, without=without)
+    }
+    names = {*files.values()}
+    made = {name for name in names if name.endswith(".mask") and name[: -len(".mask")] in names}
+    images = {path: name for path, name in files.items() if name not in made}
+    return by_name(images, "images of the name")
 
 
 def _others(folder: Path, folders: Collection[Path]) -> list[Path]:
@@ -144,15 +158,23 @@ def _rows_of(
 
 
 def _outlines(
-    folder: Path | None, images: Collection[str], without: Collection[Path]
+    folder: Path | None,
+    images: Collection[str],
+    without: Collection[Path],
+    taken: Collection[Path],
 ) -> tuple[dict[str, Path], list[str]]:
-    """Return files of annotations by image, and the names of those that belong to none."""
+    """Return outlines or masks by image, and the names of those that belong to none.
+
+    What is `taken`, an image or a CAM, is no mask.
+    """
     if folder is None:
         return {}, []
-    files = find_outlines(folder, without=_others(folder, without))
-    return (
-        {name: path for name, path in files.items() if name in images},
-        [name for name in files if name not in images],
+    return files_of_images(
+        folder,
+        images,
+        OUTLINE_SUFFIXES,
+        pictures=MASK_SUFFIXES,
+        without=[*_others(folder, without), *taken],
     )
 
 

@@ -1,12 +1,13 @@
 """Run an audit from files to files: match, score, summarise, report."""
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from membrane_xai._commands.audit.checks import check_classes, check_pixel_size
+from membrane_xai._commands.audit.checks import check_pixel_size
 from membrane_xai._commands.audit.groups import GroupTable, read_groups
 from membrane_xai._commands.audit.matching import Matched, Matches, match
 from membrane_xai._disk.atomic import write_text
@@ -16,8 +17,16 @@ from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.metrics import CamGrid
 from membrane_xai.study import StudyResult, read_study
 from membrane_xai.study._consistency import consistency_of
-from membrane_xai.study._entries import Entry, Outlines
+from membrane_xai.study._entries import Entry
 from membrane_xai.study._finished import Rows, prune_rows
+from membrane_xai.study._outlines import (
+    Class,
+    Present,
+    check_classes,
+    classes_among,
+    outlines_of,
+    to_draw,
+)
 from membrane_xai.study._run import Options, run
 from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
 from membrane_xai.study._views import remove_views
@@ -43,6 +52,8 @@ class Request:
     line_width: float | None
     regions: str | None
     """"tissue", "tumour" or None."""
+    tissue_classes: tuple[str, ...]
+    """Of the outlines that say where tissue is; none if the stain says it."""
     region_classes: tuple[str, ...]
     """Of the outlines that say where the tumour is; none if the stain says it."""
     controls: tuple[str, ...]
@@ -57,6 +68,11 @@ class Request:
     report: bool
     command: str
 
+    @property
+    def of_region(self) -> tuple[str, ...]:
+        """Classes of the outlines that say where to look."""
+        return (*self.tissue_classes, *self.region_classes)
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -68,7 +84,16 @@ class Audit:
     ec: Rows
     left_out: list[str]
     """Columns of too many values to part images by."""
+    not_drawn: Mapping[Class, int]
+    """How many outlines of which classes are not drawn as membrane."""
     report: Path | None
+
+
+class Chosen(NamedTuple):
+    """Classes of outlines that are membrane where nobody says it, and what is not drawn."""
+
+    of_set: tuple[Class, ...] | None = None
+    left_out: Mapping[Class, int] = MappingProxyType({})
 
 
 def audit(request: Request) -> Audit:
@@ -85,27 +110,47 @@ def audit(request: Request) -> Audit:
         without=[request.out],
     )
     _check_zarr(matches)
-    _check_masks(request, matches)
+    chosen = _checked_masks(request, matches)
     request.out.mkdir(parents=True, exist_ok=True)
     _write_unmatched(request.out, matches)
-    study = _scored(request, matches, table)
-    return _written(request, matches, table, study)
+    study = _scored(request, matches, table, chosen.of_set)
+    return _written(request, matches, table, study, chosen.left_out)
 
 
-def _check_masks(request: Request, matches: Matches) -> None:
+def _checked_masks(request: Request, matches: Matches) -> Chosen:
+    """Check at the start what would be wrong with every image; choose classes of outlines."""
     if request.annotations is None and (request.classes or request.line_width):
         raise InvalidInputError("--annotation-class and --line-width go with --annotations")
-    if request.region_classes and (request.annotations is None or request.regions != "tumour"):
-        raise InvalidInputError("--region-class goes with --annotations and --regions tumour")
-    by_stain = request.annotations is None or (request.regions and not request.region_classes)
+    for where, classes in (("tissue", request.tissue_classes), ("tumour", request.region_classes)):
+        if classes and (request.annotations is None or request.regions != where):
+            option = "--tissue-class" if where == "tissue" else "--region-class"
+            raise InvalidInputError(f"{option} goes with --annotations and --regions {where}")
+    by_stain = request.annotations is None or (request.regions and not request.of_region)
     if by_stain or request.controls or request.line_width:
         check_pixel_size(matches.images[0].image, request.mpp)
-    if request.classes or request.region_classes:
-        wanted = (*request.classes, *request.region_classes)
-        check_classes([one.outlines for one in matches.images if one.outlines], wanted)
+    paths = [one.outlines for one in matches.images if one.outlines]
+    return _chosen(request, classes_among(paths)) if paths else Chosen()
 
 
-def _scored(request: Request, matches: Matches, table: GroupTable | None) -> StudyResult:
+def _chosen(request: Request, present: Present) -> Chosen:
+    """Choose by the classes of all files: some image may have none that is membrane."""
+    if not present.all:
+        return Chosen()  # pictures, or files that cannot be read
+    check_classes(present.all, request.classes, "--annotation-class")
+    check_classes(present.all, request.tissue_classes, "--tissue-class")
+    check_classes(present.all, request.region_classes, "--region-class")
+    if request.classes:
+        return Chosen()
+    known = request.of_region
+    of_set = to_draw([one for one in present.objects if one not in known])
+    left_out = {x: n for x, n in present.objects.items() if x not in (*of_set, *known)}
+    left_out |= {f"{x or ''} (TMA core)".strip(): n for x, n in present.cores.items()}
+    return Chosen(of_set, left_out)
+
+
+def _scored(
+    request: Request, matches: Matches, table: GroupTable | None, of_set: tuple[Class, ...] | None
+) -> StudyResult:
     """Return the study of all images; the folder then has these and no others."""
     options = Options(
         masks="extract" if request.annotations is None else "given",
@@ -124,7 +169,8 @@ def _scored(request: Request, matches: Matches, table: GroupTable | None) -> Stu
         about={"images": str(request.images.resolve()), "cams": str(request.cams.resolve())},
     )
     methods = dict.fromkeys(matches.methods)  # whose maps the entries have
-    given = _entries(request, matches.images, _labels(table.columns if table else ()))
+    labels = _labels(table.columns if table else ())
+    given = _entries(request, matches.images, labels, of_set)
     try:
         study = run(methods, given, options, len(matches.images))
     except KeyboardInterrupt:
@@ -149,14 +195,27 @@ def _grids(request: Request, methods: Sequence[str]) -> dict[str, CamGrid]:
     return {name: given[None] for name in methods if None in given} | own
 
 
-def _entries(request: Request, images: Sequence[Matched], labels: Sequence[str]) -> Iterator[Entry]:
+def _entries(
+    request: Request,
+    images: Sequence[Matched],
+    labels: Sequence[str],
+    of_set: tuple[Class, ...] | None,
+) -> Iterator[Entry]:
     for one in images:
         mask: Any = "extract"
         region: Any = request.regions
         if one.outlines:
-            mask = Outlines(one.outlines, request.classes, request.line_width)
-            if request.region_classes:
-                region = Outlines(one.outlines, request.region_classes)
+            mask = outlines_of(
+                one.outlines,
+                one.image,
+                classes=request.classes,
+                of_set=of_set,
+                line_width=request.line_width,
+            )
+            if request.of_region:
+                region = outlines_of(
+                    one.outlines, one.image, classes=request.of_region, region=True
+                )
         yield Entry(
             id=one.name,
             image=one.image,
@@ -182,7 +241,11 @@ def _write_finished(out: Path) -> None:
 
 
 def _written(
-    request: Request, matches: Matches, table: GroupTable | None, study: StudyResult
+    request: Request,
+    matches: Matches,
+    table: GroupTable | None,
+    study: StudyResult,
+    not_drawn: Mapping[Class, int],
 ) -> Audit:
     rows, out = study.rows, request.out
     columns, left_out = columns_to_part_by(rows, _labels(table.columns if table else ()))
@@ -200,7 +263,7 @@ def _written(
     else:
         (out / "ec.csv").unlink(missing_ok=True)
     report = _report(request) if request.report else None
-    return Audit(rows, matches, summary, ec, left_out, report)
+    return Audit(rows, matches, summary, ec, left_out, not_drawn, report)
 
 
 def _labels(columns: Sequence[str]) -> list[str]:

@@ -1,0 +1,257 @@
+"""``Outlines``: a file of outlines or of a mask, drawn when its image has been read.
+
+An error is then that image's alone.
+"""
+
+import os
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from membrane_xai._disk.names import stem
+from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation, read_annotations
+from membrane_xai.annotations._classes import (
+    is_core,
+    is_membrane,
+    membrane_classes,
+    region_classes,
+)
+from membrane_xai.annotations._drawn import drawn
+from membrane_xai.annotations._outside import Outside
+from membrane_xai.annotations._tiles import Tile, bare_name, in_tile, lies_on_slide, tile_of
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
+from membrane_xai.io import read_mask
+from membrane_xai.io._masks import is_mask_file
+from membrane_xai.perturb._perturbation import Rgb
+
+__all__ = [
+    "MASK_WORDS",
+    "OUTSIDE",
+    "REGION_WORDS",
+    "Class",
+    "Drawn",
+    "Outlines",
+    "Present",
+    "check_classes",
+    "classes_among",
+    "file_of",
+    "options_of_files",
+    "outlines_of",
+    "to_draw",
+]
+
+MASK_WORDS = ("extract",)
+REGION_WORDS = ("tissue", "tumour")
+"""Strings that are an option of masks and of regions; any other is a path."""
+
+OUTSIDE = "outlines_outside"
+"""Flag of an image whose outlines lie outside of it, wholly or in part."""
+
+Class = str | None
+"""None is what bears no class."""
+
+
+class Drawn(NamedTuple):
+    """A mask, and the flags of how it was drawn."""
+
+    mask: NDArray[Any]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """A file of outlines or of a mask."""
+
+    path: Path = field(repr=False)
+    classes: tuple[str, ...] = ()
+    """Those to draw, as somebody says; of a picture, labels."""
+    of_set: tuple[Class, ...] | None = None
+    """Those to draw where nobody says it, by all files together; None is by this file alone."""
+    line_width: float | None = None
+    """Micrometres, of lines."""
+    region: bool = False
+    """Whether it says where to look, instead of where membrane is."""
+    tile: Tile | None = None
+    """Where the image lies on its slide, if its name says it."""
+    of_slide: bool = False
+    """Whether the file is that of the slide, which all its tiles share."""
+
+    def draw(self, rgb: Rgb, mpp: float | None) -> Drawn:
+        """Return a mask of an image, which may well have no outlines of the classes."""
+        shape = (rgb.shape[0], rgb.shape[1])
+        if is_mask_file(self.path):
+            return Drawn(self._read_mask(shape))
+        found = self._read(shape[0])
+        on_slide = False
+        if self.tile is not None:
+            on_slide = self.of_slide or lies_on_slide(found, self.tile, shape)
+            found = in_tile(found, self.tile, shape, str(self.path)) if on_slide else found
+        mask, outside = drawn(self._chosen(found), shape, mpp=mpp, line_width=self.line_width)
+        # a slide's other outlines, and the rest of a region around a tile, lie outside by right
+        if not outside or (on_slide and (self.of_slide or self.region)):
+            return Drawn(mask)
+        self._warn(outside, shape)
+        return Drawn(mask, (OUTSIDE,))
+
+    def _read_mask(self, shape: tuple[int, int]) -> NDArray[Any]:
+        mask = read_mask(self.path, shape=shape, labels=self._labels())
+        if self.region and mask.dtype.kind != "b":
+            raise InvalidInputError(f"{self.path}: has shares of pixels; a region takes 0 and 1")
+        return mask
+
+    def _labels(self) -> list[int]:
+        """Return the classes as labels of a picture; a mask without labels is of membrane."""
+        if all(one.isdecimal() for one in self.classes):
+            return [int(one) for one in self.classes]
+        if not self.region and all(is_membrane(one) for one in self.classes):
+            return []
+        raise InvalidInputError(
+            f"{self.path}: is a picture, which has no class {', '.join(self.classes)}; of labels "
+            f"it takes their numbers"
+        )
+
+    def _read(self, height: float) -> list[Annotation]:
+        with _of_file(self.path):
+            return read_annotations(self.path, height=height)
+
+    def _chosen(self, found: Sequence[Annotation]) -> list[Annotation]:
+        objects = [one for one in found if self.region or not is_core(one)]
+        present = {one.classification for one in objects}
+        with _of_file(self.path):
+            chosen = self._to_draw(objects, present)
+        return [one for one in objects if one.classification in chosen]
+
+    def _to_draw(self, objects: Sequence[Annotation], present: set[Class]) -> Collection[Class]:
+        if self.classes:
+            return self.classes
+        if self.of_set is None or _holds_no_classes(objects):
+            return to_draw(present, region=self.region)
+        if present == {None} and None not in self.of_set:
+            raise InvalidInputError(
+                f"its outlines have no class, and those of other files have "
+                f"{', '.join(map(repr, self.of_set))}; give them a class"
+            )
+        return self.of_set
+
+    def _warn(self, outside: Outside, shape: tuple[int, int]) -> None:
+        warnings.warn(
+            f"{self.path}: outlines lie outside their image of {shape[1]} x {shape[0]} pixels: "
+            f"{outside}",
+            MembraneXAIWarning,
+            stacklevel=2,
+        )
+
+
+def outlines_of(path: Path, image: Any, **options: Any) -> Outlines:
+    """Return a file as outlines of an image, whose name may say where on a slide it lies."""
+    name = stem(Path(image).name) if isinstance(image, str | Path) else ""
+    tile = tile_of(name)
+    of_slide = tile is not None and stem(path.name, OUTLINE_SUFFIXES) == bare_name(name)
+    return Outlines(path, tile=tile, of_slide=of_slide, **options)
+
+
+def file_of(value: Any, words: Sequence[str] = ()) -> Path | None:
+    """Return a path as such, and any string but the words; None for everything else."""
+    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and value not in words)
+    return Path(value) if is_path else None
+
+
+def options_of_files(
+    values: Any, classes: Any, name: str, *, region: bool = False, not_of: Any = ()
+) -> dict[str, Any]:
+    """Return the options of :class:`Outlines` for all files among masks or regions.
+
+    Of a list the classes of all files together are looked at before any work; of what is read as
+    it is needed, those of each file. `not_of` are classes that are something else.
+    """
+    wanted = _names(classes, name)
+    words = REGION_WORDS if region else MASK_WORDS
+    listed = isinstance(values, list | tuple)
+    files = [path for one in values if (path := file_of(one, words))] if listed else []
+    if wanted and not files and (listed or values is None or isinstance(values, str)):
+        raise InvalidInputError(f"{name} is {classes!r}, but there are no paths of outlines")
+    present = classes_among(files)
+    if wanted and present.all:
+        check_classes(present.all, wanted, name)
+    here = present.all if region else present.objects
+    rest = [one for one in here if one not in _names(not_of, "region_classes")]
+    of_set = to_draw(rest, region=region) if here and not wanted else None
+    return {"classes": wanted, "of_set": of_set, "region": region}
+
+
+def to_draw(present: Collection[Class], *, region: bool = False) -> tuple[Class, ...]:
+    """Return the classes to draw where nobody says it, or raise saying how to."""
+    try:
+        return region_classes(present) if region else membrane_classes(present)
+    except InvalidInputError as error:
+        what = "region_classes, --tissue-class" if region else "mask_classes, --annotation-class"
+        raise InvalidInputError(f"{error}; name those to draw ({what})") from None
+
+
+def check_classes(present: Collection[Class], wanted: Sequence[str], name: str) -> None:
+    """Raise for classes that no file has: a slip, and not images without membrane."""
+    absent = [one for one in wanted if one not in present and not one.isdecimal()]
+    if absent:
+        known = ", ".join(sorted(repr(one) for one in present if one is not None)) or "none"
+        raise InvalidInputError(
+            f"{name} is {', '.join(map(repr, sorted(absent)))}, which no annotation has; there are "
+            f"{known}"
+        )
+
+
+class Present(NamedTuple):
+    """How many outlines of each class there are."""
+
+    objects: dict[Class, int]
+    """Of files that hold classes: well-known text and bare geometries have none."""
+    cores: dict[Class, int]
+    """Of a tissue microarray."""
+
+    @property
+    def all(self) -> set[Class]:
+        """The classes of both."""
+        return {*self.objects, *self.cores}
+
+
+def classes_among(paths: Iterable[Path]) -> Present:
+    """Count the outlines of each class in all files that can be read."""
+    present = Present({}, {})
+    for path in dict.fromkeys(paths):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # drawing them will warn
+                found = [] if is_mask_file(path) else read_annotations(path, height=1)
+        except (OSError, ValueError, ImportError):
+            continue  # the row of its image will tell
+        for one in [] if _holds_no_classes(found) else found:
+            counts = present.cores if is_core(one) else present.objects
+            counts[one.classification] = counts.get(one.classification, 0) + 1
+    return present
+
+
+def _names(classes: Any, name: str) -> tuple[str, ...]:
+    found = (classes,) if isinstance(classes, str) else tuple(classes)
+    if not all(isinstance(one, str) for one in found):
+        raise InvalidInputError(f"{name} is {classes!r}; it takes names of classes")
+    return found
+
+
+def _holds_no_classes(found: Sequence[Annotation]) -> bool:
+    """Tell well-known text and bare geometries, which have no place for a class."""
+    return all(
+        one.classification is None and one.id is None and not one.properties for one in found
+    )
+
+
+@contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """Name the file in errors."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from None
