@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from her2_models.data import LeakSafety, Manifest, Record, label_level, leak_safety
 from her2_models.data._manifest import WHOSE_LABELS
+from her2_models.data._pairs import refuse_pairs
 from her2_models.metrics import (
     ClassificationMetrics,
     classification_metrics,
@@ -252,11 +253,12 @@ def predict_records(
     Raises
     ------
     InvalidInputError
-        No images, an image that cannot be read, or unknown micrometres per pixel with a
-        magnification.
+        No images, an image that cannot be read, H&E and IHC of BCI side by side, or unknown
+        micrometres per pixel with a magnification.
     """
     if not records:
         raise InvalidInputError("records is empty; there is nothing to predict")
+    refuse_pairs(records)
     spec = InputSpec(input_size, backbone.mean, backbone.std)
     patches = ViewedPatches(records, spec, () if magnification is None else (magnification,))
     device = next(backbone.network.parameters()).device

@@ -1,5 +1,6 @@
 """Write rows as CSV, Markdown, and JSON with provenance; read CSV."""
 
+import codecs
 import csv
 import hashlib
 import io
@@ -44,8 +45,8 @@ def read_csv(path: str | Path) -> CsvTable:
     Parameters
     ----------
     path : path
-        A file of UTF-8 with a header, which tells what separates the cells. Rows without any text
-        are passed over.
+        A file of UTF-8, or of UTF-16 with its mark, with a header, which tells what separates the
+        cells, as does a line ``sep=;`` above it. Rows without any text are passed over.
 
     Returns
     -------
@@ -71,8 +72,11 @@ def read_csv(path: str | Path) -> CsvTable:
     """
     path = Path(path)
     try:
-        # Spreadsheets start UTF-8 with a mark, which would become part of the first column's name.
-        return parse_csv(path.read_bytes().decode("utf-8-sig"))
+        data = path.read_bytes()
+        # Spreadsheets start UTF-8 with a mark, which would become part of the first column's name,
+        # and write UTF-16 with one as "Unicode text".
+        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return parse_csv(data.decode("utf-16" if utf16 else "utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path}: is not UTF-8 text: {error.reason}") from None
     except InvalidInputError as error:

@@ -110,6 +110,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     add("--label-level", choices=LABEL_LEVELS,
         help="whose scores the images bear (default: as the data set is known to)")  # fmt: skip
     add("--unpack", action="store_true", help="unpack zips beside themselves first")
+    add("--follow-links", action="store_true",
+        help="take images to which links lead that are outside of PATH")  # fmt: skip
 
 
 def _found(args: argparse.Namespace) -> Manifest:
@@ -120,6 +122,7 @@ def _found(args: argparse.Namespace) -> Manifest:
         magnification=args.magnification,
         label_level=args.label_level,
         unpack=args.unpack,
+        follow_links=args.follow_links,
     )
 
 

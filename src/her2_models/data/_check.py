@@ -2,14 +2,21 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
+from her2_models.data._alike import Look, alike, look_of
+from her2_models.data._leaks import leak_safety
+from her2_models.data._left_out import left_out_lines
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._names import read_file_name
 from her2_models.data._nuclei import nuclear_sizes
+from her2_models.data._pairs import is_wide, stated_shape
 from her2_models.data._published import PUBLISHED
 from her2_models.data._report import DataReport
 from membrane_xai.cells import PLAUSIBLE_DIAMETERS, NuclearSize
@@ -34,8 +41,8 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
     manifest : Manifest
         The images.
     decode : bool
-        Decode every image whole, which finds truncated ones, and measure the nuclei of up to 20 of
-        each source and pixel size; takes most of the time.
+        Decode every image whole, which finds truncated ones and those that look alike, and measure
+        the nuclei of up to 20 of each source and pixel size; takes most of the time.
     max_pixels : int
         Largest image to decode, in pixels.
 
@@ -58,8 +65,18 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
     """
     records = manifest.records
     copies = _copies([record.path for record in records])
+    seen = _see(records, decode, max_pixels)
+    near = _near(seen.looks, copies)
     split_of = {record.path: record.split for record in records}
+    across, near_across = _across(copies, split_of), _across(near, split_of)
     crossing = _groups_across(records)
+    splits = manifest.by_split()
+    safety = leak_safety(
+        (*splits["train"], *splits["val"]),
+        splits["test"],
+        scheme=manifest.scheme,
+        copies=(*copies, *near),
+    )
     nuclei = nuclear_sizes(records, max_pixels) if decode else {}
     return DataReport(
         counts=manifest.counts(),
@@ -71,12 +88,19 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
             if _contradicts(record) and record.source != _NAMED_BY_SLIDE
         ),
         duplicates=copies,
-        across_splits=tuple(c for c in copies if len({split_of[path] for path in c}) > 1),
-        unreadable=tuple(_unreadable(records, decode, max_pixels)),
+        across_splits=across,
+        near_duplicates=near,
+        near_across_splits=near_across,
+        unreadable=tuple(seen.unreadable),
         empty_classes=tuple(_empty_classes(manifest)),
-        patient_safe=_patient_safe(records, crossing),
+        patient_safe=_patient_safe(records, crossing, (*across, *near_across)),
+        leak_safe=safety.verdict,
+        split=safety.reason,
         groups_across_splits=crossing,
-        notes=tuple(_notes(records)),
+        notes=(
+            *left_out_lines(manifest.left_out),
+            *_notes(records, seen.shapes, [same for same in near if same not in near_across]),
+        ),
         nuclear_diameters={_scale(*key): size.median for key, size in nuclei.items() if size.count},
         pixel_sizes=tuple(_doubtful(*key, size) for key, size in nuclei.items() if size.flags),
     )
@@ -91,6 +115,18 @@ def _doubtful(source: str, mpp: float, nuclei: NuclearSize) -> str:
     return (
         f"pixel size of {_scale(source, mpp)}: its nuclei would measure {nuclei.median:.1f} um "
         f"across (median of {nuclei.count}), not {low:g} to {high:g}"
+    )
+
+
+def _across(copies: Copies, split_of: Mapping[Path, str | None]) -> Copies:
+    return tuple(same for same in copies if len({split_of[path] for path in same}) > 1)
+
+
+def _near(looks: Mapping[Path, Look], copies: Copies) -> Copies:
+    """Return the sets of images that look alike and are not all one file's copies."""
+    number = {path: i for i, same in enumerate(copies) for path in same}
+    return tuple(
+        same for same in alike(looks) if len({number.get(path, path) for path in same}) > 1
     )
 
 
@@ -136,30 +172,47 @@ def _copies(paths: Sequence[Path]) -> Copies:
     return tuple(tuple(same) for same in by_hash.values() if len(same) > 1)
 
 
-def _unreadable(records: Sequence[Record], decode: bool, max_pixels: int) -> list[tuple[Path, str]]:
-    found = []
+class _Seen(NamedTuple):
+    """What one read of every image gives."""
+
+    unreadable: list[tuple[Path, str]]
+    shapes: dict[Path, tuple[int, int]]
+    """Height and width."""
+    looks: dict[Path, Look]
+
+
+def _see(records: Sequence[Record], decode: bool, max_pixels: int) -> _Seen:
+    seen = _Seen([], {}, {})
     with progress(len(records)) as show:
         for done, record in enumerate(records, 1):
-            if why := _fault(record.path, decode, max_pixels):
-                found.append((record.path, why))
+            path = record.path
+            rgb, why = _pixels(path, decode, max_pixels)
+            if why:
+                seen.unreadable.append((path, why))
+            elif rgb is None:
+                seen.shapes[path] = stated_shape(path)
+            else:
+                seen.shapes[path] = rgb.shape[:2]
+                if look := look_of(rgb):
+                    seen.looks[path] = look
             show(done, "reading")
-    return found
+    return seen
 
 
-def _fault(path: Path, decode: bool, max_pixels: int) -> str:
-    """Return why an image cannot be read, or an empty text."""
+def _pixels(path: Path, decode: bool, max_pixels: int) -> tuple[NDArray[np.uint8] | None, str]:
+    """Return the pixels of an image, and why it cannot be read or an empty text."""
     if not path.is_file():
-        return "there is no such file"
+        return None, "there is no such file"
     if not path.stat().st_size:
-        return "is empty"
+        return None, "is empty"
     if not decode:
-        return ""
+        return None, ""
     try:
-        read_image(path, max_pixels=max_pixels)
+        rgb = read_image(path, max_pixels=max_pixels).rgb
         _verify_png(path)
     except (MembraneXAIError, OSError, MemoryError) as error:
-        return str(error).removeprefix(f"{path}: ") or type(error).__name__
-    return ""
+        return None, str(error).removeprefix(f"{path}: ") or type(error).__name__
+    return rgb, ""
 
 
 def _verify_png(path: Path) -> None:
@@ -191,7 +244,7 @@ def _groups_across(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(sorted(group for (_, group), found in splits.items() if len(found) > 1))
 
 
-def _patient_safe(records: Sequence[Record], crossing: Sequence[str]) -> str:
+def _patient_safe(records: Sequence[Record], crossing: Sequence[str], copies: Copies) -> str:
     ungrouped = sum(record.group is None for record in records)
     if ungrouped == len(records):
         return "no: names carry no group"
@@ -201,12 +254,32 @@ def _patient_safe(records: Sequence[Record], crossing: Sequence[str]) -> str:
         return f"no: {ungrouped} of {len(records)} images carry no group"
     if None in {record.split for record in records}:
         return "no: there are images without a split"
+    if copies:
+        names = " = ".join(path.name for path in copies[0])
+        return f"no: images that show the same in several splits: {len(copies)}, such as {names}"
     return "yes"
 
 
-def _notes(records: Sequence[Record]) -> list[str]:
-    """Say whose the scores are, and that names tell another score or split (HER2-IHC-40x)."""
+def _notes(
+    records: Sequence[Record],
+    shapes: Mapping[Path, tuple[int, int]],
+    alike_within: Sequence[Sequence[Path]],
+) -> list[str]:
+    """Say whose the scores are, what names and shapes tell, and which images look alike."""
     notes = []
+    if wide := [path.name for path, (height, width) in shapes.items() if is_wide(height, width)]:
+        notes.append(
+            f"{len(wide)} images are twice as wide as high, like {wide[0]}: H&E and IHC side by "
+            f"side, as in BCI for pix2pix, take cutting, and the IHC half alone"
+        )
+    if twice := _twice_in_bci(records):
+        notes.append(
+            f"{len(twice)} names of BCI are those of several images, like {twice[0]}; one of "
+            f"them may be H&E"
+        )
+    if alike_within:
+        paths = " = ".join(map(str, alike_within[0]))
+        notes.append(f"{len(alike_within)} sets of images look alike within a split, like {paths}")
     patches = [record for record in records if record.source == _NAMED_BY_SLIDE]
     if renamed := [record.path.name for record in patches if _contradicts(record)]:
         notes.append(
@@ -225,6 +298,15 @@ def _notes(records: Sequence[Record]) -> list[str]:
             f"{inherited} images bear the score of their slide; what one shows may be another score"
         )
     return notes
+
+
+def _twice_in_bci(records: Sequence[Record]) -> list[str]:
+    names = Counter(
+        record.path.stem.lower()
+        for record in records
+        if read_file_name(record.path.stem).family == "bci"
+    )
+    return [name for name, count in names.items() if count > 1]
 
 
 def _is_stranger(record: Record) -> bool:

@@ -1,13 +1,16 @@
 """Make a manifest from the images of a folder, an archive or a table."""
 
+import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from her2_models.data._archives import extract
-from her2_models.data._folders import is_he_of_bci, record_of
+from her2_models.data._folders import record_of
+from her2_models.data._left_out import AGAIN, NO_SCORE, OUTSIDE, left_out_lines, not_ihc
+from her2_models.data._links import one_each, real_paths
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._manifest_csv import manifest_from_csv
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
@@ -24,13 +27,18 @@ def discover(
     magnification: float | None = None,
     label_level: str | None = None,
     unpack: bool = False,
+    follow_links: bool = False,
 ) -> Manifest:
     """Find the images of a data set and what is known of them.
 
-    Known are BCI (``IHC/{train,test}/00000_train_1+.png``; of ``trainA`` and ``trainB`` the latter;
-    H&E is left out), HER2-IHC-40x (patch and WSI), any folder of class folders ("class_2+",
-    "HER2 2+", "score2", "2plus", "2", ... in any case) with or without a level of train, val and
-    test, and CSV with the columns path and score.
+    Known are BCI (``IHC/{train,test}/00000_train_1+.png``), HER2-IHC-40x (patch and WSI), any
+    folder of class folders ("class_2+", "HER2 2+", "score2", "2plus", "2", ... in any case) with
+    or without a level of train, val and test, and CSV with the columns path and score.
+
+    Left out are H&E (folders like ``HE``, ``H&E_stain``, ``HE_train``; of ``trainA`` and ``trainB``
+    the former; names like ``x_HE`` beside ``x_IHC``), masks and other pictures made from an image
+    that is there (``x.mask.png``, ``x_mask.png``, ``masks/x.png``), and what links show that is not
+    in the data set, or twice. A warning and `left_out` of the manifest count them.
 
     Parameters
     ----------
@@ -49,6 +57,9 @@ def discover(
     unpack : bool
         Unpack zips beside themselves first, each into a folder of its name. What is there already
         is not unpacked again.
+    follow_links : bool
+        Take images to which links lead that are outside `root`. A `root` that is itself a link, and
+        links within it, are always followed.
 
     Returns
     -------
@@ -58,13 +69,14 @@ def discover(
     Raises
     ------
     InvalidInputError
-        No images, none with a score, folders of different scores above one image, a pattern that
-        matches nothing, or zips without `unpack`.
+        No images, none with a score, folders of different scores above one image, a folder and a
+        name of BCI that say different scores, links by which one file has two scores or splits, a
+        pattern that matches nothing, or zips without `unpack`.
 
     Warns
     -----
     MembraneXAIWarning
-        Images without a score, and zips that are not unpacked beside images, are left out.
+        Images are left out, with the reason and one of them; a zip is not unpacked beside images.
 
     Examples
     --------
@@ -81,7 +93,7 @@ def discover(
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: root is ...nothing'; there is no such file or folder
     """
-    found = _found(Path(root), unpack)
+    found = _found(Path(root), unpack, follow_links)
     records = [
         replace(
             record,
@@ -93,10 +105,10 @@ def discover(
     ]
     if group_pattern is not None:
         records = _grouped(records, Path(root), group_pattern)
-    return Manifest(tuple(records), found.scheme)
+    return Manifest(tuple(records), found.scheme, found.left_out)
 
 
-def _found(root: Path, unpack: bool) -> Manifest:
+def _found(root: Path, unpack: bool, follow_links: bool) -> Manifest:
     if not root.exists():
         raise InvalidInputError(f"root is {str(root)!r}; there is no such file or folder")
     if root.is_file() and root.suffix.lower() == ".zip":
@@ -105,9 +117,9 @@ def _found(root: Path, unpack: bool) -> Manifest:
         if root.suffix.lower() != ".csv":
             raise InvalidInputError(f"root is {str(root)!r}; it takes a folder, a CSV or a zip")
         return manifest_from_csv(root)
-    for archive in files_below(root, (".zip",)):
+    for archive in _inside(files_below(root, (".zip",)), root, follow_links):
         _unpacked(archive, unpack, needed=not files_below(root, IMAGE_SUFFIXES))
-    return Manifest(tuple(_records(root)))
+    return _below(root, follow_links)
 
 
 def _unpacked(archive: Path, unpack: bool, *, needed: bool) -> Path:
@@ -123,33 +135,54 @@ def _unpacked(archive: Path, unpack: bool, *, needed: bool) -> Path:
     return folder
 
 
-def _records(root: Path) -> Iterator[Record]:
+def _below(root: Path, follow_links: bool) -> Manifest:
+    """Return the records of the images below a folder, and what is left out."""
     images = files_below(root, IMAGE_SUFFIXES)
     if not images:
         raise InvalidInputError(f"{root}: no images there; looked for {', '.join(IMAGE_SUFFIXES)}")
+    inside = _inside(images, root, follow_links)
+    reasons = dict.fromkeys(images, OUTSIDE) | dict.fromkeys(inside, "")
+    reasons |= not_ihc(list(inside), root)
     here = root.resolve()
-    left_out: list[Path] = []
-    found = 0
-    for path in images:
-        place = path.relative_to(root)
-        if is_he_of_bci(Path(*here.parts[-2:]) / place):
+    found: list[Record] = []
+    for path, reason in reasons.items():
+        if reason:
             continue
-        if record := record_of(path, place, here):
-            found += 1
-            yield record
+        if record := record_of(path, path.relative_to(root), here):
+            found.append(record)
         else:
-            left_out.append(place)
-    if not found:
+            reasons[path] = NO_SCORE
+    records = one_each(found, inside, root)
+    kept = {inside[record.path]: record.path for record in records}
+    reasons |= {
+        path: AGAIN
+        for path, real in inside.items()
+        if reasons[path] in ("", NO_SCORE) and kept.get(real, path) != path
+    }
+    left_out = {
+        reason: tuple(path for path, why in reasons.items() if why == reason)
+        for reason in dict.fromkeys(filter(None, reasons.values()))
+    }
+    lines = left_out_lines(left_out, root)
+    if not records:
         raise InvalidInputError(
             f"{root}: no image there has a score, like {images[0].relative_to(root)}; it takes IHC "
-            f"in folders like class_2+, names of BCI or HER2-IHC-40x, or a CSV with path and score"
+            f"in folders like class_2+, names of BCI or HER2-IHC-40x, or a CSV with path and "
+            f"score; {'; '.join(lines)}"
         )
-    if left_out:
-        warnings.warn(
-            f"{root}: {len(left_out)} images without a score are left out, like {left_out[0]}",
-            MembraneXAIWarning,
-            stacklevel=4,
-        )
+    for line in lines:
+        warnings.warn(f"{root}: {line}", MembraneXAIWarning, stacklevel=4)
+    return Manifest(tuple(sorted(records, key=lambda record: record.path)), left_out=left_out)
+
+
+def _inside(paths: Sequence[Path], root: Path, follow_links: bool) -> dict[Path, Path]:
+    """Return where files really are, those that are in the folder `root`."""
+    here = os.path.realpath(root)
+    return {
+        path: real
+        for path, real in real_paths(paths).items()
+        if follow_links or real.is_relative_to(here)
+    }
 
 
 def _grouped(records: list[Record], root: Path, pattern: str) -> list[Record]:

@@ -1,36 +1,20 @@
 """Score, split, group and source of an image, from the names of its folders and its own."""
 
-import re
 from pathlib import Path, PurePath
 
 from her2_models.data._manifest import Record
-from her2_models.data._names import read_file_name, read_grade
+from her2_models.data._names import SPLIT_FOLDER, read_file_name, read_grade
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.her2_rule import GRADES
 
-__all__ = ["is_he_of_bci", "record_of"]
+__all__ = ["record_of"]
 
-_SPLIT = re.compile(
-    r"(?P<split>train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?P<side>[ab]))?"
-    r"(?:[-_ ]?(?:data|set|patch|patches|wsi|images))*",
-    re.I,
-)
-_HE = frozenset({"he", "h&e", "h_e", "h-e"})
 _NO_SLIDES = frozenset({"image", "images", "ihc", "patch", "patches", "png", "tile", "tiles"})
 _MAGNIFICATIONS = {"bci": 20.0, "her2-ihc-40x": 40.0}
 # BCI: NanoZoomer S60, Liu et al., BCI, CVPR Workshops 2022, section 3.1. HER2-IHC-40x: nominal
 _MPP = {"bci": 0.46, "her2-ihc-40x": 0.25}
 # BCI scores slides; HER2-IHC-40x puts each patch into a class, Nabi et al., Data in Brief 2025
 _LABEL_LEVELS = {"bci": "slide", "her2-ihc-40x": "patch"}
-
-
-def is_he_of_bci(place: PurePath) -> bool:
-    """Tell the H&E half of BCI, whose names carry the score of its IHC partner."""
-    if read_file_name(place.stem).family != "bci":
-        return False
-    sides = [found["side"] for part in place.parts[:-1] if (found := _SPLIT.fullmatch(part))]
-    return any(part.lower() in _HE for part in place.parts) or any(
-        side and side.lower() == "a" for side in sides
-    )
 
 
 def record_of(path: Path, place: PurePath, root: Path) -> Record | None:
@@ -40,6 +24,13 @@ def record_of(path: Path, place: PurePath, root: Path) -> Record | None:
     at = _class_level(below, place)
     # Of the root's own name only what is no mere digit counts: /data/2 may be the second disk
     folder_grade = read_grade(root.name, bare=False) if at is None else read_grade(below[at])
+    if name.family == "bci" and folder_grade is not None and folder_grade != name.grade:
+        folder = root.name if at is None else below[at]
+        raise InvalidInputError(
+            f"{place}: the folder {folder!r} says score {GRADES[folder_grade]}, the name, one of "
+            f"BCI, says {GRADES[name.grade or 0]}; it takes folders that agree, or a CSV with path "
+            f"and score"
+        )
     grade = name.grade if folder_grade is None else folder_grade
     if grade is None:
         return None
@@ -78,7 +69,7 @@ def _class_level(folders: tuple[str, ...], place: PurePath) -> int | None:
 def _split(folders: tuple[str, ...]) -> str | None:
     """Return the split by the innermost folder that names one."""
     for part in reversed(folders):
-        if found := _SPLIT.fullmatch(part):
+        if found := SPLIT_FOLDER.fullmatch(part):
             return found["split"].lower()
     return None
 
@@ -88,7 +79,7 @@ def _group(folders: tuple[str, ...], class_level: int | None, by_folder: bool) -
     if not by_folder:
         return None
     inner = folders if class_level is None else folders[class_level + 1 :]
-    slides = [p for p in inner if not _SPLIT.fullmatch(p) and p.lower() not in _NO_SLIDES]
+    slides = [p for p in inner if not SPLIT_FOLDER.fullmatch(p) and p.lower() not in _NO_SLIDES]
     return "/".join(slides) or None
 
 

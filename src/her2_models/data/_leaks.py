@@ -1,6 +1,8 @@
 """Whether what a network learned from shares slides with what it is tested on."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from her2_models.data._manifest import Record
@@ -30,7 +32,11 @@ class LeakSafety(NamedTuple):
 
 
 def leak_safety(
-    learned: Sequence[Record], tested: Sequence[Record], *, scheme: str | None = None
+    learned: Sequence[Record],
+    tested: Sequence[Record],
+    *,
+    scheme: str | None = None,
+    copies: Iterable[Collection[Path]] = (),
 ) -> LeakSafety:
     """Say whether slides lie on both sides of a split.
 
@@ -42,14 +48,17 @@ def leak_safety(
         What it is tested on.
     scheme : str, optional
         How the two were split, of :class:`Manifest`; folders by default.
+    copies : iterable of collections of Path
+        Images known to show the same, such as `duplicates` and `near_duplicates` of
+        :class:`DataReport`. Nothing is read here.
 
     Returns
     -------
     LeakSafety
-        "no" if an image, a copy of one by its name, or a group is on both sides, and for the
-        folders of HER2-IHC-40x-Patch, which were filled patch by patch. "yes" if all images have
-        a group and none is on both sides, or if the two are of different data sets. "stated" for
-        HER2-IHC-40x split as its names say. Else "unknown".
+        "no" if an image, a copy of one by its name or `copies`, or a group is on both sides, and
+        for the folders of HER2-IHC-40x-Patch, which were filled patch by patch. "yes" if all images
+        have a group and none is on both sides, or if the two are of different data sets. "stated"
+        for HER2-IHC-40x split as its names say. Else "unknown".
 
     Examples
     --------
@@ -75,6 +84,8 @@ def leak_safety(
     for what, keys_of in (("image", _image_keys), ("slide or patient", _group_keys)):
         if shared := sorted(keys_of(learned) & keys_of(tested)):
             return LeakSafety("no", _shared_text(what, [str(key[-1]) for key in shared]))
+    if shared := _copies_on_both(learned, tested, copies):
+        return LeakSafety("no", _shared_text("set of images that show the same", shared))
     if apart := _other_data_set(learned, tested):
         return LeakSafety("yes", apart)
     if not ungrouped:
@@ -101,10 +112,21 @@ def _group_keys(records: Sequence[Record]) -> set[tuple[str, ...]]:
     return {record.whole_group for record in records if record.whole_group}
 
 
+def _copies_on_both(
+    learned: Sequence[Record], tested: Sequence[Record], copies: Iterable[Collection[Path]]
+) -> list[str]:
+    sides = [{record.path for record in records} for records in (learned, tested)]
+    return [
+        " = ".join(path.name for path in same)
+        for same in copies
+        if all(not side.isdisjoint(same) for side in sides)
+    ]
+
+
 def _shared_text(what: str, names: Sequence[str]) -> str:
     if len(names) == 1:
         return f"1 {what} lies on both sides: {names[0]}"
-    plural = " or ".join(f"{word}s" for word in what.split(" or "))
+    plural = " or ".join(re.sub(r"^\w+", r"\g<0>s", word) for word in what.split(" or "))
     return f"{len(names)} {plural} lie on both sides, such as {names[0]}"
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,6 +131,9 @@ class Manifest:
         No path twice.
     scheme : str or None
         How the splits were made, if by :func:`split_manifest`.
+    left_out : dict of str to tuple of Path
+        By reason, the images that :func:`discover` found and left out. No part of what makes two
+        manifests equal, nor of tables.
 
     Raises
     ------
@@ -150,6 +153,7 @@ class Manifest:
 
     records: tuple[Record, ...]
     scheme: str | None = None
+    left_out: Mapping[str, tuple[Path, ...]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", tuple(self.records))
@@ -210,7 +214,8 @@ class Manifest:
             A new one.
         """
         pairs = zip(self.records, splits, strict=True)
-        return Manifest(tuple(replace(record, split=split) for record, split in pairs), scheme)
+        records = tuple(replace(record, split=split) for record, split in pairs)
+        return Manifest(records, scheme, self.left_out)
 
     def to_csv(self, path: str | Path) -> Path:
         """Write a table that :func:`discover` reads.
@@ -264,7 +269,7 @@ def label_level(records: Iterable[Labelled]) -> str:
 
 
 def _row(record: Record, base: Path, scheme: str | None) -> Mapping[str, Any]:
-    row = {field.name: getattr(record, field.name) for field in fields(record)}
+    row = {one.name: getattr(record, one.name) for one in fields(record)}
     absolute = _absolute(record.path)
     inside = absolute.is_relative_to(base)
     row["path"] = (absolute.relative_to(base) if inside else absolute).as_posix()

@@ -1,10 +1,11 @@
 """Read a manifest from a CSV with the columns path and score, and optional ones."""
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from her2_models.data._manifest import Manifest, Record
-from her2_models.data._names import read_grade
+from her2_models.data._names import read_score
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.tables import read_csv
 
@@ -20,6 +21,9 @@ _SPLITS = {
     "testing": "test",
 }
 _REQUIRED = ("path", "score")
+_COLUMNS = (*_REQUIRED, "split", "group", "magnification", "mpp", "source", "label_level", "scheme")
+# What pandas reads as missing; it and R write some of them
+_NO_WORD = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null"})
 
 
 def manifest_from_csv(path: str | Path) -> Manifest:
@@ -29,10 +33,11 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     ----------
     path : path
         A file with a header, as :func:`membrane_xai.tables.read_csv` reads it. The columns
-        ``path`` and ``score`` ("2", "2+", "class_2+", ...) are needed; ``split``, ``group``,
-        ``magnification``, ``mpp``, ``source``, ``label_level`` ("slide" or "patch") and ``scheme``
-        may be there, others are passed over.
-        Relative paths start at the folder of the CSV.
+        ``path`` and ``score`` ("2", "2+", "2.0", "class_2+", ...) are needed; ``split``, ``group``,
+        ``magnification`` ("40", "40x"), ``mpp``, ``source``, ``label_level`` ("slide" or "patch")
+        and ``scheme`` may be there, others are passed over. "nan", "NA", "None" and the like are
+        empty in ``split``, ``group``, ``source``, ``label_level`` and ``scheme``.
+        Relative paths start at the folder of the CSV, and may have the backslashes of Windows.
 
     Returns
     -------
@@ -42,8 +47,8 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     Raises
     ------
     InvalidInputError
-        A column or a cell is missing, a cell says nothing sensible, a path occurs twice, or there
-        are no rows.
+        A column or a cell is missing, two columns have one name, a cell says nothing sensible, a
+        path is one of another system or occurs twice, or there are no rows.
 
     Examples
     --------
@@ -63,7 +68,7 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     if not rows:
         raise InvalidInputError(f"{path}: has no rows; it takes one for each image")
     records = [_record(row, f"{path}, line {line}", path.parent) for line, row in rows]
-    schemes = {_cell(row, "scheme") for _, row in rows}
+    schemes = {_word(row, "scheme") for _, row in rows}
     try:
         return Manifest(tuple(records), schemes.pop() if len(schemes) == 1 else None)
     except InvalidInputError as error:
@@ -78,6 +83,9 @@ def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
             f"{path}: has no column {' and '.join(missing)} but {', '.join(names)}; "
             f"it takes a header with path and score"
         )
+    for name in _COLUMNS:
+        if names.count(name) > 1:
+            raise InvalidInputError(f"{path}: has {names.count(name)} columns {name}; it takes one")
     rows = ({key.lower(): cell for key, cell in row.items()} for row in table.rows)
     return list(zip(table.lines, rows, strict=True))
 
@@ -87,19 +95,19 @@ def _record(row: Mapping[str, str], where: str, base: Path) -> Record:
     if name is None:
         raise InvalidInputError(f"{where}: path is empty; it takes the path of an image")
     text = _cell(row, "score")
-    grade = read_grade(text or "")
+    grade = read_score(text or "")
     if grade is None:
         raise InvalidInputError(f"{where}: score is {text!r}; it takes 0, 1+, 2+ or 3+")
     try:
         return Record(
-            base / name,
+            _path(name, base),
             grade,
-            _split(_cell(row, "split")),
-            _cell(row, "group"),
-            _number(row, "magnification"),
+            _split(_word(row, "split")),
+            _word(row, "group"),
+            _number(row, "magnification", unit="x"),
             _number(row, "mpp"),
-            _cell(row, "source") or "csv",
-            _cell(row, "label_level"),
+            _word(row, "source") or "csv",
+            _word(row, "label_level"),
         )
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}") from None
@@ -109,13 +117,35 @@ def _cell(row: Mapping[str, str], name: str) -> str | None:
     return row.get(name, "").strip() or None
 
 
+def _word(row: Mapping[str, str], name: str) -> str | None:
+    text = _cell(row, name)
+    return None if text is None or text.lower() in _NO_WORD else text
+
+
+def _path(text: str, base: Path) -> Path:
+    """Return the path of an image; the table may have been written on Windows."""
+    path = base / text
+    if "\\" not in text or os.name == "nt" or path.exists():
+        return path
+    windows = PureWindowsPath(text)
+    if windows.drive or windows.root:
+        raise InvalidInputError(
+            f"path is {text!r}, which is one of Windows; it takes one of this system, or one that "
+            f"starts at the folder of the table"
+        )
+    return base / windows.as_posix()
+
+
 def _split(text: str | None) -> str | None:
     return None if text is None else _SPLITS.get(text.lower(), text)
 
 
-def _number(row: Mapping[str, str], name: str) -> float | None:
+def _number(row: Mapping[str, str], name: str, *, unit: str = "") -> float | None:
     text = _cell(row, name)
+    if text is None:
+        return None
     try:
-        return None if text is None else float(text)
+        # Tables with semicolons have decimal commas; thousands have none to part here
+        return float(text.lower().removesuffix(unit).replace(",", ".", 1))
     except ValueError:
         raise InvalidInputError(f"{name} is {text!r}; it takes a positive number") from None

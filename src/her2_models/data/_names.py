@@ -3,13 +3,22 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["FileName", "read_file_name", "read_grade"]
+__all__ = ["SPLIT_FOLDER", "FileName", "read_file_name", "read_grade", "read_score"]
 
 _LABELLED = re.compile(
     r"(?:(?:her2(?:neu)?|ihc|class|score|grade|label)[\s_.-]*)+([0-3])\s*(?:\+|plus|p)?"
 )
 _SIGNED = re.compile(r"([0-3])[\s_-]*(?:\+|plus)")
 _BARE = re.compile(r"[0-3]")
+_FLOAT = re.compile(r"([0-3])[.,]0+")  # as pandas writes a column that has gaps
+
+_STAIN = r"(?:ihc|her2|dab|h&e|he)"
+SPLIT_FOLDER = re.compile(
+    rf"(?:{_STAIN}[-_ ])?(?P<split>train|test|val)(?:ing|id|idation)?(?:[-_ ]?(?P<side>[ab]))?"
+    rf"(?:[-_ ]?(?:data|set|patch|patches|wsi|images|{_STAIN}))*",
+    re.I,
+)
+"""A folder of a split, "train_data"; of pix2pix and CycleGAN with its side, "trainA"."""
 
 _BCI = re.compile(r"(?P<counter>\d+)_(?P<origin>train|test|val)_(?P<grade>[0-3])\+?", re.I)
 _HER2_40X = re.compile(
@@ -41,6 +50,12 @@ def read_grade(text: str, *, bare: bool = True) -> int | None:
         if found := pattern.fullmatch(plain):
             return int(found[found.lastindex or 0])
     return None
+
+
+def read_score(text: str) -> int | None:
+    """Return the score in a table's cell, or None; "2.0" is 2 there, and no version of a folder."""
+    found = _FLOAT.fullmatch(text.strip())
+    return int(found[1]) if found else read_grade(text)
 
 
 def read_file_name(stem: str) -> FileName:

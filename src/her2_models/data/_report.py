@@ -30,12 +30,20 @@ class DataReport:
         Images that are identical byte by byte.
     across_splits : tuple of tuple of Path
         Those of them that lie in more than one split.
+    near_duplicates : tuple of tuple of Path
+        Images that look alike though their bytes differ: written anew, resized, cropped by a few
+        per cent, turned or flipped. Flat ones, such as empty glass, are not compared.
+    near_across_splits : tuple of tuple of Path
+        Those of them that lie in more than one split.
     unreadable : tuple of (Path, str)
         Images that are missing, truncated, damaged, grey or too large, with the reason.
     empty_classes : tuple of str
         Scores without an image, of each split.
     patient_safe : str
-        "yes" only if every image has a group and no group lies in two splits; else "no: ", and why.
+        "yes" only if every image has a group, and no group and no image, by its bytes or its looks,
+        lies in two splits; else "no: ", and why.
+    leak_safe, split : str
+        Verdict and reason of :func:`leak_safety` on the test split, copies included.
     groups_across_splits : tuple of str
         Groups that lie in more than one split.
     notes : tuple of str
@@ -75,16 +83,22 @@ class DataReport:
     notes: tuple[str, ...]
     nuclear_diameters: dict[str, float] = field(default_factory=dict)
     pixel_sizes: tuple[str, ...] = ()
+    near_duplicates: tuple[tuple[Path, ...], ...] = ()
+    near_across_splits: tuple[tuple[Path, ...], ...] = ()
+    leak_safe: str = "unknown"
+    split: str = ""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a sentence each; that names carry no group is a limit, not a fault."""
         copies = [" = ".join(map(str, paths)) for paths in self.duplicates]
         across = [" = ".join(map(str, paths)) for paths in self.across_splits]
+        near = [" = ".join(map(str, paths)) for paths in self.near_across_splits]
         damaged = [f"{path} ({why})" for path, why in self.unreadable]
         named = (
             _listed(self.label_conflicts, "image{} whose name says another score"),
             _listed(across, "set{} of identical images in several splits"),
+            _listed(near, "set{} of images that look alike in several splits"),
             _listed(copies, "set{} of identical images in all"),
             _listed(damaged, "unreadable image{}"),
             _listed(self.groups_across_splits, "group{} in several splits"),
@@ -119,6 +133,8 @@ class DataReport:
             lines.append(split.ljust(width) + "".join(str(count).rjust(6) for count in row))
         lines += [f"problem: {problem}" for problem in self.problems]
         lines += [f"note: {note}" for note in self.notes]
+        if {"train", "val"} & self.counts.keys() and "test" in self.counts:
+            lines.append(f"split: {self.split}")
         return "\n".join([*lines, f"patient-safe: {self.patient_safe}"])
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from her2_models.data import Record, label_level
+from her2_models.data._pairs import refuse_pairs
 from her2_models.explain._consistency import magnification_ec
 from her2_models.explain._randomization import evenly, randomization_rows
 from her2_models.explain._tables import class_rows, measured_columns
@@ -105,7 +106,7 @@ def explained_images(records: Sequence[Record], *, most: int | None = None) -> l
     Raises
     ------
     InvalidInputError
-        `most` is not positive.
+        `most` is not positive; H&E and IHC side by side.
 
     Examples
     --------
@@ -117,6 +118,7 @@ def explained_images(records: Sequence[Record], *, most: int | None = None) -> l
     """
     if most is not None and most < 1:
         raise InvalidInputError(f"most is {most!r}; it takes a positive number of images")
+    refuse_pairs(records)
     turns = [0] * len(GRADES)
     ranked: list[tuple[int, int]] = []
     for place, record in enumerate(records):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from her2_models.config import Config, load_config, to_yaml
 from her2_models.data import Manifest, Record, discover, draw_slides, split_manifest, write_splits
+from her2_models.data._pairs import refuse_pairs
 from her2_models.models import InputSpec, create_network, input_spec, make_plan
 from her2_models.train._augment import Augmentation
 from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, save_weights
@@ -184,7 +185,8 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
     Raises
     ------
     InvalidInputError
-        No ``data.path``, unless it is ``demo``; a split that lacks images of a score.
+        No ``data.path``, unless it is ``demo``; a split that lacks images of a score; H&E and IHC
+        of BCI side by side.
     """
     _check_path(config)
     data = config.data
@@ -208,6 +210,7 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
             allow_ungrouped=data.allow_ungrouped,
         )
     _check_splits(manifest, config)
+    refuse_pairs(manifest.records)
     return manifest
 
 

@@ -2,16 +2,18 @@
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["CsvTable", "parse_csv"]
 
 _DELIMITERS = (",", ";", "\t")
+_SEP = re.compile(r"\"?sep=([,;\t])\"?[,;\t]*\r?\n", re.I)
 
 
 class CsvTable(NamedTuple):
@@ -27,13 +29,11 @@ class CsvTable(NamedTuple):
 
 def parse_csv(text: str) -> CsvTable:
     """Return the rows of a table; blank ones are passed over."""
-    body = text.lstrip("\r\n")
+    body, stated = _without_sep(text.lstrip("\r\n"))
     above = text[: len(text) - len(body)].count("\n")
-    header = body.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
     rows, lines = [], []
     with _long_fields():
+        reader = _reader(body, stated or _delimiter(body))
         try:
             columns = tuple(name.strip() for name in next(reader, ()))
             _check_columns(columns)
@@ -47,6 +47,34 @@ def parse_csv(text: str) -> CsvTable:
     return CsvTable(columns, rows, lines)
 
 
+def _without_sep(body: str) -> tuple[str, str | None]:
+    """Return the text without a first line such as ``sep=;``, as Excel has it, and what it says."""
+    found = _SEP.match(body)
+    return (body[found.end() :], found[1]) if found else (body, None)
+
+
+def _delimiter(body: str) -> str:
+    """Return what separates most cells of the header and, of several, as many of the first row."""
+
+    def cells(delimiter: str) -> tuple[int, bool]:
+        rows = _reader(body, delimiter)
+        count = -1
+        try:
+            count = len(next(rows, []))
+            return count, len(next(filter(None, rows), [])) == count
+        except csv.Error:
+            return count, False  # quoted with another one in mind, or broken
+
+    return max(_DELIMITERS, key=cells)
+
+
+def _reader(body: str, delimiter: str) -> Any:
+    # A quote behind a blank would stand for itself; other blanks are part of their cells
+    spaced = re.search(f'{delimiter} +"', body) is not None
+    text = io.StringIO(body, newline="")
+    return csv.reader(text, delimiter=delimiter, skipinitialspace=spaced, strict=True)
+
+
 def _check_columns(columns: tuple[str, ...]) -> None:
     for name in columns:
         if name and columns.count(name) > 1:
@@ -54,6 +82,8 @@ def _check_columns(columns: tuple[str, ...]) -> None:
 
 
 def _row(columns: tuple[str, ...], cells: list[str], line: int) -> dict[str, str]:
+    if not "".join(cells[len(columns) :]).strip():
+        cells = cells[: len(columns)]  # a delimiter at the end of the row closes its last cell
     if len(cells) != len(columns):
         raise InvalidInputError(
             f"line {line} has {len(cells)} cells; it takes {len(columns)}, one for each column"

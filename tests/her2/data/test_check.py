@@ -32,6 +32,7 @@ def test_a_sound_data_set(root):
         "split      0    1+    2+    3+",
         "train      2     2     2     2",
         "test       2     2     2     2",
+        "split: by slide",
         "patient-safe: yes",
     ]
 
@@ -183,7 +184,7 @@ def test_published_counts(tmp_path):
 
 
 def test_a_small_bci_is_unlike_the_published_one(tmp_path):
-    report = check(discover(bci(tmp_path)))
+    report = check(discover(bci(tmp_path) / "IHC"))
     assert len(report.unlike_published) == 2
     assert report.patient_safe == "no: names carry no group"
     assert report.sources == {"bci": 16}
@@ -215,7 +216,12 @@ def test_the_report_as_json(root):
     assert plain["ok"] is False
     assert plain["counts"]["test"] == [2, 3, 2, 2]
     assert plain["across_splits"] == [[str(path) for path in report.across_splits[0]]]
-    assert plain["patient_safe"] == "yes"
+    assert plain["patient_safe"] == (
+        "no: images that show the same in several splits: 1, such as copy.png = 0.png"
+    )
+    assert (plain["leak_safe"], plain["split"]) == (
+        "no", "1 set of images that show the same lies on both sides: copy.png = 0.png"
+    )  # fmt: skip
 
 
 def test_an_empty_manifest():

@@ -146,11 +146,16 @@ def _check_one_reading(whole: Mapping[str, Path], split: Mapping[str, Path]) -> 
 def _rows_of(
     table: GroupTable, images: Mapping[str, Path], folder: Path
 ) -> dict[str, Mapping[str, str | None]]:
-    """Return the rows of a table by name of the image, which may have its suffix there."""
-    full = {plain(path.relative_to(folder).as_posix()): name for name, path in images.items()}
+    """Return the rows of a table by name of the image.
+
+    It may have its suffix there, and the backslashes of Windows.
+    """
+    known = {plain(path.relative_to(folder).as_posix()): name for name, path in images.items()}
+    known |= {name: name for name in images}
     found: dict[str, Mapping[str, str | None]] = {}
     for given, row in table.rows.items():
-        name = given if given in images else full.get(given, given)
+        spellings = (given, given.replace("\\", "/"))
+        name = next((known[one] for one in spellings if one in known), given)
         if name in found:
             raise InvalidInputError(f"the table has two rows of the image {name!r}")
         found[name] = row
