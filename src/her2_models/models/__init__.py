@@ -1,5 +1,6 @@
 """Networks with their weights: backbones of timm, and HER2 classifiers made of them."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from her2_models.config import ModelConfig
 from her2_models.models._grid import Registration, register
+from her2_models.models._head import classifiers, is_of
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomize import MODES, Stage, randomized, stages
 from her2_models.models._scales import input_mpp, scale_notes
+from her2_models.models._trial import input_options
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
@@ -106,7 +109,8 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
     Parameters
     ----------
     config : ModelConfig
-        Backbone, weights and dropout. "timm" downloads from timm's hub, unless its cache has them.
+        Backbone, weights, dropout and the input's size, for which networks that are made for one
+        size are made. "timm" downloads from timm's hub, unless its cache has them.
 
     Returns
     -------
@@ -116,8 +120,8 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
     Raises
     ------
     InvalidInputError
-        timm has no such backbone or no weights for it, the package is for another one, or a file
-        does not hold weights of it.
+        timm has no such backbone or no weights for it, it cannot be trained or does not take the
+        input's size, the package is for another one, or a file does not hold weights of it.
     MissingDependencyError
         The package with the weights is not installed.
 
@@ -138,6 +142,7 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
             f"model.backbone is {config.backbone!r}; timm has none of that name ({near})"
         )
     options: dict[str, Any] = {"num_classes": len(GRADES), "drop_rate": config.dropout}
+    options |= input_options(config.backbone, config.input_size, options)
     if config.weights == "timm":
         return _from_hub(config.backbone, options)
     network: torch.nn.Module = timm.create_model(config.backbone, pretrained=False, **options)
@@ -313,16 +318,30 @@ def _load_package(network: Any, backbone: str) -> None:
 
 def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place: str) -> None:
     """Load weights; the head's, too, if they have the shape of the network's."""
-    own = network.state_dict()
-    head = network.default_cfg["classifier"]
+    own, head = network.state_dict(), classifiers(network)
     weights = {
         name: own.get(name, tensor)
-        if name.startswith(f"{head}.") and own.get(name, tensor).shape != tensor.shape
+        if is_of(name, head) and own.get(name, tensor).shape != tensor.shape
         else tensor
-        for name, tensor in weights.items()
+        for name, tensor in _resampled(network, weights).items()
     }
     _check_same(weights, own, place)
     network.load_state_dict(weights)
+
+
+def _resampled(network: Any, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Return weights whose positions timm has fitted to the network's input, if it can."""
+    own = network.state_dict()
+    fit = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    other = [
+        name
+        for name, tensor in weights.items()
+        if ("pos" in name) and name in own and own[name].shape != tensor.shape
+    ]
+    if fit is None or not other:
+        return weights
+    fitted: Mapping[str, torch.Tensor] = fit(dict(weights), network)
+    return fitted
 
 
 def _check_same(
