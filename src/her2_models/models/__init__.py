@@ -70,10 +70,10 @@ class Backbone:
         Where the weights come from.
     network : torch.nn.Module
         In evaluation mode.
-    target_layer : torch.nn.Module
-        The layer whose activations CAMs are made of.
+    target_layer : torch.nn.Module or None
+        The layer whose activations CAMs are made of; None where timm does not tell one.
     target_layer_name : str
-        Its name within the network.
+        Its name within the network, empty if there is none.
     mean, std : tuple of float
         Per channel, for RGB in [0, 1].
     """
@@ -81,10 +81,30 @@ class Backbone:
     name: str
     weights: str
     network: torch.nn.Module
-    target_layer: torch.nn.Module
+    target_layer: torch.nn.Module | None
     target_layer_name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def explained_layer(self) -> torch.nn.Module:
+        """Return the target layer; predicting needs none.
+
+        Returns
+        -------
+        torch.nn.Module
+
+        Raises
+        ------
+        InvalidInputError
+            There is none.
+        """
+        if self.target_layer is None:
+            raise InvalidInputError(
+                f"backbone is {self.name}, which predicts and cannot be explained: timm names no "
+                f"layer of it whose maps a CAM could be made of; "
+                f"dataclasses.replace(backbone, target_layer=..., target_layer_name=...) does"
+            )
+        return self.target_layer
 
     def to_input(self, rgb: NDArray[np.uint8], size: int) -> torch.Tensor:
         """Resize a uint8 (H, W, 3) image to a square and normalise it.
@@ -206,7 +226,7 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
     -------
     Backbone
         In evaluation mode; the target layer is the last one with a spatial grid, by timm's
-        `feature_info`.
+        `feature_info`. None where that names no layer of the network, as for Twins.
 
     Raises
     ------
@@ -220,16 +240,23 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
 
 def _backbone(network: Any, name: str, weights: str) -> Backbone:
     spec = input_spec(network, 0)
-    layer = network.feature_info[-1]["module"]
+    layer = _target_layer(network)
     return Backbone(
         name=name,
         weights=weights,
         network=network.eval(),
-        target_layer=network.get_submodule(layer),
+        target_layer=network.get_submodule(layer) if layer else None,
         target_layer_name=layer,
         mean=spec.mean,
         std=spec.std,
     )
+
+
+def _target_layer(network: Any) -> str:
+    """Return the name of the last layer with a grid, empty where timm names none of the network."""
+    stages = getattr(network, "feature_info", None) or [{"module": ""}]
+    name = str(stages[-1]["module"])
+    return name if name in dict(network.named_modules()) else ""
 
 
 def imagenet_efficientnet_lite0() -> Backbone:

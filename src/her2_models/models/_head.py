@@ -7,7 +7,7 @@ __all__ = ["classifiers", "head_name", "is_of"]
 
 def classifiers(network: Any) -> tuple[str, ...]:
     """Return the names of the layers that give the classes; distilled networks have two."""
-    named = network.default_cfg["classifier"]
+    named = network.default_cfg.get("classifier") or ()  # encoders have none
     return (named,) if isinstance(named, str) else tuple(named)
 
 

@@ -220,8 +220,8 @@ def layer_groups(network: Any) -> tuple[LayerGroup, ...]:
     classes = [each for names in groups for each in names if is_of(each, layers)]
     if not classes or len(groups) < 2:
         raise InvalidInputError(
-            f"network is {name}; it takes one with a classifier ({', '.join(layers)}) and layers "
-            f"before it"
+            f"network is {name}, with {', '.join(layers) or 'nothing'} as its classifier; it "
+            f"takes one with a classifier that has parameters, and layers before it"
         )
     beside = [each for each in groups.pop() if each not in classes]
     groups = [[each for each in names if each not in classes] for names in groups]

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +17,8 @@ from her2_models.train._checkpoints import read_checkpoint
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.results import atomic_path, check_same
 
-try:
+if sys.platform != "win32":  # there nothing keeps a second process out
     import fcntl
-except ImportError:  # Windows, where nothing keeps a second process out
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["BEST", "LAST", "Progress", "Run", "alone", "begin", "claim", "progress_of", "waited"]
 
@@ -116,8 +115,8 @@ def claim(run: Run, config: Config, *, writes: bool) -> bool:
     MembraneXAIWarning
         A run that has ended is left as it is, although another number of epochs was asked for.
     """
-    progress, path = progress_of(run), run.folder / _CONFIG
-    if not progress.epochs and not run.weights.exists():
+    path = run.folder / _CONFIG
+    if not run.weights.exists() and not progress_of(run).epochs:
         if writes:
             _start(run, config)
         return True
@@ -127,6 +126,7 @@ def claim(run: Run, config: Config, *, writes: bool) -> bool:
         if _ends(before) == _ends(config):
             return False
         _check_checkpoint(run, before, config)
+    progress = progress_of(run)
     if run.weights.exists() and progress.is_enough(config):
         _say_left(run, progress, config)
     elif config.train.epochs < progress.epochs:
@@ -153,7 +153,7 @@ def alone(folder: Path) -> Iterator[None]:
         Another process trains there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    if sys.platform == "win32":
         yield
         return
     place = os.open(folder, os.O_RDONLY)
