@@ -28,7 +28,7 @@ _VIEWS = (horizontal_flip(), vertical_flip(), rotation(90))
 def pretrained() -> list[Row]:
     """Compare Grad-CAMs of views by where cells are taken to lie, on a sample and drawn fields."""
     backbone = imagenet_efficientnet_lite0()
-    network, layer = backbone.network, backbone.target_layer
+    network, layer = backbone.network, backbone.explained_layer()
     found = register(network, layer, SIZE)
     cells = SIZE // round(found.grid.spacing[0])
     grids = {

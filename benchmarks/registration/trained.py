@@ -51,7 +51,7 @@ class _SumOfActivations:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         kept: list[Any] = []
-        hook = self.backbone.target_layer.register_forward_hook(lambda *io: kept.append(io[2]))
+        hook = self.backbone.explained_layer().register_forward_hook(lambda *io: kept.append(io[2]))
         try:
             inputs = [self.backbone.to_input(one, self.input_size) for one in rgb]
             with torch.inference_mode():
@@ -115,7 +115,7 @@ def _consistency(backbone: Backbone, images: Sequence[NDArray[np.uint8]], size: 
     grids = {
         "half-pixel centres": CamGrid.half_pixel(cells, (size, size)),
         "measured": explain.grid,
-        "arithmetic": receptive_field_grid(backbone.network, backbone.target_layer, size),
+        "arithmetic": receptive_field_grid(backbone.network, backbone.explained_layer(), size),
     }
     places = [
         Row(f"cells lie beside half-pixel centres, {size} px, {how}", "cells", list(grid.shift))

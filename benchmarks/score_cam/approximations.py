@@ -25,7 +25,7 @@ def approximations() -> list[Row]:
     rows = []
     for variant in ("pytorch-grad-cam", "official"):
         for name, settings in _SETTINGS.items():
-            layers = [backbone.target_layer]
+            layers = [backbone.explained_layer()]
             cam = ScoreCAM(backbone.network, layers, variant=variant, **settings)
             error = approximation_error(cam, image, [lambda output: output[category]])
             head = f"EfficientNet-Lite0, ImageNet, variant {variant}, {name}"

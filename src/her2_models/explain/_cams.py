@@ -109,7 +109,7 @@ def native_cam(
         pytorch-grad-cam has no such method, the network no such class, or a number of targets that
         is not that of the images.
     """
-    library, layers = cam_method(method), [backbone.target_layer]
+    library, layers = cam_method(method), [backbone.explained_layer()]
     inputs, targets = on_device(backbone, inputs), scores_of(target, len(inputs))
     if method == "ScoreCAM":
         return ScoreCAM(backbone.network, layers, **options).native(inputs, targets).astype(float)

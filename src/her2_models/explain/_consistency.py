@@ -39,6 +39,7 @@ def magnification_ec(
         return found
     kept = KeptRows(work.out / "magnifications.jsonl", ["path", "method", "class", "of"])
     named = f"{' '.join(f'{one:g}x' for one in magnifications)} in tiles of {work.input_size} px"
+    named += f" by {work.about()['weights']}"
     readable = [(i.path, p) for i, p in zip(images, predictions, strict=True) if p is not None]
     with progress(len(readable), shown=work.progress) as show:
         for start in range(0, len(readable), work.batch_size):

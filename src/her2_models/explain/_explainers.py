@@ -89,7 +89,7 @@ class CamExplainer:
     def __post_init__(self) -> None:
         cam_method(self.method)
         if self.grid is None:
-            network, layer = self.backbone.network, self.backbone.target_layer
+            network, layer = self.backbone.network, self.backbone.explained_layer()
             reshape = self.options.get("reshape_transform")
             found = register(network, layer, self.input_size, reshape=reshape)
             object.__setattr__(self, "grid", found.grid)
@@ -130,7 +130,7 @@ class CamExplainer:
     def _every_class(self, inputs: torch.Tensor) -> dict[str, NDArray[Any]]:
         classes = range(len(GRADES))
         if self.method == "ScoreCAM":
-            network, layers = self.backbone.network, [self.backbone.target_layer]
+            network, layers = self.backbone.network, [self.backbone.explained_layer()]
             cam = ScoreCAM(network, layers, **self.options)
             cams = cam.for_classes(on_device(self.backbone, inputs), classes)
             return {GRADES[i]: cams[:, i] for i in classes}

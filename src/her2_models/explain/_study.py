@@ -335,7 +335,8 @@ def _registration(
     """Measure where the cells of the target layer lie, once for all methods."""
     reshapes = [one["reshape_transform"] for one in options.values() if "reshape_transform" in one]
     reshape = reshapes[0] if reshapes else None
-    return register(backbone.network, backbone.target_layer, input_size, reshape=reshape)
+    layer = backbone.explained_layer()
+    return register(backbone.network, layer, input_size, reshape=reshape)
 
 
 def _randomization(

@@ -90,8 +90,12 @@ class Work:
             "cam_normalization": NORMALIZATION,
             "cam_grid": self.registration.grid.to_text(),
             "grid_source": self.registration.source,
-            "options": {name: dict(options) for name, options in self.methods.items() if options},
+            "options": {name: said for name in self.methods if (said := self._options(name))},
         }
+
+    def _options(self, method: str) -> dict[str, Any]:
+        """Return the options of a method that its maps depend on."""
+        return {k: v for k, v in self.methods[method].items() if k != "batch_size"}
 
     def _explained(self) -> str:
         return "true" if self.published_protocol else "predicted"

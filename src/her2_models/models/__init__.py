@@ -1,5 +1,6 @@
 """Networks with their weights: backbones of timm, and HER2 classifiers made of them."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from her2_models.config import ModelConfig
 from her2_models.models._grid import Registration, register
+from her2_models.models._head import classifiers, is_of
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomize import MODES, Stage, randomized, stages
 from her2_models.models._scales import input_mpp, scale_notes
+from her2_models.models._trial import input_options
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
@@ -67,10 +70,10 @@ class Backbone:
         Where the weights come from.
     network : torch.nn.Module
         In evaluation mode.
-    target_layer : torch.nn.Module
-        The layer whose activations CAMs are made of.
+    target_layer : torch.nn.Module or None
+        The layer whose activations CAMs are made of; None where timm does not tell one.
     target_layer_name : str
-        Its name within the network.
+        Its name within the network, empty if there is none.
     mean, std : tuple of float
         Per channel, for RGB in [0, 1].
     """
@@ -78,10 +81,30 @@ class Backbone:
     name: str
     weights: str
     network: torch.nn.Module
-    target_layer: torch.nn.Module
+    target_layer: torch.nn.Module | None
     target_layer_name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def explained_layer(self) -> torch.nn.Module:
+        """Return the target layer; predicting needs none.
+
+        Returns
+        -------
+        torch.nn.Module
+
+        Raises
+        ------
+        InvalidInputError
+            There is none.
+        """
+        if self.target_layer is None:
+            raise InvalidInputError(
+                f"backbone is {self.name}, which predicts and cannot be explained: timm names no "
+                f"layer of it whose maps a CAM could be made of; "
+                f"dataclasses.replace(backbone, target_layer=..., target_layer_name=...) does"
+            )
+        return self.target_layer
 
     def to_input(self, rgb: NDArray[np.uint8], size: int) -> torch.Tensor:
         """Resize a uint8 (H, W, 3) image to a square and normalise it.
@@ -106,7 +129,8 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
     Parameters
     ----------
     config : ModelConfig
-        Backbone, weights and dropout. "timm" downloads from timm's hub, unless its cache has them.
+        Backbone, weights, dropout and the input's size, for which networks that are made for one
+        size are made. "timm" downloads from timm's hub, unless its cache has them.
 
     Returns
     -------
@@ -116,8 +140,8 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
     Raises
     ------
     InvalidInputError
-        timm has no such backbone or no weights for it, the package is for another one, or a file
-        does not hold weights of it.
+        timm has no such backbone or no weights for it, it cannot be trained or does not take the
+        input's size, the package is for another one, or a file does not hold weights of it.
     MissingDependencyError
         The package with the weights is not installed.
 
@@ -138,6 +162,7 @@ def create_network(config: ModelConfig) -> torch.nn.Module:
             f"model.backbone is {config.backbone!r}; timm has none of that name ({near})"
         )
     options: dict[str, Any] = {"num_classes": len(GRADES), "drop_rate": config.dropout}
+    options |= input_options(config.backbone, config.input_size, options)
     if config.weights == "timm":
         return _from_hub(config.backbone, options)
     network: torch.nn.Module = timm.create_model(config.backbone, pretrained=False, **options)
@@ -201,7 +226,7 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
     -------
     Backbone
         In evaluation mode; the target layer is the last one with a spatial grid, by timm's
-        `feature_info`.
+        `feature_info`. None where that names no layer of the network, as for Twins.
 
     Raises
     ------
@@ -215,16 +240,23 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
 
 def _backbone(network: Any, name: str, weights: str) -> Backbone:
     spec = input_spec(network, 0)
-    layer = network.feature_info[-1]["module"]
+    layer = _target_layer(network)
     return Backbone(
         name=name,
         weights=weights,
         network=network.eval(),
-        target_layer=network.get_submodule(layer),
+        target_layer=network.get_submodule(layer) if layer else None,
         target_layer_name=layer,
         mean=spec.mean,
         std=spec.std,
     )
+
+
+def _target_layer(network: Any) -> str:
+    """Return the name of the last layer with a grid, empty where timm names none of the network."""
+    stages = getattr(network, "feature_info", None) or [{"module": ""}]
+    name = str(stages[-1]["module"])
+    return name if name in dict(network.named_modules()) else ""
 
 
 def imagenet_efficientnet_lite0() -> Backbone:
@@ -313,16 +345,30 @@ def _load_package(network: Any, backbone: str) -> None:
 
 def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place: str) -> None:
     """Load weights; the head's, too, if they have the shape of the network's."""
-    own = network.state_dict()
-    head = network.default_cfg["classifier"]
+    own, head = network.state_dict(), classifiers(network)
     weights = {
         name: own.get(name, tensor)
-        if name.startswith(f"{head}.") and own.get(name, tensor).shape != tensor.shape
+        if is_of(name, head) and own.get(name, tensor).shape != tensor.shape
         else tensor
-        for name, tensor in weights.items()
+        for name, tensor in _resampled(network, weights).items()
     }
     _check_same(weights, own, place)
     network.load_state_dict(weights)
+
+
+def _resampled(network: Any, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """Return weights whose positions timm has fitted to the network's input, if it can."""
+    own = network.state_dict()
+    fit = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    other = [
+        name
+        for name, tensor in weights.items()
+        if ("pos" in name) and name in own and own[name].shape != tensor.shape
+    ]
+    if fit is None or not other:
+        return weights
+    fitted: Mapping[str, torch.Tensor] = fit(dict(weights), network)
+    return fitted
 
 
 def _check_same(

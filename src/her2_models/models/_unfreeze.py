@@ -1,10 +1,13 @@
 """Hybrid layer unfreezing: which groups of a network's layers learn, from which epoch, how fast."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from her2_models.config import UnfreezeConfig
+from her2_models.models._head import classifiers, head_name, is_of
 from membrane_xai.errors import InvalidInputError, missing
 
 try:
@@ -79,7 +82,8 @@ class UnfreezePlan:
         """Freeze and unfreeze the parameters of a network for an epoch.
 
         A frozen group at the beginning runs without building a graph: nothing before the first
-        learning parameter asks for a gradient.
+        learning parameter asks for a gradient. In a network in training mode a group that begins to
+        learn is in training mode from then on: its batch norm goes by the batch, and it drops.
 
         Parameters
         ----------
@@ -92,6 +96,8 @@ class UnfreezePlan:
         for group, learning in zip(self.groups, self.learns(epoch), strict=True):
             for name in group.parameters:
                 parameters[name].requires_grad_(learning)
+        if network.training:
+            network.train()  # what was frozen until now, too
         self.eval_frozen(network)
 
     def eval_frozen(self, network: torch.nn.Module) -> None:
@@ -187,13 +193,15 @@ def layer_groups(network: Any) -> tuple[LayerGroup, ...]:
     Returns
     -------
     tuple of LayerGroup
-        From the input to the head: stages of CNNs, blocks of transformers. What normalises the
-        features for the head is the head's.
+        From the input to the head: stages of CNNs, blocks of transformers, of different names. The
+        head is the classifier, with what normalises and scales the features for it; other layers
+        that timm puts beside it, such as the `conv_head` of MobileNetV3, are the group before.
 
     Raises
     ------
     InvalidInputError
-        The network has no `group_matcher`.
+        Not a network of timm, one without a classifier, or one of which timm knows neither groups
+        nor stages.
 
     Examples
     --------
@@ -202,16 +210,33 @@ def layer_groups(network: Any) -> tuple[LayerGroup, ...]:
     >>> [group.name for group in layer_groups(timm.create_model("resnet18", num_classes=4))]
     ['stem', 'layer1', 'layer2', 'layer3', 'layer4', 'fc']
     """
-    if not hasattr(network, "group_matcher"):
+    name = type(network).__name__
+    if not hasattr(network, "group_matcher") and not getattr(network, "feature_info", None):
         raise InvalidInputError(
-            f"network is {type(network).__name__}; it takes one of timm's, with a group_matcher"
+            f"network is {name}; it takes one of timm's, with a group_matcher or feature_info"
         )
-    matched = group_parameters(network, network.group_matcher(coarse=True))
-    stem, *stages, head = (tuple(names) for _, names in sorted(matched.items()))
+    layers = classifiers(network)
+    groups = [list(names) for names in _grouped(network)]
+    classes = [each for names in groups for each in names if is_of(each, layers)]
+    if not classes or len(groups) < 2:
+        raise InvalidInputError(
+            f"network is {name}, with {', '.join(layers) or 'nothing'} as its classifier; it "
+            f"takes one with a classifier that has parameters, and layers before it"
+        )
+    beside = [each for each in groups.pop() if each not in classes]
+    groups = [[each for each in names if each not in classes] for names in groups]
+    parameters = dict(network.named_parameters())
+    if any(parameters[each].ndim > 1 for each in beside):  # layers of their own, no normalisation
+        groups.append(beside)
+    else:
+        classes = beside + classes
+    stem, *stages = filter(None, groups)
+    head = head_name(network)
+    names = _distinct([_stage_parts(stage[0]) for stage in stages], taken={"stem", head})
     return (
-        LayerGroup("stem", stem),
-        *(LayerGroup(_stage_name(names), names) for names in stages),
-        LayerGroup(network.default_cfg["classifier"], head),
+        LayerGroup("stem", tuple(stem)),
+        *(LayerGroup(name, tuple(stage)) for name, stage in zip(names, stages, strict=True)),
+        LayerGroup(head, tuple(classes)),
     )
 
 
@@ -275,7 +300,47 @@ def _backbone_starts(config: UnfreezeConfig, count: int) -> list[int | None]:
     return starts
 
 
-def _stage_name(names: Sequence[str]) -> str:
-    """Return the stage that the first name belongs to, as in "layer3" or "blocks.6"."""
-    first, second, *_ = names[0].split(".")
-    return first if first[-1].isdigit() else f"{first}.{second}"
+def _grouped(network: Any) -> list[Sequence[str]]:
+    """Return the groups that timm makes, or the stages where it makes none, the head with them."""
+    if not hasattr(network, "group_matcher"):
+        return _stages(network)
+    try:
+        matched = group_parameters(network, network.group_matcher(coarse=True))
+    except (AssertionError, NotImplementedError):  # as RDNet says that it has no coarse groups
+        return _stages(network)
+    return [names for _, names in sorted(matched.items())]
+
+
+def _stages(network: Any) -> list[Sequence[str]]:
+    """Cut the parameters, in their order, at the ends of the stages whose features timm gives."""
+    ends = [stage["module"] for stage in network.feature_info]
+    names = [name for name, _ in network.named_parameters()]
+    holder = ends[0].partition(".")[0]
+    first = next(i for i, name in enumerate(names) if is_of(name, (holder,)))
+    last = [max(i for i, name in enumerate(names) if is_of(name, (end,))) + 1 for end in ends]
+    cuts = [0, first, *last, len(names)]
+    return [names[start:stop] for start, stop in itertools.pairwise(cuts)]
+
+
+def _stage_parts(name: str) -> list[list[str]]:
+    """Return names of the stage of a parameter, as in "layer3" or "blocks.6", shortest first."""
+    parts = name.split(".")[:-1] or [name]  # without "weight"
+    shortest = 1 if parts[0][-1].isdigit() or len(parts) == 1 else 2
+    return [parts[:length] for length in range(shortest, len(parts) + 1)]
+
+
+def _distinct(choices: Sequence[Sequence[Sequence[str]]], taken: set[str]) -> list[str]:
+    """Return the shortest names that are not those of another stage, nor taken."""
+    length = [0] * len(choices)
+    while True:
+        names = [".".join(choice[i]) for choice, i in zip(choices, length, strict=True)]
+        counts = Counter(names)
+        longer = [
+            i
+            for i, name in enumerate(names)
+            if (counts[name] > 1 or name in taken) and length[i] + 1 < len(choices[i])
+        ]
+        if not longer:
+            return names
+        for i in longer:
+            length[i] += 1

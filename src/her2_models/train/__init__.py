@@ -7,24 +7,30 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from her2_models.config import Config, load_config, to_yaml
+from her2_models.config import Config
 from her2_models.data import Manifest, Record, discover, draw_slides, split_manifest, write_splits
 from her2_models.data._pairs import refuse_pairs
 from her2_models.models import InputSpec, create_network, input_spec, make_plan
 from her2_models.train._augment import Augmentation
 from her2_models.train._checkpoints import AtomicCheckpointIO, network_weights, save_weights
+from her2_models.train._folder import BEST, LAST, Run, alone, begin, claim
 from her2_models.train._losses import class_weights, make_loss, ordinal_loss
-from her2_models.train._module import HER2Module, History, HybridUnfreezing, TrainingError
+from her2_models.train._module import (
+    GoingOn,
+    HER2Module,
+    History,
+    HybridUnfreezing,
+    TrainingError,
+)
 from her2_models.train._patches import Batch, EpochSampler, TrainingPatches, ViewedPatches, collate
 from her2_models.train._scales import input_mpps
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, missing
 from membrane_xai.her2_rule import GRADES
-from membrane_xai.results import atomic_path, check_same
 from membrane_xai.tables import write_csv
 
 try:
@@ -63,36 +69,15 @@ __all__ = [
     "train",
 ]
 
-_CONFIG, _WEIGHTS = "config.yaml", "weights.safetensors"
-_LAST, _BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 _DRAWN = "demo"
 """Name of the only configuration that needs no images."""
 
 
-class Run(NamedTuple):
-    """A folder of a training run."""
-
-    folder: Path
-    """Where everything of the run is."""
-
-    @property
-    def config(self) -> Config:
-        """The configuration, in full."""
-        return load_config(self.folder / _CONFIG)
-
-    @property
-    def weights(self) -> Path:
-        """The weights that are tested, safetensors; there once training has ended."""
-        return self.folder / _WEIGHTS
-
-    @property
-    def manifest(self) -> Manifest:
-        """The images with the splits they were given."""
-        return discover(self.folder / "splits.csv")
-
-
 def train(config: Config, out: str | Path) -> Run:
-    """Train a classifier, or go on where an interrupted run of the same configuration stopped.
+    """Train a classifier, or go on where a run of the same configuration stopped or ended.
+
+    What a run that goes on may be told anew is when it ends and what it runs on: ``train.epochs``,
+    ``patience``, ``accelerator``, ``devices``, ``workers`` and ``tensorboard``.
 
     Parameters
     ----------
@@ -112,8 +97,9 @@ def train(config: Config, out: str | Path) -> Run:
     Raises
     ------
     InvalidInputError
-        No ``data.path``, unless it is ``demo``; the folder is of another configuration; a split or
-        a class without images; an image that cannot be read; as
+        No ``data.path``, unless it is ``demo``; the folder has whole epochs of another
+        configuration, or a run that was stopped after more of them; another process trains there; a
+        split or a class without images; an image that cannot be read; as
         :func:`her2_models.models.create_network`.
     TrainingError
         The loss is not a number.
@@ -123,32 +109,52 @@ def train(config: Config, out: str | Path) -> Run:
     Warns
     -----
     MembraneXAIWarning
-        ``train.tensorboard`` without TensorBoard: only ``history.csv`` is written.
+        ``train.tensorboard`` without TensorBoard: only ``history.csv`` is written. Fewer
+        epochs for a run that has ended, or more for one that ``train.patience`` has ended: it is
+        left as it is.
 
     Notes
     -----
+    With more epochs a run goes on from its last one, whether it was stopped or had ended. The
+    learning rate of an epoch is by the cosine over the epochs of now: after 10 of 10 epochs it had
+    fallen to almost ``min_learning_rate``, and with 20 it begins again at half. Such weights are
+    not those of a run that was told 20 from the start.
+
+    A folder in which no epoch has ended is free for any configuration.
+
     The model is never selected on the test split. ``published_protocol`` selects nothing. On a CPU
     an interrupted run ends with the same weights as one that was not, bit by bit.
     """
     _check_path(config)
     run = Run(Path(out))
-    _claim(run, config)
-    if run.weights.exists():
+    with alone(run.folder) if is_first() else nullcontext():
+        return _train(config, run)
+
+
+def _train(config: Config, run: Run) -> Run:
+    if claim(run, config, writes=is_first()):
+        _fit(config, run)
+    elif run.weights.exists():
         return run
+    else:
+        begin(run, config)  # it was stopped after its last epoch, or now ends where it was stopped
+    if is_first():
+        about = {"backbone": config.model.backbone, "scores": " ".join(GRADES)}
+        tested = LAST if config.published_protocol else BEST
+        save_weights(run.weights, network_weights(run.folder / tested), about)
+    return run
+
+
+def _fit(config: Config, run: Run) -> None:
     data = _HER2Data(config, _split_data(run, config))
     module = _module(config, data, run)
-    last = run.folder / _LAST
+    last = run.folder / LAST
     with warnings.catch_warnings():
         # Lightning advises against what was chosen here, or by the user.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = _trainer(config, module, run)
         with _interruptible(trainer):
             trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
-    if trainer.is_global_zero:
-        about = {"backbone": config.model.backbone, "scores": " ".join(GRADES)}
-        tested = _LAST if config.published_protocol else _BEST
-        save_weights(run.weights, network_weights(run.folder / tested), about)
-    return run
 
 
 @contextmanager
@@ -235,16 +241,6 @@ def _check_splits(manifest: Manifest, config: Config) -> None:
             )
 
 
-def _claim(run: Run, config: Config) -> None:
-    """Write the configuration, or raise if the folder is of another one."""
-    path = run.folder / _CONFIG
-    if path.exists():
-        check_same(load_config(path).to_dict(), config.to_dict(), what="a run", where=path)
-    elif is_first():
-        with atomic_path(path) as temporary:
-            temporary.write_text(to_yaml(config), encoding="utf-8")
-
-
 def _split_data(run: Run, config: Config) -> Manifest:
     """Return the manifest of the run, the same one after a restart."""
     if not (run.folder / "splits.csv").exists():
@@ -313,6 +309,7 @@ def _logger(config: Config, run: Run) -> TensorBoardLogger | bool:
 def _callbacks(config: Config, run: Run) -> list[Callback]:
     folder = run.folder / "checkpoints"
     callbacks: list[Callback] = [
+        GoingOn(lambda: begin(run, config)),
         HybridUnfreezing(),
         History(run.folder / "history.csv"),
         ModelCheckpoint(

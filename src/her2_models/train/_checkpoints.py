@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise missing(error, "training", extra="her2") from error
 
-__all__ = ["AtomicCheckpointIO", "network_weights", "save_weights"]
+__all__ = ["AtomicCheckpointIO", "network_weights", "read_checkpoint", "save_weights"]
 
 _NETWORK = "network."
 
@@ -70,6 +70,17 @@ def network_weights(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds; its tensors are read from the file when they are used.
+
+    Raises
+    ------
+    InvalidInputError
+        Not a checkpoint, or one with more than tensors and plain values.
+    """
+    return _load(path, "cpu", mmap=True)
+
+
 def save_weights(path: Path, weights: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
     """Write weights as safetensors.
 
@@ -86,9 +97,9 @@ def save_weights(path: Path, weights: Mapping[str, torch.Tensor], about: Mapping
     _replace(path, save(tensors, metadata=dict(about)))
 
 
-def _load(path: Path, map_location: Any) -> dict[str, Any]:
+def _load(path: Path, map_location: Any, *, mmap: bool = False) -> dict[str, Any]:
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location, weights_only=True)
+        checkpoint: dict[str, Any] = torch.load(path, map_location, weights_only=True, mmap=mmap)
     except FileNotFoundError:
         raise
     except Exception as error:  # of zipfile, pickle and torch, for anything but a checkpoint

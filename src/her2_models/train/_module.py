@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002  # Lightning gives its hooks more than they need
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from her2_models.config import TrainConfig
 from her2_models.models import UnfreezePlan
+from her2_models.train._folder import waited
 from her2_models.train._losses import Loss
 from her2_models.train._patches import Batch
 from membrane_xai.errors import MembraneXAIError, missing
@@ -20,12 +21,13 @@ from membrane_xai.tables import write_csv
 try:
     import torch
     from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.callbacks import ModelCheckpoint
     from torchmetrics import MeanMetric, MetricCollection
     from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa
 except ImportError as error:
     raise missing(error, "training", extra="her2") from error
 
-__all__ = ["HER2Module", "History", "HybridUnfreezing", "TrainingError"]
+__all__ = ["GoingOn", "HER2Module", "History", "HybridUnfreezing", "TrainingError"]
 
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -75,7 +77,10 @@ class HER2Module(LightningModule):
         return self
 
     def on_train_epoch_start(self) -> None:
-        """Set the learning rates: a cosine over the epochs, without a state of its own."""
+        """Set the learning rates: a cosine over the epochs, without a state of its own.
+
+        A run that is given more epochs is from there on where one of as many would be.
+        """
         least = self.config.min_learning_rate
         share = (1 + math.cos(math.pi * self.current_epoch / self.config.epochs)) / 2
         for group in self.trainer.optimizers[0].param_groups:
@@ -93,6 +98,7 @@ class HER2Module(LightningModule):
             raise TrainingError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch}; the state of the epoch "
                 f"before is kept. Try a lower train.learning_rate or train.precision=32-true"
+                f"{', in another folder' if self.current_epoch else ''}"
             )
         self.log(
             "train_loss",
@@ -169,6 +175,58 @@ class History(Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
+
+
+class GoingOn(Callback):
+    """Fit what a checkpoint keeps of early stopping and of the best epoch to the run of now.
+
+    That may have another patience, or lie in a folder that has been moved.
+
+    Parameters
+    ----------
+    begin : callable
+        Called by the first process when all is ready, before the first step.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the folder be that of the configuration."""
+        if trainer.is_global_zero:
+            self._begin()
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Change the states of other callbacks, before they take them."""
+        states = checkpoint["callbacks"]
+        rows = states["History"]["rows"]
+        losses = [row["val_loss"] for row in rows if math.isfinite(row["val_loss"])]
+        for stopping in trainer.early_stopping_callbacks:
+            states[stopping.state_key] = stopping.state_dict() | {
+                "best_score": torch.tensor(min(losses, default=math.inf)),
+                "wait_count": waited(rows),
+            }
+        for saving in trainer.checkpoint_callbacks:
+            state = states.get(saving.state_key)
+            if state and isinstance(saving, ModelCheckpoint):
+                states[saving.state_key] = _moved(state, Path(str(saving.dirpath)))
+
+
+def _moved(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the state of a `ModelCheckpoint` with its files in a folder."""
+
+    def here(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+    return {
+        **state,
+        **{name: here(state[name]) for name in paths if name in state},
+        "best_k_models": {here(path): score for path, score in state["best_k_models"].items()},
+        "dirpath": str(folder),
+    }
 
 
 def _her2(module: LightningModule) -> HER2Module:

@@ -1,6 +1,7 @@
 """The finished rows of a study in a folder, so that a stopped one can go on."""
 
 import json
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ ON_GRID = "on_grid"
 _WHAT = "rows"
 _FILE = "rows.jsonl"
 _KEY = ("input", "method")
+_OF_A_STUDY = (_FILE, "columns.json", "ec_zero.json", "manifest.json")
 
 
 class Finished:
@@ -36,6 +38,7 @@ class Finished:
         grids: Mapping[str, str | None],
     ) -> None:
         if out is not None:
+            _free(out, settings, numbers)
             more = {
                 "numbers": sorted(numbers),
                 "intervals": intervals,
@@ -43,6 +46,7 @@ class Finished:
             }
             check_settings(out, settings, what=_WHAT, more=more)
         self._kept = _kept(out, numbers)
+        self._out, self._settings = out, json.loads(json.dumps(settings))
 
     def get(self, key: str, method: str) -> Rows | None:
         """Return the rows of a finished image, or None."""
@@ -50,7 +54,10 @@ class Finished:
         return None if found is None else found["rows"]
 
     def add(self, batch: Mapping[tuple[str, str], Rows]) -> None:
-        """Keep the rows of a batch."""
+        """Keep the rows of a batch, unless a study of other settings has taken the folder since."""
+        if self._out is not None:
+            before = read_settings(self._out, what=_WHAT)["settings"]
+            check_same(before, self._settings, what=_WHAT, where=self._out / "manifest.json")
         self._kept.add(
             [
                 {
@@ -86,6 +93,23 @@ def prune_rows(out: Path, pairs: Collection[tuple[str, str]]) -> set[str]:
     before = {one["input"] for one in kept}
     kept.keep_only(pairs)
     return before - {one["input"] for one in kept}
+
+
+def _free(out: Path, settings: Mapping[str, Any], numbers: Collection[str]) -> None:
+    """Remove what a study of other settings has left that scored nothing, such as of a wrong path.
+
+    A damaged manifest is left to those that read it.
+    """
+    try:
+        before = read_settings(out, what=_WHAT)["settings"]
+    except InvalidInputError:
+        return
+    if before == json.loads(json.dumps(settings)):
+        return
+    if all(row["status"] == "error" for one in _kept(out, numbers) for row in one["rows"]):
+        for name in _OF_A_STUDY:
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(out / "views", ignore_errors=True)
 
 
 def _with_those_before(
