@@ -1,7 +1,7 @@
 """Explainers, images and masks in, one table out: MAP and EC of every image by every method."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -184,8 +184,11 @@ def evaluate(
     >>> row["rows"], row["scored"], row["error"], row["map"], row["map_note"]
     (2, 1, 1, 1.0, 'few_groups')
     """
-    images, labels = column_values(images), {} if labels is None else dict(labels)
+    images = column_values(images)
+    labels = _columns_of(labels)
     check_explainers(explainers, perturbations, cams=True)
+    _check_columns({"groups": groups, "targets": targets} | _named(explainers, labels))
+    ids = None if ids is None else list(ids)
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
     options = Options(
@@ -341,6 +344,33 @@ def _check_inputs(images: Any, masks: Any, regions: Any, ids: Any) -> None:
         twice = [label for label, count in Counter(map(str, ids)).items() if count > 1]
         if twice:
             raise InvalidInputError(f"ids has {twice[0]!r} more than once; it takes different ones")
+
+
+def _columns_of(labels: Any) -> dict[str, Any]:
+    """Return the columns of a mapping, or of a table of pandas or polars, by name."""
+    if labels is None:
+        return {}
+    if not (isinstance(labels, Mapping) or hasattr(labels, "columns")):
+        raise InvalidInputError(f"labels is {labels!r}; it takes a mapping from names to columns")
+    names = labels if isinstance(labels, Mapping) else labels.columns
+    return {name: labels[name] for name in names}
+
+
+def _named(explainers: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return maps that there are already, and columns, under the names that errors give them."""
+    maps = {name: cams for name, cams in explainers.items() if not callable(cams)}
+    return {f"explainers[{name!r}]": cams for name, cams in maps.items()} | {
+        f"labels[{name!r}]": values for name, values in labels.items()
+    }
+
+
+def _check_columns(columns: Mapping[str, Any]) -> None:
+    """Refuse what is no sequence of one value for each image."""
+    for name, values in columns.items():
+        if isinstance(values, str | bytes | Mapping | Set):
+            raise InvalidInputError(
+                f"{name} is {values!r}; it takes a sequence, one value an image"
+            )
 
 
 def _checked_null(chance_test: Any) -> str | None:
