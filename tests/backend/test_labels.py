@@ -203,7 +203,7 @@ def test_dates():
         ({"a": 1, "b": 2, "c": 3}, "it takes a sequence, in the order of the samples"),
         ({"a", "b", "c"}, "it takes a sequence, in the order of the samples"),
         ("abc", "groups has 1 labels for 3 samples"),
-        ([["a"], ["b"], ["c"]], r"groups\[0\] is \['a'\]; it takes a single value"),
+        ([["a"], ["b"], ["c"]], r"groups has shape \(3, 1\), groups\[0\] is \['a'\]"),
         (list(torch.tensor([[0], [1], [2]])), r"groups\[0\] is tensor\(\[0\]\); it takes a single"),
         (np.zeros((3, 1)), r"groups has shape \(3, 1\)"),
         (torch.tensor(1), "groups has 1 labels"),

@@ -218,7 +218,10 @@ def _result(
 
 
 def _check_matrix(matrix: Any, names: tuple[str, ...]) -> Any:
-    counts = read_numbers(matrix, "matrix")
+    try:
+        counts = read_numbers(matrix, "matrix")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"matrix is {matrix!r}; it takes counts, 0 or more") from error
     if counts.shape != (len(names), len(names)):
         raise InvalidInputError(
             f"matrix has shape {counts.shape}; it takes ({len(names)}, {len(names)}) for the "

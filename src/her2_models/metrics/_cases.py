@@ -107,7 +107,12 @@ def check_draws(draws: Any) -> None:
 
 
 def _check_probabilities(probabilities: Any, n: int, names: tuple[str, ...]) -> NDArray[np.float64]:
-    array = read_numbers(probabilities, "probabilities")
+    try:
+        array = read_numbers(probabilities, "probabilities")
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"probabilities cannot be read as numbers ({error}); it takes shape ({n}, {len(names)})"
+        ) from error
     if array.shape != (n, len(names)):
         raise InvalidInputError(
             f"probabilities has shape {array.shape}; it takes ({n}, {len(names)}): "

@@ -61,10 +61,17 @@ def read_labels(labels: Any, name: str) -> list[Any]:
     found = _as_list(labels, name)
     for i, label in enumerate(found):
         if getattr(label, "ndim", 0) or not isinstance(label, Hashable):
-            raise InvalidInputError(
-                f"{name}[{i}] is {label!r}; it takes a single value, such as a word or a number"
-            )
+            got = f"{name}[{i}] is {label!r}"
+            if isinstance(label, list) and _alike(found):
+                got = f"{name} has shape {(len(found), len(label))}, {got}"
+            raise InvalidInputError(f"{got}; it takes a single value, such as a word or a number")
     return found
+
+
+def _alike(labels: list[Any]) -> bool:
+    """Tell a table of rows of one length."""
+    rows = [len(label) for label in labels if isinstance(label, list)]
+    return len(rows) == len(labels) and len(set(rows)) == 1
 
 
 def _as_list(labels: Any, name: str) -> list[Any]:

@@ -59,9 +59,7 @@ def _from_objects(array: NDArray[Any], name: str) -> NDArray[np.float64]:
     values = array.ravel().tolist()
     for i, value in enumerate(values):
         if not (isinstance(value, Real | Decimal | np.bool_) or is_missing(value)):
-            place = f"{name}[{i}]" if array.ndim else name
-            raise InvalidInputError(
-                f"{name} has dtype {array.dtype}, {place} is {value!r}; it takes real numbers"
-            )
+            got = f"dtype {array.dtype}, {name}[{i}] is" if array.ndim else "shape (): it is"
+            raise InvalidInputError(f"{name} has {got} {value!r}; it takes real numbers")
     numbers = [math.nan if is_missing(value) else float(value) for value in values]
     return np.array(numbers, dtype=np.float64).reshape(array.shape)

@@ -57,7 +57,10 @@ def read_weights(weights: Any, count: int) -> Floats:
     """Return weights as (N,) float64; ones by default."""
     if weights is None:
         return np.ones(count)
-    values = read_numbers(weights, "weights")
+    try:
+        values = read_numbers(weights, "weights")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"weights cannot be read as numbers: {error}") from error
     if values.shape != (count,):
         raise InvalidInputError(
             f"weights has shape {values.shape}; it takes ({count},), one per sample"

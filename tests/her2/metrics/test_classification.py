@@ -297,7 +297,7 @@ EVEN = np.full((2, 4), 0.25)
         ({"labels": [-1, 0]}, "labels[0] is -1; it takes 0 to 3"),
         ({"labels": [0, 1, 2]}, "probabilities has shape (2, 4); it takes (3, 4): one row per"),
         ({"probabilities": EVEN[:, :3]}, "one column for each of 0, 1+, 2+, 3+"),
-        ({"probabilities": [["a"]]}, "probabilities has dtype <U1; it takes real numbers"),
+        ({"probabilities": [["a"]]}, "probabilities cannot be read as numbers"),
         ({"probabilities": [EVEN[0], [np.nan] * 4]}, "probabilities[1] is [nan, nan, nan, nan]"),
         ({"probabilities": [[2.0, -1, 0, 0], EVEN[0]]}, "it takes values in [0, 1]"),
         ({"probabilities": [EVEN[0], [0.6, 0.6, -0.2, 0]]}, "it takes values in [0, 1]"),

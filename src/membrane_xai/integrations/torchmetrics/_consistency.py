@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from membrane_xai._backend.arrays import (
     as_array,
     check_arrays,
@@ -13,7 +11,7 @@ from membrane_xai._backend.arrays import (
     to_numpy,
 )
 from membrane_xai._backend.checks import check_choice, check_grid, is_count
-from membrane_xai._backend.labels import group_codes
+from membrane_xai._backend.labels import group_codes, read_labels
 from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
@@ -175,9 +173,7 @@ class ExplanationConsistency(SummedMetric):
             raise InvalidInputError(f"groups: it takes {takes} num_groups is {self.num_groups}")
         if groups is None:
             return torch.zeros(count, dtype=torch.int64, device=self.vector.device)
-        labels = self._as_tensor(
-            as_array(groups) if torch.is_tensor(groups) else _labels(groups, count)
-        )
+        labels = self._as_tensor(as_array(groups) if torch.is_tensor(groups) else _labels(groups))
         whole = not (labels.is_floating_point() or labels.is_complex())
         if not whole or tuple(labels.shape) != (count,):
             raise InvalidInputError(
@@ -203,12 +199,10 @@ class ExplanationConsistency(SummedMetric):
         return values
 
 
-def _labels(groups: Any, count: int) -> np.ndarray[Any, Any]:
-    """Return labels as they are given, each one a known integer."""
-    codes, labels = group_codes(groups, count, of="maps")
-    array = np.array(labels)[codes]
-    if array.dtype.kind not in "biu":
-        raise InvalidInputError(
-            f"groups is {array.dtype} of shape {array.shape}; it takes {count} integers"
-        )
-    return array
+def _labels(groups: Any) -> torch.Tensor:
+    """Return labels as they are given, each one known, on the CPU."""
+    labels = read_labels(groups, "groups")
+    group_codes(labels, len(labels))  # none is missing
+    if not all(isinstance(label, int | float) for label in labels):
+        raise InvalidInputError(f"groups is {groups!r}; it takes integers, one per map")
+    return torch.as_tensor(labels)
