@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.errors import missing
 
@@ -74,7 +75,7 @@ def audit_figure(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing(error, "a figure", extra="report") from error
-    rgb, mask = np.asarray(rgb), np.asarray(mask, bool)
+    rgb, mask = to_numpy(rgb), to_numpy(mask).astype(bool)
     columns = 3
     rows = 1 + -(-len(cams) // columns)
     figure = Figure(figsize=(4.2 * columns, 4.6 * rows + 0.5), layout="constrained")
@@ -82,9 +83,9 @@ def audit_figure(
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    _draw_inputs(figure, axes[0], rgb, np.asarray(dab), mask, mpp)
+    _draw_inputs(figure, axes[0], rgb, to_numpy(dab), mask, mpp)
     for ax, (name, cam) in zip(axes[1:].flat, cams.items(), strict=False):
-        _draw_cam(ax, rgb, mask, np.asarray(cam))
+        _draw_cam(ax, rgb, mask, to_numpy(cam))
         ax.set_title(f"{name}\n{captions[name]}", fontsize=10)
     return figure
 

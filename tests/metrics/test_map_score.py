@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from grids import fits
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from reference import map_score as reference_map
@@ -16,6 +17,7 @@ SIDES = st.integers(1, 9)
 @st.composite
 def cam_and_mask(draw, min_value=0.0):
     h, w, rows, columns = (draw(SIDES) for _ in range(4))
+    assume(fits((h, w), (rows, columns)))
     values = st.floats(min_value, 1e3, allow_subnormal=False).map(lambda v: round(v, 6))
     cam = draw(arrays(float, (h, w), elements=values))
     mask = draw(arrays(bool, (rows, columns)))

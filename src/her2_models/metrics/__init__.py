@@ -29,7 +29,7 @@ from her2_models.metrics._results import PER_CLASS, SINGLE, ClassificationMetric
 from her2_models.metrics._tables import confusion_rows, cross_table, write_tables
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
-from membrane_xai.statistics import Interval, Proportion
+from membrane_xai.statistics import Interval, Proportion, read_numbers
 
 __all__ = [
     "PER_CLASS",
@@ -218,13 +218,16 @@ def _result(
 
 
 def _check_matrix(matrix: Any, names: tuple[str, ...]) -> Any:
-    counts = np.asarray(matrix)
+    try:
+        counts = read_numbers(matrix, "matrix")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"matrix is {matrix!r}; it takes counts, 0 or more") from error
     if counts.shape != (len(names), len(names)):
         raise InvalidInputError(
             f"matrix has shape {counts.shape}; it takes ({len(names)}, {len(names)}) for the "
             f"classes {', '.join(names)}"
         )
-    if counts.dtype.kind not in "iuf" or not np.all((counts >= 0) & (counts == np.floor(counts))):
+    if not np.all(np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts))):
         raise InvalidInputError(f"matrix is {counts.tolist()}; it takes counts, 0 or more")
     if not counts.any():
         raise InvalidInputError("matrix holds no case; it takes at least one")

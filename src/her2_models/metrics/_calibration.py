@@ -12,7 +12,7 @@ from her2_models.metrics._cases import Cases, check_count, check_labels, check_l
 from her2_models.metrics._resampling import bin_index
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.her2_rule import GRADES
-from membrane_xai.statistics import Proportion
+from membrane_xai.statistics import Proportion, read_numbers
 
 __all__ = ["fit_temperature", "reliability"]
 
@@ -127,7 +127,8 @@ def reliability(
     """
     check_count("bins", bins, 1)
     check_level(ci)
-    columns = np.shape(probabilities)[1] if np.ndim(probabilities) == 2 else len(GRADES)
+    probabilities = read_numbers(probabilities, "probabilities")
+    columns = probabilities.shape[1] if probabilities.ndim == 2 else len(GRADES)
     p = Cases.of(labels, probabilities, names=[str(i) for i in range(columns)])
     confidence, right = p.probabilities.max(axis=1), p.called == p.labels
     place, edges = bin_index(confidence, bins), np.linspace(0, 1, bins + 1)
@@ -150,7 +151,7 @@ def reliability(
 
 
 def _check_logits(logits: Any) -> NDArray[np.float64]:
-    scores = np.asarray(logits, dtype=np.float64)
+    scores = read_numbers(logits, "logits")
     if scores.ndim != 2 or scores.shape[1] < 2 or not len(scores):
         raise InvalidInputError(f"logits has shape {scores.shape}; it takes (n, K), K at least 2")
     bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))

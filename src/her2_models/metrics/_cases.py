@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.statistics import group_codes, read_labels, read_numbers
 
 __all__ = [
     "Cases",
@@ -67,7 +68,9 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
 
 def check_labels(labels: Any, n_classes: int) -> NDArray[np.int64]:
     """Return integer labels in 0..n_classes-1 as int64, at least one."""
-    array = np.asarray(labels)
+    values = read_labels(labels, "labels")
+    codes, classes = group_codes(values, len(values), name="labels", of="cases")
+    array = np.array(classes)[codes]
     if array.ndim != 1 or array.size == 0:
         raise InvalidInputError(f"labels has shape {array.shape}; it takes (n,) with n at least 1")
     if array.dtype.kind not in "iu":
@@ -82,7 +85,8 @@ def check_labels(labels: Any, n_classes: int) -> NDArray[np.int64]:
 
 def check_level(ci: float) -> None:
     """Refuse a level that is not strictly between 0 and 1."""
-    if not 0 < ci < 1:
+    number = read_numbers(ci, "ci")
+    if isinstance(ci, bool | np.bool_) or number.shape or not 0 < number < 1:
         raise InvalidInputError(f"ci is {ci!r}; it takes a level between 0 and 1, such as 0.95")
 
 
@@ -104,8 +108,8 @@ def check_draws(draws: Any) -> None:
 
 def _check_probabilities(probabilities: Any, n: int, names: tuple[str, ...]) -> NDArray[np.float64]:
     try:
-        array = np.asarray(probabilities, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = read_numbers(probabilities, "probabilities")
+    except InvalidInputError as error:
         raise InvalidInputError(
             f"probabilities cannot be read as numbers ({error}); it takes shape ({n}, {len(names)})"
         ) from error
@@ -132,16 +136,15 @@ def _check_probabilities(probabilities: Any, n: int, names: tuple[str, ...]) -> 
 def _check_groups(groups: Any, n: int) -> tuple[NDArray[np.int64], int]:
     if groups is None:
         return np.arange(n), n
-    array = np.asarray(groups)
-    if array.shape != (n,):
-        raise InvalidInputError(f"groups has shape {array.shape}; it takes ({n},): one per label")
-    for i, group in enumerate(array.tolist()):
-        if group is None or type(group).__name__ == "NAType" or group != group:
-            raise InvalidInputError(f"groups[{i}] is {group}; it takes a name or number for each")
+    codes, found = group_codes(groups, n, of="cases")
+    # In the order of the labels, if they have one: draws of a bootstrap do not hang on that of
+    # the cases.
     try:
-        unique, index = np.unique(array, return_inverse=True)
+        order = sorted(range(len(found)), key=lambda code: found[code])
     except TypeError as error:
         raise InvalidInputError(
             f"groups mixes types ({error}); it takes names or numbers"
         ) from error
-    return index.astype(np.int64), len(unique)
+    place = np.empty(len(found), np.int64)
+    place[order] = np.arange(len(found))
+    return place[codes], len(found)

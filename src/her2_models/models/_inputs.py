@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, missing
-from membrane_xai.io import MPP_AT_1X
+from membrane_xai.io import MPP_AT_1X, check_rgb
 
 try:
     import torch
@@ -45,8 +45,13 @@ class InputSpec:
         Returns
         -------
         torch.Tensor of shape (3, size, size), uint8
+
+        Raises
+        ------
+        InvalidInputError
+            As :func:`membrane_xai.io.check_rgb`, which :func:`membrane_xai.evaluate` asks, too.
         """
-        image = to_image(np.require(rgb, requirements=["C", "W"]))
+        image = to_image(np.require(check_rgb(rgb), requirements=["C", "W"]))
         scaled: torch.Tensor = resize(image, [self.size, self.size], antialias=True)
         return scaled.as_subclass(torch.Tensor)
 

@@ -8,9 +8,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj, is_dask_array
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_array_api_obj,
+    is_dask_array,
+    is_torch_array,
+    to_device,
+)
 from array_api_extra import apply_where
 
+from membrane_xai._backend.conversion import (
+    column_values,
+    is_pandas,
+    native,
+    to_numpy,
+    torch_holds,
+)
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -52,13 +66,38 @@ def is_numpy_array(x: Any) -> bool:
     return isinstance(x, np.ndarray | np.generic)
 
 
-def as_array(x: Any) -> Array:
-    """Return `x` if it is an array of a known library, else read it with NumPy."""
-    return x if is_array_api_obj(x) else to_numpy(x)
+def as_array(x: Any, name: str = "") -> Array:
+    """Return `x` if it is an array of a known library that can be computed with, else by NumPy.
+
+    A masked cell becomes NaN. `name` is that of the argument, for the error.
+    """
+    if is_numpy_array(x):
+        return native(np.asarray(x) if isinstance(x, np.generic) else x)
+    if is_torch_array(x):
+        return _computable(x)
+    if is_array_api_obj(x):
+        return x
+    try:
+        return to_numpy(x)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name}: {error}" if name else str(error)) from error
+
+
+def _computable(x: Array) -> Array:
+    """Return a tensor dense, of a dtype that torch has all functions for, with the same values."""
+    if str(x.layout) != "torch.strided":
+        x = x.to_dense()
+    xp, name = namespace(x), str(x.dtype).removeprefix("torch.")
+    wider = {"uint16": xp.int32, "uint32": xp.int64}.get(name)
+    if name == "uint64":
+        wider = wide_dtype(x)
+    elif name.startswith("float8"):
+        wider = xp.float32
+    return x if wider is None else xp.astype(x, wider)
 
 
 def to_same_backend(anchor: Array, x: Array, name: str) -> Array:
-    """Bring a NumPy array to the library and device of `anchor`; others must be there."""
+    """Bring a NumPy array to the library and device of `anchor`; others must be of the library."""
     xp = namespace(anchor)
     if is_numpy_array(x):
         return x if is_numpy_array(anchor) else from_numpy(anchor, x)
@@ -67,6 +106,8 @@ def to_same_backend(anchor: Array, x: Array, name: str) -> Array:
             f"{name} is an array of {namespace(x).__name__}, but the first argument is one of "
             f"{xp.__name__}; pass both from one library, or {name} as a NumPy array"
         )
+    if is_torch_array(x) and device(x) != device(anchor):
+        return to_device(x, device(anchor))
     return x
 
 
@@ -74,44 +115,15 @@ def from_numpy(anchor: Array, x: np.ndarray[Any, Any], dtype: Any = None) -> Arr
     """Copy a NumPy array to the library and device of `anchor`."""
     if is_numpy_array(anchor):
         return x if dtype is None else x.astype(dtype, copy=False)
-    writable = x if x.flags.writeable else x.copy()  # torch warns about sharing read-only memory
-    return namespace(anchor).asarray(writable, dtype=dtype, device=device(anchor))
-
-
-def to_numpy(x: Array) -> np.ndarray[Any, Any]:
-    """Copy an array to NumPy, off its device and out of any gradient graph."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-    elif _is_of("cupy", x):
-        x = x.get()
-    elif is_pandas(x):
-        return _from_pandas(x)
-    return np.asarray(x)
-
-
-def is_pandas(x: Any) -> bool:
-    """Tell columns and tables of pandas without importing it."""
-    return _is_of("pandas", x)
-
-
-def column_values(x: Any) -> Any:
-    """Return a column of pandas as the list of its values, whatever its index; others as given."""
-    return x.tolist() if is_pandas(x) and hasattr(x, "tolist") else x
-
-
-def _is_of(library: str, x: Any) -> bool:
-    """Tell by module, bases included: other libraries have methods of the same names."""
-    return any(base.__module__.partition(".")[0] == library for base in type(x).__mro__)
-
-
-def _from_pandas(x: Any) -> np.ndarray[Any, Any]:
-    """Read nullable numbers as NumPy's, missing ones as NaN; as they are they may be objects."""
-    numbers = getattr(getattr(x, "dtype", None), "numpy_dtype", None)
-    if numbers is None or numbers.kind not in "biuf":
-        return np.asarray(x)
-    if x.isna().any():
-        return np.asarray(x.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.asarray(x.to_numpy(dtype=numbers))
+    x = native(x)
+    if x.dtype == np.longdouble:
+        x = x.astype(np.float64)  # which no other library has more than
+    if is_torch_array(anchor):
+        x = torch_holds(x)
+    # torch refuses steps backwards, and warns about sharing memory that is read-only.
+    ready = x.flags.writeable and x.flags.c_contiguous and x.flags.aligned
+    ready = x if ready else np.array(x, order="C")
+    return namespace(anchor).asarray(ready, dtype=dtype, device=device(anchor))
 
 
 def wide_dtype(x: Array) -> Any:
@@ -168,9 +180,15 @@ def squeeze_channel(x: Array, name: str) -> Array:
     if x.ndim > 3:
         raise InvalidInputError(
             f"{name} has shape {tuple(x.shape)}; it takes (h, w), (N, h, w) or (N, 1, h, w): "
-            f"reduce channels to one first, and use xarray for more batch dimensions"
+            f"{_to_one_channel(x, name)}"
         )
     return x
+
+
+def _to_one_channel(x: Array, name: str) -> str:
+    if x.ndim == 4 and x.shape[-1] == 1:
+        return f"its channel axis is the last one, pass {name}[..., 0]"
+    return "reduce channels to one first, and use xarray for more batch dimensions"
 
 
 def check_unit_interval(x: Array, name: str) -> None:
@@ -179,7 +197,7 @@ def check_unit_interval(x: Array, name: str) -> None:
     The error tells of the first map that has one, and so is that of this map alone.
     """
     xp = namespace(x)
-    if xp.isdtype(x.dtype, "bool") or (float(xp.min(x)) >= 0 and float(xp.max(x)) <= 1):
+    if xp.isdtype(x.dtype, "bool") or (_number(xp.min(x)) >= 0 and _number(xp.max(x)) <= 1):
         return
     if xp.isdtype(x.dtype, "real floating"):  # NaN and infinity hide the range of other values
         x = xp.where(xp.isfinite(x), x, xp.zeros_like(x))
@@ -195,6 +213,11 @@ def check_unit_interval(x: Array, name: str) -> None:
             f"{name} has values from {low:g} to {high:g}; "
             f"it takes bool or fractions in [0, 1]{hint}"
         )
+
+
+def _number(x: Array) -> float:
+    """Return the value of an array of one, out of any gradient graph."""
+    return float(to_numpy(x))
 
 
 def broadcast_batch(shapes: Sequence[tuple[int, ...]], names: Sequence[str]) -> tuple[int, ...]:

@@ -279,7 +279,10 @@ def _is_side(value: float) -> bool:
 
 def _pair(value: Any, name: str, takes: str, accept: Any = lambda _: True) -> tuple[float, float]:
     """Return one number for both axes, or one for each."""
-    values = value if isinstance(value, tuple | list) or hasattr(value, "__len__") else (value,) * 2
+    pair = isinstance(value, tuple | list) or (
+        hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+    )
+    values = value if pair else (value,) * 2
     if len(values) != 2:
         raise InvalidInputError(f"{name} is {value!r}; it takes {takes}")
     first, second = (check_number(x, name, takes, accept) for x in values)

@@ -32,18 +32,20 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
         raise InvalidInputError(f"{name} is {value!r}; it takes one of {allowed}")
 
 
-def check_fraction(value: Any, name: str) -> None:
-    """Raise unless `value` is a number in [0, 1]."""
+def check_fraction(value: Any, name: str) -> float:
+    """Return `value` as float if it is a number in [0, 1], or raise."""
     number = _as_float(value)
     if number is None or not 0 <= number <= 1:
         raise InvalidInputError(f"{name} is {value!r}; it takes numbers in [0, 1]")
+    return number
 
 
-def check_distance(value: Any, name: str) -> None:
-    """Raise unless `value` is a finite number, not negative."""
+def check_distance(value: Any, name: str) -> float:
+    """Return `value` as float if it is a finite number, not negative, or raise."""
     number = _as_float(value)
     if number is None or not 0 <= number < math.inf:
         raise InvalidInputError(f"{name} is {value!r}; it takes a non-negative number of pixels")
+    return number
 
 
 def check_grid(value: Any, name: str = "grid") -> tuple[int, int]:
@@ -59,31 +61,39 @@ def check_grid(value: Any, name: str = "grid") -> tuple[int, int]:
     return rows, columns
 
 
-def check_k(value: Any) -> None:
-    """Raise unless `value` is a positive int or a float in (0, 1)."""
+def check_k(value: Any) -> int | float:
+    """Return `value` as a positive int or a float in (0, 1), or raise."""
     number = _as_float(value)
     if number is None or not (number >= 1 if is_count(value) else 0 < number < 1):
         raise InvalidInputError(
             f"k is {value!r}; it takes a positive number of pixels (int) or a fraction in (0, 1)"
         )
+    return int(value) if is_count(value) else number
 
 
 def is_count(value: Any) -> bool:
     """Tell an integer of any library from other numbers."""
     try:
         operator.index(value)
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # the latter two of arrays that are no scalar
         return False
-    return not isinstance(value, bool)
+    return not _is_bool(value)
+
+
+def _is_bool(value: Any) -> bool:
+    """Tell truth values of any library, which are no numbers."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
 
 
 def _as_float(value: Any) -> float | None:
-    """Return a Python or NumPy number as float; None for bool, text, arrays and the rest."""
-    if isinstance(value, bool | str | bytes) or (hasattr(value, "ndim") and value.ndim > 0):
+    """Return a number of any library as float; None for bool, text, arrays and the rest."""
+    if _is_bool(value) or isinstance(value, str | bytes) or getattr(value, "ndim", 0) > 0:
+        return None
+    if getattr(getattr(value, "dtype", None), "kind", "f") in "USO":  # text in an array of one
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
 
 

@@ -5,7 +5,7 @@ A core takes a block of maps of one library, shapes (n, h, w) or (1, h, w) where
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,12 @@ from membrane_xai._backend.arrays import (
     squeeze_channel,
     to_same_backend,
 )
+from membrane_xai._backend.layout import (
+    channels_last_hint,
+    check_cells,
+    check_dims,
+    check_layout,
+)
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["CAM_MASK", "columns", "is_dataarray", "over_arrays"]
@@ -38,22 +44,33 @@ _NUMPY_BLOCK_BYTES = 1 << 23
 _BLOCK_BYTES = 1 << 28
 
 
-def over_arrays(core: Core, names: Sequence[str], arrays: Sequence[Any], n_columns: int) -> Any:
+def over_arrays(
+    core: Core,
+    names: Sequence[str],
+    arrays: Sequence[Any],
+    n_columns: int,
+    *,
+    cells: tuple[int, int] | None = None,
+) -> Any:
     """Apply `core` to `arrays` (None is passed on) and return its columns on the last axis.
+
+    `cells` is the grid of CAMs, where none is among the arrays.
 
     Returns
     -------
     array of shape (F,) for one sample or (N, F), or a DataArray with the batch dims and "column"
     """
     if any(is_dataarray(x) for x in arrays):
-        return _over_dataarrays(core, names, arrays, n_columns)
+        return _over_dataarrays(core, names, arrays, n_columns, cells)
     if is_array_list(arrays[0]):
-        return _over_lists(core, names, arrays, n_columns)
+        return _over_lists(core, names, arrays, n_columns, cells)
     prepared = [
         None if x is None else _as_batch(x, name) for x, name in zip(arrays, names, strict=True)
     ]
-    _check_same_batch(prepared, names)
-    return _over_batch(core, names, prepared, n_columns)
+    shapes = _shapes(prepared, names)
+    _check_same_batch(shapes)
+    check_layout(shapes, cells)
+    return _over_batch(core, names, prepared, n_columns, cells)
 
 
 def columns(result: Any) -> list[Any]:
@@ -71,37 +88,47 @@ def is_dataarray(x: Any) -> bool:
 
 
 def _as_batch(x: Any, name: str) -> Array:
-    array = as_array(x)
+    array = as_array(x, name)
     check_arrays(array, name)
     return squeeze_channel(array, name)
 
 
-def _check_same_batch(arrays: Sequence[Array | None], names: Sequence[str]) -> None:
+def _shapes(arrays: Sequence[Array | None], names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(x.shape) for x, name in zip(arrays, names, strict=True) if x is not None}
+
+
+def _check_same_batch(shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Plain arrays must have one batch size, or none: a size-1 batch is likelier a slip."""
-    sizes = {
-        name: x.shape[0]
-        for x, name in zip(arrays, names, strict=True)
-        if x is not None and x.ndim > 2
-    }
+    sizes = {name: shape[0] for name, shape in shapes.items() if len(shape) > 2}
     if len(set(sizes.values())) > 1:
         got = ", ".join(f"{name} has {size}" for name, size in sizes.items())
         raise InvalidInputError(
             f"batch sizes differ: {got}; they must be equal, or absent for a map shared by all"
+            f"{channels_last_hint(shapes)}"
         )
 
 
-def _over_lists(core: Core, names: Sequence[str], arrays: Sequence[Any], n_columns: int) -> Array:
+def _over_lists(
+    core: Core,
+    names: Sequence[str],
+    arrays: Sequence[Any],
+    n_columns: int,
+    cells: tuple[int, int] | None,
+) -> Array:
     """Score a list pair by pair, as sizes may differ; a single (h, w) map is shared by all."""
     count = len(arrays[0])
     per_argument = [_items(x, name, count) for x, name in zip(arrays, names, strict=True)]
-    rows = [over_arrays(core, names, item, n_columns) for item in zip(*per_argument, strict=True)]
+    rows = [
+        over_arrays(core, names, item, n_columns, cells=cells)
+        for item in zip(*per_argument, strict=True)
+    ]
     return namespace(rows[0]).stack(rows, axis=0)
 
 
 def _items(x: Any, name: str, count: int) -> list[Any]:
     if x is None:
         return [None] * count
-    array = x if is_array_list(x) else as_array(x)
+    array = x if is_array_list(x) else as_array(x, name)
     if not is_array_list(x) and array.ndim == 2:
         return [array] * count
     items = [array[i] for i in range(len(array))]
@@ -116,7 +143,11 @@ def _items(x: Any, name: str, count: int) -> list[Any]:
 
 
 def _over_dataarrays(
-    core: Core, names: Sequence[str], arrays: Sequence[Any], n_columns: int
+    core: Core,
+    names: Sequence[str],
+    arrays: Sequence[Any],
+    n_columns: int,
+    cells: tuple[int, int] | None,
 ) -> Any:
     """Treat the last two dims as rows and columns; the others are batch dims, matched by name."""
     import xarray
@@ -128,6 +159,7 @@ def _over_dataarrays(
         array = x if is_dataarray(x) else _shared_dataarray(x, name)
         if array.ndim < 2:
             raise InvalidInputError(f"{name} has dims {array.dims}; it takes (..., row, column)")
+        check_dims(array.dims, name)
         spatial = [f"{name}_row", f"{name}_column"]
         renamed = array.rename(dict(zip(array.dims[-2:], spatial, strict=True)))
         arguments.append(renamed.drop_vars(spatial, errors="ignore"))
@@ -136,7 +168,8 @@ def _over_dataarrays(
 
     def on_arrays(*arrays: Array) -> Array:
         rest = iter(arrays)
-        return _over_batch(core, names, [next(rest) if g else None for g in given], n_columns)
+        present = [next(rest) if g else None for g in given]
+        return _over_batch(core, names, present, n_columns, cells)
 
     return xarray.apply_ufunc(
         on_arrays,
@@ -163,14 +196,22 @@ def _shared_dataarray(x: Any, name: str) -> Any:
 
 
 def _over_batch(
-    core: Core, names: Sequence[str], arrays: Sequence[Array | None], n_columns: int
+    core: Core,
+    names: Sequence[str],
+    arrays: Sequence[Array | None],
+    n_columns: int,
+    cells: tuple[int, int] | None,
 ) -> Array:
     """Apply `core` to arrays (..., h, w) whose leading axes broadcast."""
+    shapes = _shapes(arrays, names)
+    on_grid = cells or shapes["cam"][-2:]
+    check_cells(on_grid, shapes["mask"][-2:])
     if any(is_dask_array(x) for x in arrays if x is not None):
-        return _over_dask(core, names, arrays, n_columns)
+        return _over_dask(core, names, arrays, n_columns, cells)
     alike: list[Array | None] = []
     for x, name in zip(arrays, names, strict=True):
         if x is not None:
+            x = as_array(x)
             check_arrays(x, name)
             x = to_same_backend(alike[0] if alike and alike[0] is not None else x, x, name)
         alike.append(x)
@@ -178,7 +219,11 @@ def _over_batch(
 
 
 def _over_dask(
-    core: Core, names: Sequence[str], arrays: Sequence[Array | None], n_columns: int
+    core: Core,
+    names: Sequence[str],
+    arrays: Sequence[Array | None],
+    n_columns: int,
+    cells: tuple[int, int] | None,
 ) -> Array:
     import dask.array as da
 
@@ -188,7 +233,7 @@ def _over_dask(
     def on_chunks(*chunks: Array) -> Array:
         rest = iter(chunks)
         present = [None if x is None else next(rest) for x in given_or_none]
-        return _over_batch(core, names, present, n_columns)
+        return _over_batch(core, names, present, n_columns, cells)
 
     given_or_none = [None if x is None else True for x in arrays]
     return da.apply_gufunc(

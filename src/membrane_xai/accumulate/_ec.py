@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import as_array, is_array_list
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.vocabulary import EC_STATUSES
@@ -87,8 +88,11 @@ class EcAccumulator:
             As in :func:`membrane_xai.ec_score`; CAMs of another size than before, groups that do
             not fit. Nothing is added then.
         """
-        single = getattr(cams, "ndim", None) == 2
-        cams = plain_set((cams.data if is_dataarray(cams) else cams)[None, ...] if single else cams)
+        if not is_array_list(cams):
+            cams = cams if is_dataarray(cams) else as_array(cams, "cams")
+            if cams.ndim == 2:
+                cams = (cams.data if is_dataarray(cams) else cams)[None, ...]
+        cams = plain_set(cams)
         grid = (int(cams.shape[-2]), int(cams.shape[-1]))
         self._check_grid(grid)
         codes, rows = self._state.codes(groups, int(cams.shape[0]))

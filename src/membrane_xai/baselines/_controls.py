@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_fine_mpp
 from membrane_xai._backend.vocabulary import CONTROLS
 from membrane_xai.cells import cell_territories, membrane_completeness, segment_nuclei
@@ -185,7 +186,7 @@ def _closed(mask: Mask, reach: float) -> Mask:
 
 
 def _as_mask(membrane: Any, rgb: Any) -> Mask:
-    mask, shape = np.asarray(membrane), np.shape(rgb)[:2]
+    mask, shape = to_numpy(membrane), np.shape(rgb)[:2]
     if mask.shape != shape:
         raise InvalidInputError(
             f"membrane has shape {mask.shape} for an image of {np.shape(rgb)}; it takes {shape}"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_grid
+from membrane_xai._backend.images import rgb_array
 from membrane_xai._backend.resample import pool, pooled_ones
-from membrane_xai.errors import InvalidInputError
 from membrane_xai.stain import optical_density, separate_stains
 
 __all__ = ["TRIVIAL_MAPS", "brownness", "center", "darkness", "flat"]
@@ -146,16 +146,11 @@ TRIVIAL_MAPS: Mapping[str, Callable[..., Maps]] = MappingProxyType(
 
 
 def _maps(rgb: Any, one: Callable[[Any, tuple[int, int]], Maps], cells: tuple[int, int]) -> Maps:
-    images, shape = np.asarray(rgb), check_grid(cells)
-    if images.ndim not in (3, 4) or images.shape[-1] != 3:
-        raise InvalidInputError(
-            f"rgb has shape {images.shape}; it takes (H, W, 3), or (n, H, W, 3)"
-        )
-    if images.ndim == 3:
-        return one(images, shape)
-    return (
-        np.stack([one(image, shape) for image in images]) if len(images) else np.empty((0, *shape))
-    )
+    shape = check_grid(cells)
+    if np.ndim(rgb) != 4:
+        return one(rgb_array(rgb, "rgb"), shape)
+    maps = [one(rgb_array(image, f"rgb[{i}]"), shape) for i, image in enumerate(rgb)]
+    return np.stack(maps) if maps else np.empty((0, *shape))
 
 
 def _blob(shape: tuple[int, int]) -> Maps:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import (
     check_fine_mpp,
     check_mpp,
@@ -352,7 +353,7 @@ def _check_planes(
     """Return the mask, nuclei labelled 1 to n, and their own labels."""
     from skimage.segmentation import relabel_sequential
 
-    mask, labels = np.asarray(membrane), np.asarray(nuclei)
+    mask, labels = to_numpy(membrane), to_numpy(nuclei)
     if mask.ndim != 2 or mask.dtype != bool or 0 in mask.shape:
         raise InvalidInputError(
             f"membrane has dtype {mask.dtype} and shape {mask.shape}; it takes bool, (H, W)"
@@ -369,7 +370,7 @@ def _check_planes(
 
 
 def _check_density(dab: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    density = np.asarray(dab)
+    density = to_numpy(dab)
     if density.dtype.kind not in "fiu" or density.shape != shape:
         raise InvalidInputError(
             f"dab has dtype {density.dtype} and shape {density.shape}; it takes real numbers of "

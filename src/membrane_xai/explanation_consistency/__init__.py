@@ -10,7 +10,7 @@ from typing import Any
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._backend.checks import check_mpp, check_seed
-from membrane_xai._backend.labels import group_codes
+from membrane_xai._backend.labels import group_codes, plain_labels
 from membrane_xai._backend.status import check_on_undefined
 from membrane_xai._disk.progress import progress as progress_bar
 from membrane_xai.errors import InvalidInputError
@@ -384,7 +384,8 @@ def _over_batches(
     add: Callable[[list[Any], list[Any] | None], None],
 ) -> None:
     """Call `add` for every batch of images with its targets."""
-    images, targets = column_values(images), column_values(targets)
+    images = column_values(images)
+    targets = None if targets is None else plain_labels(targets)
     if targets is not None and hasattr(images, "__len__") and len(images) != len(targets):
         raise InvalidInputError(f"targets has {len(targets)} values for {len(images)} images")
     if getattr(images, "ndim", 4) != 4:

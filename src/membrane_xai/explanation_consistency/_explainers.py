@@ -18,6 +18,8 @@ from membrane_xai._backend.arrays import (
 from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import is_count
 from membrane_xai._backend.containers import is_dataarray
+from membrane_xai._backend.images import check_rgb
+from membrane_xai._backend.labels import plain_label
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb._perturbation import Bools, Perturbation, Rgb, everywhere
 from membrane_xai.perturb._registered import restore_registered
@@ -58,13 +60,7 @@ def batches(items: Iterable[Any], size: Any) -> Iterator[list[Any]]:
 
 def check_image(image: Any, name: str) -> Rgb:
     """Return an (H, W, 3) uint8 image as a NumPy array, or raise."""
-    rgb = np.asarray(image)
-    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[-1] != 3 or 0 in rgb.shape:
-        raise InvalidInputError(
-            f"{name} has shape {rgb.shape} and dtype {rgb.dtype}; it takes (H, W, 3) of uint8, "
-            f"not empty"
-        )
-    return rgb
+    return check_rgb(image, name)
 
 
 def explain_views(
@@ -131,7 +127,10 @@ def explain_images(
         chosen = () if targets is None else ([targets[i] for i in members],)
         given = explain(batch, *chosen)
         labeled = given if isinstance(given, Mapping) else {None: given}
-        for label, cams in labeled.items():
+        for given_label, cams in labeled.items():
+            label = plain_label(given_label)
+            if label in found[members[0]]:
+                raise InvalidInputError(f"explain gave two sets of maps of the class {label!r}")
             for i, one in zip(members, _as_cams(cams, len(members)), strict=True):
                 found[i][label] = one
     return found

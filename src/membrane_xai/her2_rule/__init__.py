@@ -250,8 +250,7 @@ def her2_rule_score(
     (None, 'too_few_cells')
     """
     check_number(level, "level", "a number in (0, 1)", lambda x: 0 < x < 1)
-    for name, value in (("complete", complete), ("stained", stained)):
-        check_fraction(value, name)
+    complete, stained = check_fraction(complete, "complete"), check_fraction(stained, "stained")
     if not is_count(min_cells) or min_cells < 1:
         raise InvalidInputError(f"min_cells is {min_cells!r}; it takes a positive integer")
     second = _second_criterion(moderate_incomplete)

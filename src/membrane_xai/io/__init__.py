@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_mpp, is_count
+from membrane_xai._backend.images import check_rgb
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import files_below
 from membrane_xai.errors import InvalidInputError
@@ -32,6 +34,7 @@ __all__ = [
     "MPP_AT_1X",
     "Image",
     "SlideReader",
+    "check_rgb",
     "files_below",
     "magnification_of",
     "open_slide",
@@ -280,7 +283,7 @@ def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path
     array([[255,   0, 255]], dtype=uint8)
     """
     mpp = None if mpp is None else check_mpp(mpp)
-    pixels = np.asarray(mask)
+    pixels = to_numpy(mask)
     if pixels.ndim != 2 or 0 in pixels.shape or pixels.dtype not in (np.bool_, np.uint8):
         raise InvalidInputError(
             f"mask has shape {pixels.shape} and dtype {pixels.dtype}; it takes (H, W), not empty, "

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import is_count
+from membrane_xai._backend.layout import check_dims
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io._zarr_codecs import check_codecs
 
@@ -177,6 +178,7 @@ def _check_maps(data: Any, source: Source) -> None:
                 f"{source.store}: {name!r} has dims {dims}; it takes ({SAMPLE!r}, row, column)"
                 f"{also}"
             )
+        check_dims(dims, f"{source.store}: {name!r}")
         if 0 in shape:
             raise InvalidInputError(f"{source.store}: {name!r} is empty, its shape is {shape}")
         if data[name].dtype.kind not in "biuf":

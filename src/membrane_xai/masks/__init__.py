@@ -163,10 +163,9 @@ def extract_membrane_mask(
         raise InvalidInputError(f"tile is {tile!r}; it takes an integer of at least {_LEAST_TILE}")
     limits = check_thresholds(thresholds)
     vectors = stain.stain_vectors(stain_matrix)
-    images = np.asarray(rgb)
-    if images.ndim == 4:
-        return [_extract(image, mpp, vectors, background, limits, int(tile)) for image in images]
-    return _extract(images, mpp, vectors, background, limits, int(tile))
+    if np.ndim(rgb) == 4:
+        return [_extract(image, mpp, vectors, background, limits, int(tile)) for image in rgb]
+    return _extract(rgb, mpp, vectors, background, limits, int(tile))
 
 
 def _extract(

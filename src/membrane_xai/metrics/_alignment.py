@@ -14,6 +14,7 @@ from membrane_xai._backend.arrays import as_array, is_array_list, namespace, to_
 from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import check_fraction, check_grid
 from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai._backend.status import as_words, check_on_undefined
 from membrane_xai._backend.vocabulary import (
     ROW_STATUSES,
@@ -252,7 +253,7 @@ def map_score(
     check_negative(negative)
     check_on_undefined(on_undefined)
     if threshold is not None:
-        check_fraction(threshold, "threshold")
+        threshold = check_fraction(threshold, "threshold")
     core = partial(
         map_core,
         threshold=threshold,
@@ -438,7 +439,7 @@ def map_curve(
     """
     check_negative(negative)
     check_on_undefined(on_undefined)
-    levels = np.linspace(0, 1, 21) if thresholds is None else np.asarray(thresholds, float)
+    levels = np.linspace(0, 1, 21) if thresholds is None else read_numbers(thresholds, "thresholds")
     if levels.ndim != 1 or levels.size == 0:
         raise InvalidInputError(f"thresholds is {thresholds!r}; it takes a sequence of numbers")
     for level in levels:
@@ -501,7 +502,7 @@ def map_ceiling(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = Non
     """
     cells, placed = _cells(grid)
     core = partial(ceiling_core, cells=cells, grid=placed)
-    return columns(over_arrays(core, ("mask", "region"), (mask, region), 1))[0]
+    return columns(over_arrays(core, ("mask", "region"), (mask, region), 1, cells=cells))[0]
 
 
 def pool_mask(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = None) -> PooledMask:
@@ -545,7 +546,7 @@ def pool_mask(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = None)
     """
     (h, w), placed = _cells(grid)
     core = partial(pool_core, cells=(h, w), grid=placed)
-    result = over_arrays(core, ("mask", "region"), (mask, region), 2 * h * w)
+    result = over_arrays(core, ("mask", "region"), (mask, region), 2 * h * w, cells=(h, w))
     share = _folded(result, mask, slice(0, h * w), (h, w))
     weight = _folded(result, mask, slice(h * w, None), (h, w))
     while region is None and not is_array_list(mask) and weight.ndim > 2:

@@ -16,6 +16,7 @@ from membrane_xai._backend.arrays import (
     wide_dtype,
 )
 from membrane_xai._backend.containers import is_dataarray
+from membrane_xai._backend.layout import check_dims
 from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError
 
@@ -25,6 +26,7 @@ __all__ = ["as_set", "plain_set"]
 def as_set(cams: Any, name: str) -> Any:
     """Return maps as (N, h, w) or a DataArray (..., map, row, column)."""
     if is_dataarray(cams):
+        check_dims(cams.dims, name)
         if cams.ndim < 3:
             raise InvalidInputError(
                 f"{name} has dims {cams.dims}; it takes (..., map, row, column)"
@@ -32,7 +34,7 @@ def as_set(cams: Any, name: str) -> Any:
         return cams
     if is_array_list(cams):
         return _stack(cams, name)
-    cams = as_array(cams)
+    cams = as_array(cams, name)
     check_arrays(cams, name)
     cams = squeeze_channel(cams, name)
     if cams.ndim != 3:
@@ -48,13 +50,14 @@ def plain_set(cams: Any) -> Array:
     if is_dataarray(cams):
         if cams.ndim != 3:
             raise InvalidInputError(f"cams has dims {cams.dims}; it takes (map, row, column)")
-        cams = cams.data
+        cams = as_array(cams.data)
         check_arrays(cams, "cams")
     return to_numpy(cams) if is_dask_array(cams) else cams
 
 
 def _stack(cams: Sequence[Array], name: str) -> Array:
     """Stack a list of (h, w) maps, upsampled to the largest height and width among them."""
+    cams = [as_array(cam) for cam in cams]
     for i, cam in enumerate(cams):
         check_arrays(cam, f"{name}[{i}]")
         if cam.ndim != 2:

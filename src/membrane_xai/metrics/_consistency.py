@@ -18,10 +18,11 @@ from membrane_xai._backend.arrays import (
     is_dask_array,
     is_numpy_array,
     namespace,
-    to_numpy,
 )
+from membrane_xai._backend.checks import is_count
 from membrane_xai._backend.containers import is_dataarray
-from membrane_xai._backend.labels import read_labels
+from membrane_xai._backend.labels import label_members
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai._backend.status import as_words
 from membrane_xai._backend.vocabulary import EC_STATUSES
 from membrane_xai.errors import InvalidInputError
@@ -260,20 +261,13 @@ def _members(groups: Any, count: int) -> dict[Any, np.ndarray[Any, Any]]:
     """Map each label to the indices of its maps."""
     if groups is None:
         return {None: np.arange(count)}
-    labels = read_labels(groups, "groups")
-    if len(labels) != count:
-        raise InvalidInputError(f"groups has {len(labels)} labels for {count} maps")
-    found: dict[Any, list[int]] = {}
-    for index, label in enumerate(labels):
-        found.setdefault(label, []).append(index)
-    return {label: np.array(indices) for label, indices in found.items()}
+    return label_members(groups, count, "maps")
 
 
 def _weights(weights: Any, count: int) -> np.ndarray[Any, Any]:
     if weights is None:
         return np.ones(count)
-    values: np.ndarray[Any, Any]
-    values = np.asarray(to_numpy(weights), dtype=float)
+    values = read_numbers(weights, "weights")
     if values.shape != (count,):
         raise InvalidInputError(
             f"weights has shape {values.shape}; it takes ({count},), one per map"
@@ -282,8 +276,7 @@ def _weights(weights: Any, count: int) -> np.ndarray[Any, Any]:
         raise InvalidInputError(f"weights is {weights!r}; it takes finite numbers, none negative")
     if not values.any():
         raise InvalidInputError("weights is all zero; it takes at least one positive weight")
-    scaled: np.ndarray[Any, Any] = values / values.max()
-    return scaled
+    return np.asarray(values / values.max())
 
 
 def _reference(reference: Any, cams: Any, count: int) -> int | Array | None:
@@ -291,7 +284,7 @@ def _reference(reference: Any, cams: Any, count: int) -> int | Array | None:
         return None
     if not hasattr(reference, "shape") or not reference.shape:
         return _reference_index(reference, count)
-    array = as_array(reference.data if is_dataarray(reference) else reference)
+    array = as_array(reference.data if is_dataarray(reference) else reference, "reference")
     check_arrays(array, "reference")
     if tuple(array.shape) != tuple(cams.shape[-2:]):
         raise InvalidInputError(
@@ -306,7 +299,7 @@ def _reference_index(reference: Any, count: int) -> int:
         index = operator.index(reference)
     except TypeError:
         index = count
-    if isinstance(reference, bool) or not -count <= index < count:
+    if not is_count(reference) or not -count <= index < count:
         raise InvalidInputError(
             f"reference is {reference!r}; it takes a map or an index below {count}"
         )

@@ -128,8 +128,7 @@ def topk_intersection(
     >>> topk_intersection(np.ones((2, 2)), membrane, k=0.25)  # all tied: chance
     0.5
     """
-    check_k(k)
-    return _score(partial(_topk_intersection, k=k), cam, mask, region, grid, on_undefined)
+    return _score(partial(_topk_intersection, k=check_k(k)), cam, mask, region, grid, on_undefined)
 
 
 def pointing_game(
@@ -179,7 +178,7 @@ def pointing_game(
     >>> pointing_game(np.array([[1.0, 0.0, 1.0]]), membrane)  # two maxima, one on the membrane
     0.5
     """
-    check_distance(tolerance, "tolerance")
+    tolerance = check_distance(tolerance, "tolerance")
     return _score(
         partial(_pointing_game, tolerance=tolerance), cam, mask, region, grid, on_undefined
     )

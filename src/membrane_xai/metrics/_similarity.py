@@ -210,7 +210,7 @@ _SIMILARITIES: Mapping[str, Similarity] = {
 def named_similarity(name: str, k: float) -> Similarity:
     """Return the similarity called `name`; `k` is the size of the sets of "topk_iou"."""
     check_choice(name, "similarity", (*_SIMILARITIES, "topk_iou"))
-    check_k(k)
+    k = check_k(k)
     if name == "topk_iou":
         return Similarity(partial(_topk_iou, k=k), _jaccard)
     return _SIMILARITIES[name]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import (
     Array,
+    as_array,
     from_numpy,
     is_numpy_array,
     namespace,
@@ -96,7 +97,7 @@ class UnitSums:
         UnitSums
             Arrays of the library and on the device of `cams`.
         """
-        groups = np.arange(n_groups)
+        cams, groups = as_array(cams, "cams"), np.arange(n_groups)
         sums = cls.empty(n_groups, int(cams.shape[-2]) * int(cams.shape[-1]), cams)
         for part in _blocks(cams, similarity, codes, weights):
             sums = sums.merge(part.by_group(groups))

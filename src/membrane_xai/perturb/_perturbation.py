@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_grid
-from membrane_xai.errors import InvalidInputError
+from membrane_xai._backend.images import check_rgb
 
 __all__ = [
     "KINDS",
@@ -98,12 +98,7 @@ def photometric(
 
 def apply_checked(rgb: Any, change: Callable[[Rgb], Rgb]) -> Rgb:
     """Check an image, change it, and return memory of its own in C order."""
-    image = np.asarray(rgb)
-    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise InvalidInputError(f"rgb has shape {image.shape}; it takes (H, W, 3), not empty")
-    if image.dtype != np.uint8:
-        hint = "; multiply values in [0, 1] by 255 and round" if image.dtype.kind == "f" else ""
-        raise InvalidInputError(f"rgb has dtype {image.dtype}; it takes uint8{hint}")
+    image = check_rgb(rgb)
     return np.array(change(image), order="C")
 
 

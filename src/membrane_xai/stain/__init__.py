@@ -259,8 +259,8 @@ def estimate_stain_matrix(images: Any, *, background: Any = "auto") -> Floats:
 
 def _as_images(images: Any) -> Sequence[Any]:
     if not isinstance(images, list | tuple):
-        array = np.asarray(images)
-        images = [array] if array.ndim == 3 else list(array) if array.ndim == 4 else []
+        axes = np.ndim(images)
+        images = [images] if axes == 3 else list(images) if axes == 4 else []
     if not images:
         raise InvalidInputError("images is empty; it takes (H, W, 3) images, one or a sequence")
     listed: Sequence[Any] = images

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.images import rgb_array
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -27,9 +28,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 def as_image(rgb: Any) -> NDArray[Any]:
     """Return an (H, W, 3) image, uint8 as it is or float32 on the scale of uint8, or raise."""
-    image = np.asarray(rgb)
-    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise InvalidInputError(f"rgb has shape {image.shape}; it takes (H, W, 3), not empty")
+    image = rgb_array(rgb, "rgb")
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind != "f":

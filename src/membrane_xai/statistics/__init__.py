@@ -4,6 +4,8 @@ Samples that belong together, such as patches of one patient, are kept together 
 Undefined scores are left out and counted.
 """
 
+from membrane_xai._backend.labels import group_codes, read_labels
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai._backend.vocabulary import NULLS
 from membrane_xai.statistics._combination import CombinedNull, combine_nulls
 from membrane_xai.statistics._comparison import Comparison, compare_paired
@@ -30,11 +32,14 @@ __all__ = [
     "bootstrap",
     "combine_nulls",
     "compare_paired",
+    "group_codes",
     "holm",
     "interval_of",
     "patients_needed",
     "permutation_null",
     "random_cam_null",
+    "read_labels",
+    "read_numbers",
     "shift_null",
     "summarize",
     "summarize_consistency",

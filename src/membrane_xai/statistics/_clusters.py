@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.labels import is_missing
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -41,12 +42,9 @@ class Clusters(NamedTuple):
 
 def read_scores(scores: Any, name: str) -> Floats:
     """Return scores as (N,) float64; NaN is welcome, infinity is not."""
-    values = to_numpy(scores)
+    values = read_numbers(scores, name)
     if values.ndim != 1 or not values.size:
         raise InvalidInputError(f"{name} has shape {values.shape}; it takes (N,), one per sample")
-    if values.dtype.kind not in "biuf":
-        raise InvalidInputError(f"{name} has dtype {values.dtype}; it takes real numbers")
-    values = values.astype(np.float64)
     if np.isinf(values).any():
         at = int(np.flatnonzero(np.isinf(values))[0])
         raise InvalidInputError(
@@ -60,8 +58,8 @@ def read_weights(weights: Any, count: int) -> Floats:
     if weights is None:
         return np.ones(count)
     try:
-        values = np.asarray(to_numpy(weights), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        values = read_numbers(weights, "weights")
+    except InvalidInputError as error:
         raise InvalidInputError(f"weights cannot be read as numbers: {error}") from error
     if values.shape != (count,):
         raise InvalidInputError(

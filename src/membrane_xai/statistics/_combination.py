@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.labels import group_codes
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._clusters import count_reasons
 from membrane_xai.statistics._nulls import NullResult
@@ -97,7 +98,7 @@ def combine_nulls(
     (True, 2, {'empty_mask': 1})
     """
     check_choice(method, "method", ("stouffer", "fisher"))
-    p = np.asarray(result.p_mid)
+    p = read_numbers(result.p_mid, "result.p_mid")
     if p.ndim != 1:
         raise InvalidInputError(
             f"result has p-values of shape {p.shape}; it takes those of a batch"

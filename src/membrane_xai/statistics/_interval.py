@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.statistics._bootstrap import draw_values, ends_of_draws, studentized
 from membrane_xai.statistics._jackknife import FEWEST, Jackknife, effective_number, jackknife
@@ -271,19 +272,21 @@ def _read(statistic: Statistic) -> tuple[Floats, Floats, Floats]:
     n = statistic.n_groups
     if not n:
         return np.array(np.nan), np.zeros((0, 1)), np.zeros((0, 1))
-    found = np.asarray(statistic.of(np.ones((1, n))), np.float64)
+    found = read_numbers(statistic.of(np.ones((1, n))), "statistic")
     if found.ndim not in (1, 2) or len(found) != 1:
         raise InvalidInputError(
             f"statistic gives shape {found.shape} for 1 row of counts; "
             f"it takes one value, or one row of values, for each"
         )
     enough = n >= FEWEST  # or nothing may be left to take a value of
-    left_out = np.asarray(statistic.jackknife() if enough else [found[0]] * n, np.float64)
+    left_out = read_numbers(
+        statistic.jackknife() if enough else [found[0]] * n, "statistic.jackknife"
+    )
     if left_out.shape != (n, *found.shape[1:]):
         raise InvalidInputError(
             f"statistic.jackknife gives shape {left_out.shape}; it takes {(n, *found.shape[1:])}"
         )
-    masses = np.asarray(getattr(statistic, "masses", np.ones(n)), np.float64)
+    masses = read_numbers(getattr(statistic, "masses", np.ones(n)), "statistic.masses")
     if masses.shape not in ((n,), left_out.shape) or not (masses >= 0).all():
         shapes = " or ".join(str(shape) for shape in dict.fromkeys([(n,), left_out.shape]))
         raise InvalidInputError(

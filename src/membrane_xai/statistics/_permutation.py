@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import to_numpy
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["SignFlip", "holm", "sign_flip"]
@@ -84,7 +84,7 @@ def holm(p_values: Any) -> Floats:
     >>> holm([0.01, 0.04, float("nan"), 0.03])
     array([0.03, 0.06,  nan, 0.06])
     """
-    values = np.asarray(to_numpy(p_values), dtype=np.float64)
+    values = read_numbers(p_values, "p_values")
     tested = ~np.isnan(values)
     if values.ndim != 1 or not ((values[tested] >= 0) & (values[tested] <= 1)).all():
         raise InvalidInputError(f"p_values is {p_values!r}; it takes a row of numbers in [0, 1]")

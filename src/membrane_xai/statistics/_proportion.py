@@ -67,10 +67,12 @@ class Proportion:
         from scipy.stats import binomtest
 
         level = check_number(ci, "ci", "a number in (0, 1)", lambda x: 0 < x < 1)
-        if not (is_count(count) and is_count(total) and 0 <= count <= total):
+        counts = is_count(count) and is_count(total)
+        if not counts or not 0 <= int(count) <= int(total):
             raise InvalidInputError(
                 f"count is {count!r} of total {total!r}; it takes integers, 0 <= count <= total"
             )
+        count, total = int(count), int(total)
         if total == 0:
             return cls(0, 0, _NAN, _NAN, _NAN)
         interval = binomtest(count, total).proportion_ci(level, method="wilson")

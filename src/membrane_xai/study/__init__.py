@@ -1,7 +1,7 @@
 """Explainers, images and masks in, one table out: MAP and EC of every image by every method."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -195,8 +195,11 @@ def evaluate(
     >>> row["rows"], row["scored"], row["error"], row["map"], row["map_note"]
     (2, 1, 1, 1.0, 'few_groups')
     """
-    images, labels = column_values(images), {} if labels is None else dict(labels)
+    images = column_values(images)
+    labels = _columns_of(labels)
     check_explainers(explainers, perturbations, cams=True)
+    _check_columns({"groups": groups, "targets": targets} | _named(explainers, labels))
+    ids = None if ids is None else list(ids)
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
     mask_options = options_of_files(masks, mask_classes, "mask_classes", not_of=region_classes)
@@ -366,6 +369,33 @@ def _check_one_each(value: Any, name: str, words: Sequence[str]) -> None:
             f"{name} is {got}; it takes {', '.join(map(repr, words))} or one {name[:-1]} an image: "
             f"a list of arrays, or of paths of outlines or masks"
         )
+
+
+def _columns_of(labels: Any) -> dict[str, Any]:
+    """Return the columns of a mapping, or of a table of pandas or polars, by name."""
+    if labels is None:
+        return {}
+    if not (isinstance(labels, Mapping) or hasattr(labels, "columns")):
+        raise InvalidInputError(f"labels is {labels!r}; it takes a mapping from names to columns")
+    names = labels if isinstance(labels, Mapping) else labels.columns
+    return {name: labels[name] for name in names}
+
+
+def _named(explainers: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return maps that there are already, and columns, under the names that errors give them."""
+    maps = {name: cams for name, cams in explainers.items() if not callable(cams)}
+    return {f"explainers[{name!r}]": cams for name, cams in maps.items()} | {
+        f"labels[{name!r}]": values for name, values in labels.items()
+    }
+
+
+def _check_columns(columns: Mapping[str, Any]) -> None:
+    """Refuse what is no sequence of one value for each image."""
+    for name, values in columns.items():
+        if isinstance(values, str | bytes | Mapping | Set):
+            raise InvalidInputError(
+                f"{name} is {values!r}; it takes a sequence, one value an image"
+            )
 
 
 def _checked_null(chance_test: Any) -> str | None:

@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array, to_numpy
-from membrane_xai._backend.labels import is_null
+from membrane_xai._backend.labels import is_missing, plain_label
 from membrane_xai._disk.hashes import Content, content_hash, read_content
 from membrane_xai.baselines import control_masks, tumour_region
 from membrane_xai.errors import InvalidInputError
@@ -226,9 +228,11 @@ def _next(values: Iterable[Any], name: str, i: int) -> Any:
 
 def _label(value: Any) -> Any:
     """Return a label as a plain value that JSON keeps."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    if plain is None or is_null(plain):
+    plain = plain_label(value)
+    if is_missing(plain):
         return None
+    if isinstance(plain, Decimal | Fraction):
+        return float(plain)
     return plain if isinstance(plain, str | int | float) else str(plain)
 
 

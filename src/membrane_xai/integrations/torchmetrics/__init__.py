@@ -81,7 +81,7 @@ class MembraneActivationPrecision(SummedMetric):
         check_choice(score, "score", _SCORES)
         check_negative(negative)
         if threshold is not None:
-            check_fraction(threshold, "threshold")
+            threshold = check_fraction(threshold, "threshold")
             if score != "map":
                 raise InvalidInputError(f"threshold is {threshold!r}; it is for score='map' alone")
         self.score = score

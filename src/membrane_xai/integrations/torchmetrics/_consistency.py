@@ -3,10 +3,16 @@
 import math
 from typing import Any
 
-import numpy as np
-
-from membrane_xai._backend.arrays import check_arrays, is_pandas, squeeze_channel, to_numpy
+from membrane_xai._backend.arrays import (
+    as_array,
+    check_arrays,
+    from_numpy,
+    squeeze_channel,
+    to_numpy,
+)
 from membrane_xai._backend.checks import check_choice, check_grid, is_count
+from membrane_xai._backend.labels import group_codes, read_labels
+from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
 from membrane_xai.metrics import UnitSums
@@ -115,7 +121,7 @@ class ExplanationConsistency(SummedMetric):
         InvalidInputError
             Maps of another grid, labels or weights that do not fit.
         """
-        cams = self._as_cams(cams).to(self.vector.device)
+        cams = self._as_cams(cams)
         batch = UnitSums.of(
             cams,
             self.similarity,
@@ -146,8 +152,13 @@ class ExplanationConsistency(SummedMetric):
     def _sums(self) -> UnitSums:
         return UnitSums(self.vector, self.weight, self.square, self.counts)
 
+    def _as_tensor(self, x: Any) -> torch.Tensor:
+        """Return an array of any library as a tensor on the device of the states."""
+        tensor: torch.Tensor = x if torch.is_tensor(x) else from_numpy(self.vector, to_numpy(x))
+        return tensor.to(self.vector.device)
+
     def _as_cams(self, cams: Any) -> torch.Tensor:
-        array = torch.as_tensor(cams)
+        array = self._as_tensor(as_array(cams, "cams"))
         check_arrays(array, "cams")
         plain: torch.Tensor = squeeze_channel(array, "cams")
         if plain.ndim != 3 or tuple(plain.shape[1:]) != self.grid:
@@ -162,12 +173,12 @@ class ExplanationConsistency(SummedMetric):
             raise InvalidInputError(f"groups: it takes {takes} num_groups is {self.num_groups}")
         if groups is None:
             return torch.zeros(count, dtype=torch.int64, device=self.vector.device)
-        labels = torch.as_tensor(_column_as_array(groups), device=self.vector.device)
+        labels = self._as_tensor(as_array(groups) if torch.is_tensor(groups) else _labels(groups))
         whole = not (labels.is_floating_point() or labels.is_complex())
         if not whole or tuple(labels.shape) != (count,):
             raise InvalidInputError(
                 f"groups is {labels.dtype} of shape {tuple(labels.shape)}; "
-                f"it takes {count} integers, one per map"
+                f"it takes {count} integers"
             )
         if bool(((labels < 0) | (labels >= len(self.vector))).any()):
             raise InvalidInputError(
@@ -179,7 +190,8 @@ class ExplanationConsistency(SummedMetric):
     def _as_weights(self, weights: Any, count: int) -> torch.Tensor:
         if weights is None:
             return torch.ones(count, dtype=self.vector.dtype, device=self.vector.device)
-        values = torch.as_tensor(_column_as_array(weights)).to(self.vector)
+        known = weights if torch.is_tensor(weights) else read_numbers(weights, "weights")
+        values = self._as_tensor(known).to(self.vector)
         if tuple(values.shape) != (count,) or not bool((values.isfinite() & (values >= 0)).all()):
             raise InvalidInputError(
                 f"weights is {weights!r}; it takes {count} finite numbers, none negative"
@@ -187,6 +199,10 @@ class ExplanationConsistency(SummedMetric):
         return values
 
 
-def _column_as_array(values: Any) -> Any:
-    """Return a column of pandas as an array that torch may share memory with."""
-    return np.array(to_numpy(values)) if is_pandas(values) else values
+def _labels(groups: Any) -> torch.Tensor:
+    """Return labels as they are given, each one known, on the CPU."""
+    labels = read_labels(groups, "groups")
+    group_codes(labels, len(labels))  # none is missing
+    if not all(isinstance(label, int | float) for label in labels):
+        raise InvalidInputError(f"groups is {groups!r}; it takes integers, one per map")
+    return torch.as_tensor(labels)
