@@ -17,6 +17,7 @@ from audit_files import (
     write_groups,
 )
 from shapely import box
+from tiff_files import orientation_tag, write_tiff
 
 from membrane_xai import CamGrid, alignment, ec_score, extract_membrane_mask, summarize
 from membrane_xai.annotations import Annotation, write_geojson
@@ -37,6 +38,17 @@ def test_scores_are_those_of_the_arrays(root, fields, cams, capsys):
     assert "0 unmatched" in shown.out
     assert not shown.err
     assert unmatched(root) == []
+
+
+def test_a_turned_tiff_is_the_upright_image(root, fields, cams):
+    for name in NAMES:
+        (root / "images" / f"{name}.png").unlink()
+        turned = [orientation_tag(6)]  # a quarter to the right, to be seen
+        write_tiff(root / "images" / f"{name}.tif", np.rot90(fields[name]), extratags=turned)
+    assert audit(root) == 0
+    for row in table(root):
+        mask = extract_membrane_mask(fields[row["id"]], mpp=0.5).mask
+        assert_scores(row, alignment(cams[row["id"]], mask))
 
 
 def test_grids_of_all_methods_or_of_one(root, fields, cams, capsys):

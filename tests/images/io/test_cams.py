@@ -11,6 +11,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tiff_files import TURNS, orientation_tag
 
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import CAM_SUFFIXES, MAX_VALUES, read_cam
@@ -71,6 +72,13 @@ def test_black_and_white_is_0_and_1(tmp_path):
     assert read_cam(tmp_path / "a.png").tolist() == [[1.0, 0.0, 1.0]]
     tifffile.imwrite(tmp_path / "a.tif", picture, photometric="minisblack")
     assert read_cam(tmp_path / "a.tif").tolist() == [[1.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_cam_in_tiff_is_upright(tmp_path, orientation):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, CAM, extratags=[orientation_tag(orientation)])
+    assert np.array_equal(read_cam(path), TURNS[orientation](CAM))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
