@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -242,7 +243,10 @@ def _levels_of(file: Any, path: Path, max_chunk: int) -> list[list[Any]]:
 
     tifffile leaves out levels that follow in another order, or behind other pages.
     """
-    levels = [_planes(level, path, max_chunk) for level in file.series[0].levels]
+    found = file.series[0].levels
+    if file.is_svs:  # of several focal planes OpenSlide, and QuPath by it, show the first
+        found = [SimpleNamespace(pages=one.pages[:1], axes=one.axes) for one in found]
+    levels = [_planes(level, path, max_chunk) for level in found]
     base = levels[0]
     if len(base) == 1 and base[0].is_tiled:
         sizes = {_size(level) for level in levels}

@@ -60,6 +60,25 @@ def test_every_door_gives_what_openslide_gives(tmp_path, compression, photometri
         assert np.array_equal(slide.read_region(5, 60, 100, 10), seen[60:70, 5:105])
 
 
+def test_of_several_focal_planes_the_first_is_shown(tmp_path):
+    openslide = pytest.importorskip("openslide")
+    path, first = tmp_path / "a.svs", every_colour()
+    layout = {"photometric": "rgb", "compression": "zlib", "metadata": None}
+    about = {"description": APERIO.format("128x128", "JPEG/RGB")}
+    with tifffile.TiffWriter(path) as file:
+        file.write(first, tile=(SIDE, SIDE), **layout, **about)
+        file.write(first[::4, ::4], **layout)  # the thumbnail
+        for plane in (255 - first, first // 2):
+            file.write(plane, tile=(SIDE, SIDE), **layout)
+    with openslide.OpenSlide(path) as theirs:
+        seen = np.asarray(theirs.read_region((0, 0), 0, (128, 128)).convert("RGB"))
+    assert np.array_equal(seen, first)
+    assert np.array_equal(read_image(path).rgb, first)
+    with closing(open_slide(path)) as slide:
+        assert slide.level_downsamples == (1,)
+        assert np.array_equal(slide.read_region(0, 0, 128, 128), first)
+
+
 def test_without_openslide_it_is_the_same(tmp_path, monkeypatch):
     ycbcr = np.asarray(PIL.Image.new("RGB", (128, 128), (140, 90, 50)).convert("YCbCr"))
     path = aperio(tmp_path / "a.svs", ycbcr, 33003)
