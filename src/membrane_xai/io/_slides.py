@@ -6,7 +6,7 @@ The reader of a file is chosen here, once for slides and images.
 import importlib
 import math
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,9 +30,8 @@ __all__ = [
     "slide_key",
 ]
 
-_DICOM_SUFFIX = ".dcm"
 SLIDE_SUFFIXES = (
-    ".bif", ".czi", _DICOM_SUFFIX, ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu",
+    ".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu",
 )  # fmt: skip
 """Of scanners' own formats, and of DICOM."""
 
@@ -198,14 +197,11 @@ def needs_tiles(path: Path, max_pixels: int) -> bool:
 
 def slide_key(path: Path) -> tuple[str, ...]:
     """Return what tells one slide from another: the files of a DICOM series are one slide."""
-    if path.suffix.lower() == _DICOM_SUFFIX:
-        for library in _libraries():
-            try:
-                with library(str(path)) as slide:
-                    series = slide.properties["dicom.SeriesInstanceUID"]
-            except Exception:  # noqa: BLE001, S112  # whoever opens it next says what is wrong
-                continue
-            return str(path.resolve().parent), str(series)
+    with suppress(OSError):  # whoever opens it next says what is wrong
+        for library in _libraries() if _is_dicom(path) else ():
+            with suppress(Exception), library(str(path)) as slide:
+                series = slide.properties["dicom.SeriesInstanceUID"]
+                return str(path.resolve().parent), str(series)
     return (str(path.resolve()),)
 
 

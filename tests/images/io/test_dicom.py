@@ -45,8 +45,11 @@ def test_files_of_a_series_are_one_slide(tmp_path, rgb):
 
 
 def test_a_name_without_its_ending_is_told_by_what_is_in_it(tmp_path, rgb):
-    path = dicom_slide(tmp_path, rgb)[1].rename(tmp_path / "1.2.840.10008")
+    coarse, fine = dicom_slide(tmp_path, rgb)
+    path = fine.rename(tmp_path / "1.2.840.10008")
     assert _slides.needs_tiles(path, 2**26)
+    assert _slides.slide_key(path) == _slides.slide_key(coarse)
+    assert _slides.slide_key(tmp_path / "none") == (str(tmp_path / "none"),)
 
 
 def test_without_openslide_the_error_says_what_to_install(tmp_path, rgb, monkeypatch):
