@@ -7,7 +7,6 @@ says from which shade on, or which label, is membrane, unless the caller does. T
 
 import math
 import re
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
 from membrane_xai.io import _images, _tiff
+from membrane_xai.io._orientation import UPRIGHT, orientation_of
+from membrane_xai.io._unlimited import open_unlimited
 
 __all__ = ["MASK_SUFFIXES", "is_mask_file", "read_mask_file"]
 
@@ -92,9 +93,10 @@ def _from_tiff(path: Path, shape: Shape) -> _Picture:
     try:
         with _tiff.as_input_errors(path), closing(tifffile.TiffFile(path)) as file:
             page = _only_page(path, file)
-            _check_size(path, page.shape[:2], shape)
+            orientation = orientation_of(page) or UPRIGHT
+            _check_size(path, orientation.size(*page.shape[:2]), shape)
             _check_whole(path, page, file.filehandle.size)
-            values = np.asarray(page.asarray())
+            values = orientation.upright(np.asarray(page.asarray()))
             classes = _CHANNEL.search(file.ome_metadata or "") is not None
             return _Picture(_colors(path, page, values, imagej=bool(file.is_imagej)), classes)
     except MissingDependencyError as missing:
@@ -144,23 +146,19 @@ def _colors(path: Path, page: Any, values: Values, *, imagej: bool) -> Values:
 
 
 def _from_pillow(path: Path, shape: Shape, formats: tuple[str, ...]) -> _Picture:
-    from PIL import Image
-
-    with _images.as_input_errors(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked below
-        with Image.open(path, formats=formats) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                raise InvalidInputError(f"{path}: has several pictures; a mask takes one")
-            _check_size(path, (image.height, image.width), shape)
-            if image.mode in ("LA", "PA") or (image.mode == "P" and "transparency" in image.info):
-                return _Picture(np.asarray(image.convert("RGBA")))
-            if image.mode == "P":
-                return _Picture(np.asarray(image.convert("RGB")))
-            if image.mode not in _MODES:
-                raise InvalidInputError(
-                    f"{path}: has colour mode {image.mode!r}; a mask takes grey, a palette or RGB"
-                )
-            return _Picture(np.asarray(image))
+    with _images.as_input_errors(path), open_unlimited(path, formats) as image:
+        if getattr(image, "n_frames", 1) > 1:
+            raise InvalidInputError(f"{path}: has several pictures; a mask takes one")
+        _check_size(path, (image.height, image.width), shape)
+        if image.mode in ("LA", "PA") or (image.mode == "P" and "transparency" in image.info):
+            return _Picture(np.asarray(image.convert("RGBA")))
+        if image.mode == "P":
+            return _Picture(np.asarray(image.convert("RGB")))
+        if image.mode not in _MODES:
+            raise InvalidInputError(
+                f"{path}: has colour mode {image.mode!r}; a mask takes grey, a palette or RGB"
+            )
+        return _Picture(np.asarray(image))
 
 
 def _check_size(path: Path, found: Collection[int], shape: Shape) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+from tiff_files import TURNS, orientation_tag
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import MASK_SUFFIXES, read_mask, write_mask
@@ -85,6 +86,26 @@ def test_tiff(how, tmp_path):
     found = read_mask(tmp_path / "a.tif", shape=MASK.shape)
     assert found.dtype == bool
     np.testing.assert_array_equal(found, MASK)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_mask_in_tiff_is_upright_like_its_image(orientation, tmp_path, rng):
+    stored, path = rng.random((6, 9)) < 0.5, tmp_path / "a.tif"
+    values = stored.astype(np.uint8) * 255
+    turned = [orientation_tag(orientation)]
+    tifffile.imwrite(path, values, photometric="minisblack", extratags=turned)
+    upright = TURNS[orientation](stored)
+    assert np.array_equal(read_mask(path, shape=upright.shape), upright)
+    if upright.shape != stored.shape:
+        with pytest.raises(InvalidInputError, match="is not resized here"):
+            read_mask(path, shape=stored.shape)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp"])
+def test_pillows_limit_does_not_count(suffix, tmp_path, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 10)
+    PIL.Image.new("L", (9, 6), 255).save(tmp_path / f"a.{suffix}")
+    assert read_mask(tmp_path / f"a.{suffix}").all()
 
 
 def test_objects_of_imagej_are_255_whatever_shows_them_black(tmp_path):
