@@ -43,17 +43,19 @@ def input_options(backbone: str, size: int, options: dict[str, Any]) -> dict[str
         does not take the size.
     """
     with torch.random.fork_rng(devices=[]):
-        network = _made(backbone, options)
         try:
+            network = _made(backbone, options)
             layer_groups(network)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"model.backbone is {backbone!r}: {error}") from error
+        except (TypeError, InvalidInputError) as error:  # timm's encoders take no drop_rate
+            raise InvalidInputError(
+                f"model.backbone is {backbone!r}, which cannot be trained here: {_said(error)}"
+            ) from error
         why = _failure(network, size, options["num_classes"])
         if not why:
             return {}
         told = {"img_size": size}
-        why = _failure_told(backbone, size, options | told) or ""
-        if not why:
+        why_told = _failure_told(backbone, size, options | told)
+        if not why_told:
             return told
         usual = _usual_size(network)
         if usual == size or _failure(network, usual, options["num_classes"]):
@@ -61,7 +63,8 @@ def input_options(backbone: str, size: int, options: dict[str, Any]) -> dict[str
                 f"model.backbone is {backbone!r}, which cannot be trained here: {why}"
             )
     raise InvalidInputError(
-        f"model.input_size is {size}, which {backbone} does not take: {why}; it takes {usual}"
+        f"model.input_size is {size}, which {backbone} does not take ({why}), nor when it is made "
+        f"for it ({why_told}); it takes {usual}"
     )
 
 
@@ -84,18 +87,16 @@ def _failure_told(backbone: str, size: int, options: dict[str, Any]) -> str:
 
 
 def _failure(network: torch.nn.Module, size: int, classes: int) -> str:
-    """Return why a network does not turn images into scores, in training or after; or nothing."""
-    for training in (True, False):
-        network.train(training)
-        try:
-            with torch.no_grad():
-                found = network(torch.zeros(_IMAGES, 3, size, size, device="meta"))
-        except Exception as error:  # noqa: BLE001  # of any layer of any network
-            return _said(error)
-        if not isinstance(found, torch.Tensor):
-            return f"it gives {type(found).__name__}, no tensor of scores"
-        if found.shape != (_IMAGES, classes):
-            return f"it gives {tuple(found.shape)} for {_IMAGES} images of {classes} classes"
+    """Return why a network in training does not turn images into scores; empty if it does."""
+    try:
+        with torch.no_grad():
+            found = network(torch.zeros(_IMAGES, 3, size, size, device="meta"))
+    except Exception as error:  # noqa: BLE001  # of any layer of any network
+        return _said(error)
+    if not isinstance(found, torch.Tensor):
+        return f"it gives {type(found).__name__}, no tensor of scores"
+    if found.shape != (_IMAGES, classes):
+        return f"it gives {tuple(found.shape)} for {_IMAGES} images of {classes} classes"
     return ""
 
 

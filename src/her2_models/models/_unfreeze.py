@@ -315,9 +315,15 @@ def _stages(network: Any) -> list[Sequence[str]]:
     """Cut the parameters, in their order, at the ends of the stages whose features timm gives."""
     ends = [stage["module"] for stage in network.feature_info]
     names = [name for name, _ in network.named_parameters()]
+    places = [[i for i, name in enumerate(names) if is_of(name, (end,))] for end in ends]
+    if not all(places):
+        raise InvalidInputError(
+            f"network is {type(network).__name__}, which has neither a group_matcher nor the layers "
+            f"that its feature_info names ({', '.join(ends)}); it takes one that has"
+        )
     holder = ends[0].partition(".")[0]
     first = next(i for i, name in enumerate(names) if is_of(name, (holder,)))
-    last = [max(i for i, name in enumerate(names) if is_of(name, (end,))) + 1 for end in ends]
+    last = [max(place) + 1 for place in places]
     cuts = [0, first, *last, len(names)]
     return [names[start:stop] for start, stop in itertools.pairwise(cuts)]
 

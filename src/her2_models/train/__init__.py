@@ -348,6 +348,7 @@ class _HER2Data(LightningDataModule):
     def train_dataloader(self) -> Any:
         settings, trainer = self._config.train, self.trainer
         assert trainer is not None  # noqa: S101  # Lightning attaches it
+        progress: Any = trainer.fit_loop.epoch_progress.current
         patches = TrainingPatches(self._train, self.spec, self._config.augment, settings.seed)
         sampler = EpochSampler(
             self.grades,
@@ -355,7 +356,9 @@ class _HER2Data(LightningDataModule):
             balanced=settings.balance == "sampling",
             rank=trainer.global_rank,
             processes=trainer.world_size,
-            epoch=lambda: trainer.current_epoch,
+            # Not current_epoch, which after a restart is behind when workers are given their first
+            # images.
+            epoch=lambda: progress.processed,
         )
         # A batch of one image has no batch statistics.
         rest = len(sampler) % settings.batch_size

@@ -130,6 +130,47 @@ def test_groups_that_do_not_learn_yet_are_not_decayed():
     assert not torch.equal(network.layer4[0].conv1.weight, before)
 
 
+def modes(network, *layers):
+    return [network.get_submodule(layer).training for layer in layers]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "late", "early"),
+    [
+        ("resnet18", {}, ("layer4.0.bn1", "layer4"), ("layer3.0.bn1", "bn1")),
+        (
+            "test_convnext",
+            {"drop_path_rate": 0.5},
+            ("stages.3.blocks.1.drop_path",),
+            ("stages.1.blocks.1.drop_path",),
+        ),
+        (
+            "test_vit",
+            {"drop_path_rate": 0.5, "proj_drop_rate": 0.2},
+            ("blocks.5.drop_path1", "blocks.5.mlp.drop1"),
+            ("blocks.1.drop_path1", "blocks.1.mlp.drop1"),
+        ),
+    ],
+)
+def test_groups_that_begin_to_learn_are_in_training_mode_from_then_on(name, options, late, early):
+    network = timm.create_model(name, num_classes=4, **options)
+    plan = make_plan(network, UnfreezeConfig(plan="gradual", schedule={0: 0, 2: 1, 4: 2}))
+    network.train()
+    for epoch, learns in enumerate((False, False, True, True, True)):
+        plan.apply(network, epoch)
+        assert modes(network, *late) == [learns] * len(late)
+        assert modes(network, *early) == [name == "resnet18" and epoch == 4, False][: len(early)]
+        plan.apply(network.eval(), epoch)  # as while it is measured
+        assert not any(module.training for module in network.modules())
+        network.train()
+        plan.eval_frozen(network)
+    again = timm.create_model(name, num_classes=4, **options)
+    plan.apply(again, 3)  # after a restart
+    assert [m.training for m in again.modules()] != [m.training for m in network.modules()]
+    plan.apply(again, 4)
+    assert [m.training for m in again.modules()] == [m.training for m in network.modules()]
+
+
 def test_learning_rates_fall_from_group_to_group():
     network = resnet()
     config = UnfreezeConfig(plan="last", groups=3, backbone_learning_rate=0.5, decay=0.1)
