@@ -32,7 +32,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai._backend.vocabulary import CONTROLS, NULLS, OF_SUMS
-from membrane_xai._commands.options import count_from, grid_of_method, length_type, mpp_type
+from membrane_xai._commands.options import (
+    bits_type,
+    count_from,
+    grid_of_method,
+    length_type,
+    mpp_type,
+)
 from membrane_xai.tables import cells_text, json_text, null_text, score_text, specificity_text
 
 if TYPE_CHECKING:
@@ -50,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results (default: %(default)s)")  # fmt: skip
     add("--mpp", type=mpp_type, metavar="UM",
         help="micrometres per pixel (default: what each file says)")  # fmt: skip
+    add("--bits", type=bits_type, metavar="N",
+        help="of 16 that the camera fills, as 12 (default: what each file says)")  # fmt: skip
     add("--method", metavar="NAME",
         help="of CAMs in no folder for a method (default: name of their folder)")  # fmt: skip
     add("--groups", type=Path, metavar="FILE",
@@ -120,6 +128,7 @@ def _request(args: argparse.Namespace) -> "Request":
         cams=args.cams,
         out=args.out,
         mpp=args.mpp,
+        bits=args.bits,
         method=args.method,
         annotations=args.annotations,
         classes=tuple(args.annotation_class),
