@@ -51,6 +51,7 @@ docs: .venv/installed-all
 bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.masks
+	$(BIN)/python -m benchmarks.masks.swapped
 	$(BIN)/python -m benchmarks.cells
 	$(BIN)/python -m benchmarks.registration
 	$(BIN)/python -m benchmarks.registration.pretrained

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from dicom_files import dicom_slide
 from mirax_files import scanned_by_mirax
-from tiff_files import TURNS, orientation_tag, scanned_by_leica, write_tiff
+from tiff_files import OME, TURNS, orientation_tag, scanned_by_leica, write_tiff
 
 from membrane_xai import extract_membrane_mask, rasterize, read_annotations
 from membrane_xai.cli import main
@@ -243,6 +243,8 @@ def test_sigint_stops_a_process_that_goes_on_later(rgb, tmp_path):
     [
         (["--mpp", "0"], "'0'; it takes a positive number of micrometres"),
         (["--mpp", "fine"], "'fine'"),
+        (["--mpp", "250"], "'250'; it takes a positive number of micrometres per pixel, 0.05 to 5"),
+        (["--bits", "7"], "'7'; it takes 8 to 16"),
         (["--background", "1,2"], "'1,2'; it takes auto or three numbers, 1 to 255"),
         (["--stain-matrix", "1,2,3,2,4,6"], "parallel"),
         (["--formats", "png,svg"], "'png,svg'; it takes some of png,ome-tiff,geojson"),
@@ -268,6 +270,47 @@ def test_help_has_examples(capsys):
         main(["mask", "--help"])
     assert stopped.value.code == 0
     assert "membrane-xai mask patch.png --mpp 0.25 --out masks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [0.00025, 352.777])
+def test_an_impossible_pixel_size_is_an_error_that_names_its_source(tmp_path, rgb, size, capsys):
+    path = write_tiff(
+        tmp_path / "a.ome.tif", rgb, metadata=OME | {"PhysicalSizeX": size, "PhysicalSizeY": size}
+    )
+    assert run(path, out=tmp_path / "out") == 1
+    [row] = table(tmp_path / "out")
+    assert row["status"] == "failed"
+    assert "its OME-XML states pixels of" in row["error"]
+    assert "--mpp" in row["error"]
+    assert row["error"] in capsys.readouterr().err
+    assert run(path, "--mpp", 0.5, out=tmp_path / "out") == 0
+    assert table(tmp_path / "out")[0]["status"] == "ok"
+
+
+def test_a_camera_of_12_bits(tmp_path, rgb):
+    path = write_tiff(tmp_path / "a.tif", rgb.astype(np.uint16) << 4)
+    out = tmp_path / "out"
+    assert run(path, "--mpp", 0.5, out=out) == 1
+    assert "--bits 12" in table(out)[0]["error"]
+    assert run(path, "--mpp", 0.5, "--bits", 12, out=out) == 0
+    right = extract_membrane_mask(rgb, mpp=0.5).mask.mean()
+    assert float(table(out)[0]["mask_share"]) == pytest.approx(right, abs=0.002)
+    assert run(path, "--mpp", 0.5, "--bits", 14, out=out) == 0  # other bits, another mask
+    assert float(table(out)[0]["mask_share"]) != pytest.approx(right, abs=0.002)
+
+
+def test_a_damaged_jpeg_fails_and_swapped_channels_are_flagged(tmp_path, rgb):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    PIL.Image.fromarray(rgb).save(folder / "cut.jpg", quality=95)
+    data = (folder / "cut.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 500 :])
+    field = synthetic_her2("3+", size=320, mpp=0.5, seed=7).rgb
+    PIL.Image.fromarray(field[..., ::-1]).save(folder / "swapped.png")
+    assert run(folder, "--mpp", 0.5, out=tmp_path / "out") == 1
+    cut, swapped = table(tmp_path / "out")
+    assert "is truncated or damaged" in cut["error"]
+    assert "channels_swapped" in swapped["flags"].split(";")
 
 
 def test_a_wrong_pixel_size_is_in_the_table(tmp_path):

@@ -75,6 +75,41 @@ def test_not_ihc():
     assert "not_ihc" in flags(blobs(eosin))
 
 
+def swapped(image):
+    """Exchange red and blue, as OpenCV reads images."""
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def test_channels_swapped(field):
+    assert "channels_swapped" in flags(swapped(field))
+    assert "channels_swapped" in flags(swapped(ihc_sample().rgb), ihc_sample().mpp)
+
+
+def stained(brown, blue, share):
+    """Draw rows of brown, by its share of all, and of blue, each of a density of three channels."""
+    density = np.where((np.arange(200) < 200 * share)[:, None, None], brown, blue)
+    image = np.full((240, 200, 3), 235.0)
+    image[40:] = 235 * 10.0**-density
+    return np.rint(image).astype(np.uint8)
+
+
+HEMATOXYLIN, DAB = np.array([0.65, 0.70, 0.29]), np.array([0.27, 0.57, 0.78])
+CYAN = np.array([0.79, 0.57, 0.20])  # hematoxylin as some scanners show it
+BURNT = np.array([0.60, 0.76, 0.80])  # DAB beside it, dark
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_stains_of_every_share_are_right_one_way_round(share):
+    image = stained(DAB * 0.8, HEMATOXYLIN * 0.6, share)
+    assert "channels_swapped" not in flags(image)
+    assert ("channels_swapped" in flags(swapped(image))) == (share < 1)  # DAB alone could be blue
+
+
+def test_blue_with_little_green_is_not_swapped():
+    assert "channels_swapped" not in flags(stained(1.2 * BURNT, 0.3 * CYAN, 0.3))
+    assert "channels_swapped" not in flags(stained(DAB, CYAN * 0.5, 0.0))
+
+
 def test_names_are_those_announced(field):
     assert set(flags(field)) <= set(QUALITY_FLAGS)
 

@@ -1,6 +1,7 @@
 """Checks of a data set: counts, labels, copies, damaged files, groups across splits."""
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from her2_models.data._published import PUBLISHED
 from her2_models.data._report import DataReport
 from membrane_xai.cells import PLAUSIBLE_DIAMETERS, NuclearSize
 from membrane_xai.cli import progress
-from membrane_xai.errors import InvalidInputError, MembraneXAIError
+from membrane_xai.errors import InvalidInputError, MembraneXAIError, MembraneXAIWarning
 from membrane_xai.her2_rule import GRADES
 from membrane_xai.io import MAX_PIXELS, read_image
 
@@ -186,7 +187,7 @@ def _see(records: Sequence[Record], decode: bool, max_pixels: int) -> _Seen:
     with progress(len(records)) as show:
         for done, record in enumerate(records, 1):
             path = record.path
-            rgb, why = _pixels(path, decode, max_pixels)
+            rgb, why = _pixels(record, decode, max_pixels)
             if why:
                 seen.unreadable.append((path, why))
             elif rgb is None:
@@ -199,8 +200,9 @@ def _see(records: Sequence[Record], decode: bool, max_pixels: int) -> _Seen:
     return seen
 
 
-def _pixels(path: Path, decode: bool, max_pixels: int) -> tuple[NDArray[np.uint8] | None, str]:
+def _pixels(record: Record, decode: bool, max_pixels: int) -> tuple[NDArray[np.uint8] | None, str]:
     """Return the pixels of an image, and why it cannot be read or an empty text."""
+    path = record.path
     if not path.is_file():
         return None, "there is no such file"
     if not path.stat().st_size:
@@ -208,7 +210,9 @@ def _pixels(path: Path, decode: bool, max_pixels: int) -> tuple[NDArray[np.uint8
     if not decode:
         return None, ""
     try:
-        rgb = read_image(path, max_pixels=max_pixels).rgb
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MembraneXAIWarning)  # of another pixel size
+            rgb = read_image(path, mpp=record.mpp, max_pixels=max_pixels).rgb
         _verify_png(path)
     except (MembraneXAIError, OSError, MemoryError) as error:
         return None, str(error).removeprefix(f"{path}: ") or type(error).__name__

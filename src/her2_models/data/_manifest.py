@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.io import MPP_LIMITS
 from membrane_xai.tables import write_csv
 
 __all__ = [
@@ -58,7 +59,7 @@ class Record:
     magnification : float or None
         Of the objective, such as 40.
     mpp : float or None
-        Micrometres per pixel.
+        Micrometres per pixel, 0.05 to 5.
     source : str
         "bci", "her2-ihc-40x-patch", "her2-ihc-40x-wsi", "folder", "csv", or a name of your own.
     label_level : str or None
@@ -100,10 +101,11 @@ class Record:
             self._refuse("group", "a name or None")
         if self.label_level is not None and self.label_level not in LABEL_LEVELS:
             self._refuse("label_level", "'slide', 'patch' or None")
-        for name in ("magnification", "mpp"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                self._refuse(name, "a positive number or None")
+        if self.magnification is not None and not 0 < self.magnification < float("inf"):
+            self._refuse("magnification", "a positive number or None")
+        low, high = MPP_LIMITS
+        if self.mpp is not None and not low <= self.mpp <= high:
+            self._refuse("mpp", f"micrometres per pixel, {low:g} to {high:g}, or None")
 
     def _refuse(self, name: str, takes: str) -> None:
         raise InvalidInputError(

@@ -1,5 +1,6 @@
 """Whether nuclei have the size that they should at the pixel size of a data set."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from her2_models.data._manifest import Record
 from membrane_xai.cells import NuclearSize, measure_nuclei
 from membrane_xai.cli import progress
-from membrane_xai.errors import MembraneXAIError
+from membrane_xai.errors import MembraneXAIError, MembraneXAIWarning
 from membrane_xai.io import MPP_AT_1X, read_image
 
 __all__ = ["nuclear_sizes"]
@@ -55,6 +56,9 @@ def _spread(records: Sequence[Record]) -> list[Record]:
 
 def _measured(record: Record, mpp: float, max_pixels: int) -> list[NuclearSize]:
     try:
-        return [measure_nuclei(read_image(record.path, max_pixels=max_pixels).rgb, mpp=mpp)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MembraneXAIWarning)  # of another pixel size
+            image = read_image(record.path, mpp=mpp, max_pixels=max_pixels)
+        return [measure_nuclei(image.rgb, mpp=mpp)]
     except (MembraneXAIError, OSError, MemoryError):
         return []  # the check of the files says why

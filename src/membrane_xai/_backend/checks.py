@@ -8,6 +8,7 @@ from typing import Any
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
+    "MPP_LIMITS",
     "check_choice",
     "check_distance",
     "check_fine_mpp",
@@ -21,6 +22,9 @@ __all__ = [
     "is_count",
     "is_real",
 ]
+
+MPP_LIMITS = (0.05, 5.0)
+"""Micrometres per pixel that a microscope gives: 200x to 2x. Beyond, a unit was mistaken."""
 
 _COARSEST = 1.5  # micrometres per pixel
 
@@ -106,8 +110,10 @@ def check_number(value: Any, name: str, takes: str, accept: Callable[[float], bo
 
 
 def check_mpp(mpp: Any) -> float:
-    """Return `mpp` as float if it is a positive number, or raise."""
-    return check_number(mpp, "mpp", "a positive number, micrometres per pixel", lambda x: x > 0)
+    """Return `mpp` as float if it is micrometres per pixel that a microscope gives, or raise."""
+    low, high = MPP_LIMITS
+    takes = f"a positive number, micrometres per pixel, {low:g} to {high:g}"
+    return check_number(mpp, "mpp", takes, lambda x: low <= x <= high)
 
 
 def check_fine_mpp(mpp: Any, seen: str) -> float:

@@ -5,13 +5,34 @@ import math
 from collections.abc import Callable
 
 from membrane_xai._backend.cam_grid import CamGrid
+from membrane_xai._backend.checks import MPP_LIMITS
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["count_from", "grid_of_method", "grid_type", "mpp_type", "numbers"]
+__all__ = [
+    "bits_type",
+    "count_from",
+    "grid_of_method",
+    "grid_type",
+    "length_type",
+    "mpp_type",
+    "numbers",
+]
 
 
 def mpp_type(text: str) -> float:
-    """Read micrometres per pixel, or another positive length in micrometres."""
+    """Read micrometres per pixel that a microscope gives."""
+    return numbers(text, 1, "a positive number of micrometres per pixel", *MPP_LIMITS)[0]
+
+
+def bits_type(text: str) -> int:
+    """Read how many bits of a sample a camera fills."""
+    if not text.isdecimal() or not 8 <= int(text) <= 16:
+        raise argparse.ArgumentTypeError(f"{text!r}; it takes 8 to 16")
+    return int(text)
+
+
+def length_type(text: str) -> float:
+    """Read a positive length in micrometres."""
     return numbers(text, 1, "a positive number of micrometres", 0, math.inf)[0]
 
 

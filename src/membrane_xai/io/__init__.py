@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import to_numpy
-from membrane_xai._backend.checks import check_mpp, is_count
+from membrane_xai._backend.checks import MPP_LIMITS, check_mpp, check_number, is_count
 from membrane_xai._backend.images import check_rgb
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import files_below
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
+from membrane_xai.io._depth import check_bits
 from membrane_xai.io._images import IMAGE_SUFFIXES, read_pixels
 from membrane_xai.io._masks import MASK_SUFFIXES, read_mask_file
 from membrane_xai.io._ome import write_single
@@ -32,6 +33,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_VALUES",
     "MPP_AT_1X",
+    "MPP_LIMITS",
     "Image",
     "SlideReader",
     "check_rgb",
@@ -70,26 +72,36 @@ class Image:
 
 
 def read_image(
-    path: str | Path, *, mpp: float | None = None, max_pixels: int = MAX_PIXELS
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+    bits: int | None = None,
 ) -> Image:
     """Read an RGB image and its pixel size.
 
     PNG, JPEG and BMP by Pillow; TIFF, OME-TIFF and slides by the reader that :func:`open_slide`
     takes, so that both give the same pixels, size and pixel size; level 0 of a pyramid. Compressed
     TIFF other than by deflate needs imagecodecs (extra "slides"), unless Pillow can decode it.
-    Transparent pixels are laid over white; 16 bits become 8, white at 65535.
+    Transparent pixels are laid over white; 16 bits become 8. A picture that stays within a quarter
+    of 16 bits is refused unless `bits` or the file says how many are in use.
 
     Parameters
     ----------
     path : path
         The file; its content tells the format, not its name.
     mpp : float, optional
-        Micrometres per pixel; goes before what the file says. By default it is taken from OME-XML,
-        Aperio's description or the resolution. Resolutions outside 0.05 to 2 micrometres, such
-        as 72 dots per inch, are no statement about a microscope and are passed over.
+        Micrometres per pixel, 0.05 to 5; goes before what the file says. By default it is taken
+        from OME-XML, Aperio's description or the resolution. Resolutions outside these limits, such
+        as 72 dots per inch, are no statement about a microscope and are passed over; the others
+        are refused there, as a unit was mistaken.
     max_pixels : int
         Largest number of pixels, checked before they are decoded. It is the only limit:
         ``PIL.Image.MAX_IMAGE_PIXELS`` does not count here.
+    bits : int, optional
+        How many of the 16 bits of a sample the camera fills, such as 12: white is ``2**bits - 1``
+        then. By default it is what the file says: BitsPerSample or MaxSampleValue of TIFF,
+        SignificantBits of OME-XML, sBIT of PNG, else 16. Files of 8 bits a sample take none.
 
     Returns
     -------
@@ -99,8 +111,10 @@ def read_image(
     Raises
     ------
     InvalidInputError
-        A file that is not an image, truncated, damaged, grey, too large, or of several planes;
-        pixels that are not square within 2 %, without `mpp`. Part of a picture is never returned.
+        A file that is not an image, truncated, damaged, grey, too large, or of several planes, such
+        as slices, time points or channels of fluorescence; pixels of a size that no microscope
+        gives, or not square within 2 %, without `mpp`; deep samples that would come out nearly
+        black, without `bits`. Part of a picture is never returned.
     MissingDependencyError
         Compression that needs imagecodecs.
 
@@ -131,11 +145,13 @@ def read_image(
     if not is_count(max_pixels) or max_pixels < 1:
         raise InvalidInputError(f"max_pixels is {max_pixels!r}; it takes a positive integer")
     path = Path(path)
-    rgb, size = read_pixels(path, int(max_pixels))
+    rgb, size = read_pixels(path, int(max_pixels), check_bits(bits))
     return Image(rgb, _pixel_size.resolve_mpp(mpp, size, str(path)), str(path))
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
+def open_slide(
+    path: str | Path, *, mpp: float | None = None, bits: int | None = None
+) -> SlideReader:
     """Open a whole slide to read regions of it.
 
     Scanners' own formats and DICOM (any file of a slide) by OpenSlide, else TiffSlide, if
@@ -151,6 +167,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
     path : path
         The file.
     mpp : float, optional
+    bits : int, optional
         As in :func:`read_image`.
 
     Returns
@@ -162,7 +179,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
     Raises
     ------
     InvalidInputError
-        A file that no library reads; pixels that are not square, without `mpp`.
+        A file that no library reads; pixels of a size that no microscope gives, or not square,
+        without `mpp`.
     MissingDependencyError
         A scanner's format without OpenSlide or TiffSlide.
 
@@ -185,7 +203,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> SlideReader:
     ...     slide.dimensions, slide.mpp, slide.read_region(95, 0, 2, 1).tolist()
     ((96, 64), 0.25, [[[90, 90, 90], [255, 255, 255]]])
     """
-    return open_slide_file(Path(path), None if mpp is None else check_mpp(mpp))
+    return open_slide_file(Path(path), None if mpp is None else check_mpp(mpp), check_bits(bits))
 
 
 def read_mask(
@@ -282,7 +300,8 @@ def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path
     >>> tifffile.imread(path)
     array([[255,   0, 255]], dtype=uint8)
     """
-    mpp = None if mpp is None else check_mpp(mpp)
+    if mpp is not None:  # a mask may be coarser than any image
+        mpp = check_number(mpp, "mpp", "a positive number, micrometres per pixel", lambda x: x > 0)
     pixels = to_numpy(mask)
     if pixels.ndim != 2 or 0 in pixels.shape or pixels.dtype not in (np.bool_, np.uint8):
         raise InvalidInputError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from membrane_xai._backend.checks import MPP_LIMITS
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
 __all__ = [
@@ -30,9 +31,7 @@ MICROMETERS = {
 }  # fmt: skip
 """Micrometres in a unit of length."""
 
-# Resolutions are also written by programs that know none: 72, 96 or 300 dots per inch. Microscope
-# images lie within these limits, and those do not.
-_PLAUSIBLE = (0.05, 2.0)
+_APERIO = re.compile(r"\|\s*MPP\s*=\s*([-+]?[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?)")
 _CONFLICT = 0.05  # relative difference from what the user gives that is warned of; set by hand
 _ONE_SCALE = 1.02  # largest ratio of pixel sizes that are told as one; images differ by rounding
 _ANISOTROPY = 0.02  # relative difference of height and width of a square pixel; set by hand
@@ -43,6 +42,25 @@ class PixelSize(NamedTuple):
 
     x: float
     y: float
+
+    @property
+    def plausible(self) -> bool:
+        """Whether a microscope gives such pixels."""
+        low, high = MPP_LIMITS
+        return low <= min(self.x, self.y) and max(self.x, self.y) <= high
+
+    def turned(self) -> "PixelSize":
+        """Return the size with its sides exchanged."""
+        return PixelSize(self.y, self.x)
+
+
+class _StatedSize(PixelSize):
+    """The same, with what states it."""
+
+    said_by: str
+
+    def turned(self) -> "PixelSize":
+        return _if_known(self.y, self.x, self.said_by) or self
 
 
 def magnification_of(mpp: float) -> float:
@@ -115,30 +133,32 @@ def from_ome(xml: str) -> PixelSize | None:
         unit = pixels.get(f"PhysicalSize{axis}Unit", "um")
         length = _number(pixels.get(f"PhysicalSize{axis}")) * MICROMETERS.get(unit, math.nan)
         sides.append(length)
-    return _if_known(sides[0], sides[1])
+    return _if_known(sides[0], sides[1], "its OME-XML")
 
 
 def from_density(x: float, y: float, length: float) -> PixelSize | None:
-    """Return the size for `x` and `y` pixels on `length` micrometres; None unless plausible."""
+    """Return the size for `x` and `y` pixels on `length` micrometres; None unless plausible.
+
+    Resolutions are also written by programs that know none: 72, 96 or 300 dots per inch.
+    """
     if min(x, y) <= 0:
         return None
-    size = _if_known(length / x, length / y)
-    low, high = _PLAUSIBLE
-    return size if size and low <= min(size) and max(size) <= high else None
+    size = _if_known(length / x, length / y, "its resolution")
+    return size if size and size.plausible else None
 
 
 def from_text(description: str) -> PixelSize | None:
     """Return what Aperio's scanners write into the description: ``|MPP = 0.2498``."""
-    found = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", description)
-    size = _number(found[1]) if found else math.nan
-    return _if_known(size, size)
+    found = _APERIO.search(description)
+    size = _number(found[1].replace(",", ".")) if found else math.nan
+    return _if_known(size, size, "Aperio's description in it")
 
 
 def resolve_mpp(mpp: float | None, found: PixelSize | None, source: str) -> float | None:
     """Return the size to go by: `mpp` if given, else the one found.
 
-    Raises if the one found is not square and no other was given; warns if both are there and
-    disagree.
+    Raises if the one found is not plausible, or not square, and no other was given; warns if both
+    are there and disagree.
     """
     if found is None:
         return mpp
@@ -151,6 +171,14 @@ def resolve_mpp(mpp: float | None, found: PixelSize | None, source: str) -> floa
                 stacklevel=3,
             )
         return mpp
+    if not found.plausible:
+        low, high = MPP_LIMITS
+        said_by = found.said_by if isinstance(found, _StatedSize) else "the file"
+        raise InvalidInputError(
+            f"{source}: {said_by} states pixels of {found.x:.4g} by {found.y:.4g} um, which "
+            f"no microscope gives ({low:g} to {high:g}): give the true size, mpp or --mpp, which "
+            f"goes before it"
+        )
     if abs(found.x / found.y - 1) > _ANISOTROPY:
         raise InvalidInputError(
             f"{source}: pixels are {found.x:.4g} by {found.y:.4g} um; they have to be square "
@@ -159,8 +187,12 @@ def resolve_mpp(mpp: float | None, found: PixelSize | None, source: str) -> floa
     return mean
 
 
-def _if_known(x: float, y: float) -> PixelSize | None:
-    return PixelSize(x, y) if 0 < x < math.inf and 0 < y < math.inf else None
+def _if_known(x: float, y: float, said_by: str) -> PixelSize | None:
+    if not (0 < x < math.inf and 0 < y < math.inf):
+        return None
+    size = _StatedSize(x, y)
+    size.said_by = said_by
+    return size
 
 
 def _number(text: str | None) -> float:

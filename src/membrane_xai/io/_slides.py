@@ -137,9 +137,9 @@ FileReader = _TiffSlide | _LibrarySlide
 """What reads a file; its `mpp` is None, whatever the file says, unless it is opened as a slide."""
 
 
-def open_slide_file(path: Path, mpp: float | None) -> SlideReader:
+def open_slide_file(path: Path, mpp: float | None, bits: int | None = None) -> SlideReader:
     """Open a slide by the reader of its kind, with the pixel size to go by."""
-    reader = open_file(path, gaps=True)
+    reader = open_file(path, gaps=True, bits=bits)
     try:
         reader.mpp = _pixel_size.resolve_mpp(mpp, reader.pixel_size, str(path))
     except BaseException:
@@ -148,11 +148,13 @@ def open_slide_file(path: Path, mpp: float | None) -> SlideReader:
     return reader
 
 
-def open_file(path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK) -> FileReader:
+def open_file(
+    path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK, bits: int | None = None
+) -> FileReader:
     """Open a TIFF or a slide by the one reader of its kind.
 
     Scanners' own formats are read by the first library that knows them, every other TIFF by
-    tifffile. `gaps` and `max_chunk` are of the latter.
+    tifffile. `gaps`, `max_chunk` and `bits` are of the latter.
     """
     tiff = is_tiff(path)
     tried: list[str] = []
@@ -166,7 +168,7 @@ def open_file(path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK) -> 
         return _by_library(*found, path)
     if not tiff:
         raise _not_read(path, tried)
-    reader = _TiffSlide(path, gaps=gaps, max_chunk=max_chunk)
+    reader = _TiffSlide(path, gaps=gaps, max_chunk=max_chunk, bits=bits)
     if found and reader.is_plain and not reader.has_decoder:
         size = reader.pixel_size
         reader.close()

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
-from membrane_xai.io import _pixel_size
+from membrane_xai.io import _jpeg2000_damage, _jpeg_damage, _pixel_size
+from membrane_xai.io._depth import FULL, to_8_bits, white_level
 from membrane_xai.io._orientation import UPRIGHT, Box, Orientation, orientation_of
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
+from membrane_xai.io._tiff_planes import bits_of_ome, may_be_fluorescence, why_no_colours
 from membrane_xai.io._ycbcr import from_ycbcr, has_coarse_colour
 
 __all__ = ["MAX_CHUNK", "TiffReader", "as_input_errors", "is_tiff", "over_white"]
@@ -29,9 +31,14 @@ MAX_CHUNK = 2**26
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
 # Numbers that TIFF gives compressions, colour models and kinds of alpha.
 _JPEG = (6, 7, 33007, 34892)
+_WHOLE_JPEG = _JPEG[1:]  # whose tiles are streams of their own
 _APERIO = (33003, 33005)  # JPEG 2000 of YCbCr and of RGB; the photometric tag may say either
 _APERIO_YCBCR = _APERIO[0]
-_RGB, _PALETTE, _YCBCR, _GRAY = 2, 3, 6, (0, 1)
+_JPEG2000 = (*_APERIO, 33004, 34712)
+_RGB, _PALETTE, _YCBCR, _GRAY, _WHITE_IS_0 = 2, 3, 6, (0, 1), 0
+_MAX_SAMPLE = 281  # tag MaxSampleValue
+_BYTE = 8  # bits
+_SAMPLED = 64  # tiles or strips that the depth of a slide is told by
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _UNITS = {2: MICROMETERS["in"], 3: MICROMETERS["cm"]}  # of resolution, as TIFF numbers them
 
@@ -47,10 +54,20 @@ class TiffReader:
         Show tiles that the file leaves out as white, instead of raising.
     max_chunk : int
         Largest number of pixels of a tile or strip.
+    bits : int, optional
+        Bits in use of samples of 16 bits; by default what the file says.
     """
 
-    def __init__(self, path: Path, *, gaps: bool = False, max_chunk: int = MAX_CHUNK) -> None:
-        self._path, self._gaps = path, gaps
+    def __init__(
+        self,
+        path: Path,
+        *,
+        gaps: bool = False,
+        max_chunk: int = MAX_CHUNK,
+        bits: int | None = None,
+    ) -> None:
+        self._path, self._gaps, self._bits = path, gaps, bits
+        self._white: int | None = None
         with as_input_errors(path):
             self._file = _opened(path)
         try:
@@ -58,6 +75,7 @@ class TiffReader:
                 self._levels = _levels_of(self._file, path, max_chunk)
                 self._orientation = _orientation_of(self._levels[0], path) or UPRIGHT
                 self._color = _color_of(self._levels[0], path)
+                self._check_colors()
                 if not all(min(_size(level)) for level in self._levels):
                     raise InvalidInputError(f"{path}: has a picture without pixels")
         except BaseException:
@@ -114,7 +132,7 @@ class TiffReader:
         with as_input_errors(self._path):
             found = _pixel_size.from_ome(self._file.ome_metadata or "") if self.is_ome else None
             found = found or _pixel_size.from_text(page.description) or self._from_tags(page)
-        return PixelSize(*self._orientation.size(*found)) if found else None
+        return found.turned() if found and self._orientation.transposed else found
 
     def read_region(
         self, x: int, y: int, width: int, height: int, level: int = 0
@@ -130,7 +148,7 @@ class TiffReader:
         column, row, width, height = stored
         with as_input_errors(self._path):
             parts = [self._read(page, row, column, height, width) for page in planes]
-            rgb = self._to_rgb(np.concatenate(parts, axis=-1), planes[0])
+            rgb = self._to_rgb(parts, planes)
         rgb[:, max(columns - column, 0) :] = 255
         rgb[max(rows - row, 0) :] = 255
         rgb[: max(-row, 0)] = 255
@@ -165,17 +183,13 @@ class TiffReader:
 
     def _decode(self, page: Any, index: int) -> NDArray[Any]:
         """Return one tile or strip (rows, columns, samples), or raise if it is not whole."""
-        offset, size = page.dataoffsets[index], page.databytecounts[index]
-        if not size:
+        if not page.databytecounts[index]:
             if not self._gaps:
                 raise InvalidInputError(f"{self._path}: tile {index} is missing")
             shape = page.chunks if len(page.chunks) == 3 else (*page.chunks, 1)
-            return np.full(shape, np.iinfo(page.dtype).max, page.dtype)
-        handle = self._file.filehandle
-        handle.seek(offset)
-        data = handle.read(size)
-        if len(data) < size:
-            raise InvalidInputError(f"{self._path}: the file is truncated")
+            white = 0 if page.photometric == _WHITE_IS_0 else np.iinfo(page.dtype).max
+            return np.full(shape, white, page.dtype)
+        data = self._stored(page, index)
         tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         decoded = page.decode(data, index, **(tables if page.compression in _JPEG else {}))[0]
         pixels = np.asarray(decoded[0])
@@ -183,15 +197,105 @@ class TiffReader:
             return from_ycbcr(pixels)
         return pixels
 
-    def _to_rgb(self, samples: NDArray[Any], page: Any) -> NDArray[np.uint8]:
+    def _to_rgb(self, parts: list[NDArray[Any]], planes: list[Any]) -> NDArray[np.uint8]:
+        page, samples = planes[0], np.concatenate(parts, axis=-1)
         if self._color == "palette":
-            return np.asarray((page.colormap.T >> 8).astype(np.uint8)[samples[..., 0]])
-        if samples.dtype == np.uint16:
-            samples = _from_16_bits(samples, self._path)
+            return np.asarray(_palette(page.colormap)[samples[..., 0]])
+        white = self._white_of(samples, page)
+        if page.photometric == _WHITE_IS_0:
+            samples = np.asarray(white - np.minimum(samples, white))
+        if white != 255 or samples.dtype != np.uint8:
+            samples = to_8_bits(samples, white)
         alpha = page.extrasamples[:1] if samples.shape[-1] > 3 else ()
         if alpha and alpha[0] in (_ASSOCIATED, _UNASSOCIATED):
             return over_white(samples[..., :4], premultiplied=alpha[0] == _ASSOCIATED)
         return np.ascontiguousarray(samples[..., :3])
+
+    def _check_colors(self) -> None:
+        """Raise if three grey planes are not red, green and blue."""
+        planes = self._levels[0]
+        if len(planes) == 1:
+            return
+        ome = self._file.ome_metadata if self.is_ome else None
+        eight_bits = planes[0].dtype == np.uint8
+        axes = self._file.series[0].levels[0].axes
+        if why := why_no_colours(
+            axes, ome=ome, imagej=self._file.imagej_metadata, eight_bits=eight_bits
+        ):
+            raise InvalidInputError(f"{self._path}: {why}")
+        if may_be_fluorescence(ome) and self._is_dark():
+            raise InvalidInputError(
+                f"{self._path}: holds three channels without names, dark like those of "
+                f"fluorescence; if they are red, green and blue, save them as RGB"
+            )
+
+    def _is_dark(self) -> bool:
+        """Tell whether three quarters of the picture are darker than light through a slide."""
+        planes = self._levels[-1]
+        seen = [
+            np.max([self._decode(page, index) for page in planes], axis=0).ravel()
+            for index in _spread(planes[0])
+        ]
+        limit = np.iinfo(planes[0].dtype).max // 4
+        return bool(seen) and bool(np.percentile(np.concatenate(seen), 75) < limit)
+
+    def check_tiles(self) -> None:
+        """Raise if a tile of level 0 is damaged, before another decoder passes over it."""
+        for page in self._levels[0]:
+            for index in np.flatnonzero(page.databytecounts):
+                self._stored(page, int(index))
+
+    def _stored(self, page: Any, index: int) -> bytes:
+        """Return a tile or strip as it is stored, whole."""
+        offset, size = page.dataoffsets[index], page.databytecounts[index]
+        handle = self._file.filehandle
+        handle.seek(offset)
+        data: bytes = handle.read(size)
+        if len(data) < size:
+            raise InvalidInputError(f"{self._path}: the file is truncated")
+        if damage := _damage(data, page):
+            raise InvalidInputError(
+                f"{self._path}: is truncated or damaged: tile {index}: {damage}"
+            )
+        return data
+
+    def has_upper_bits(self, rgb: NDArray[np.uint8]) -> bool:
+        """Tell whether the upper 8 bits of all samples are the picture, as Pillow reads it."""
+        page = self._levels[0][0]
+        if self._color == "palette" or page.dtype == np.uint8:
+            return True
+        brightest = 257 * int(rgb.max(initial=0))
+        stated = {"bits": self._bits, "stated": self._stated_bits(page)}
+        return white_level(brightest, **stated, path=self._path) == (1 << FULL) - 1
+
+    def _white_of(self, samples: NDArray[Any], page: Any) -> int:
+        """Return the value of white; of a slide the same in all regions."""
+        packed = _bits_per_sample(page)
+        if packed not in (_BYTE, FULL):
+            return (1 << packed) - 1
+        if packed == _BYTE:
+            return 255
+        if self._white is None:
+            known = self._brightest() if self._gaps else int(samples[..., :3].max(initial=0))
+            stated = self._stated_bits(page)
+            self._white = white_level(known, bits=self._bits, stated=stated, path=self._path)
+        return self._white
+
+    def _brightest(self) -> int:
+        """Return the largest sample of colour in tiles or strips from all over the last level."""
+        largest = 0
+        for page in self._levels[-1]:
+            for index in _spread(page):
+                largest = max(largest, int(self._decode(page, index)[..., :3].max()))
+        return largest
+
+    def _stated_bits(self, page: Any) -> int | None:
+        """Return how many of 16 bits the file says are in use."""
+        tag = page.tags.get(_MAX_SAMPLE)
+        values = np.ravel(tag.value).tolist() if tag else []
+        if values and (max(values) + 1).bit_count() == 1 and max(values) > 255:
+            return int(max(values)).bit_length()
+        return bits_of_ome(self._file.ome_metadata) if self.is_ome else None
 
 
 def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArray[np.uint8]:
@@ -281,6 +385,10 @@ def _orientation_of(planes: list[Any], path: Path) -> Orientation | None:
 def _planes(level: Any, path: Path, max_chunk: int) -> list[Any]:
     """Return the pages of a level: one, or three with a colour each."""
     pages = [page.aspage() for page in level.pages if page is not None]
+    if len(level.pages) > 1 and pages and pages[0].samplesperpixel >= 3:
+        raise InvalidInputError(
+            f"{path}: holds {len(level.pages)} pictures (axes {level.axes}); it takes one"
+        )
     if len(pages) != len(level.pages) or len(pages) not in (1, 3):
         raise InvalidInputError(
             f"{path}: holds {len(level.pages)} planes (axes {level.axes}); it takes one RGB picture"
@@ -322,14 +430,10 @@ def _no_rgb(page: Any, path: Path) -> InvalidInputError:
     )
 
 
-def _from_16_bits(samples: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Scale as TIFF defines it, white at 65535."""
-    if samples.max(initial=0) < 4096:
-        raise InvalidInputError(
-            f"{path}: has 16 bits a sample, of which at most 12 are used, and would come out black;"
-            f" scale it to 8 bits first"
-        )
-    return np.asarray((samples.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+def _palette(colors: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the colours of a palette, which some programs write with 8 bits instead of 16."""
+    shift = 8 if colors.max(initial=0) > 255 else 0
+    return np.asarray((colors.T >> shift).astype(np.uint8))
 
 
 def _chunks(
@@ -349,6 +453,25 @@ def _paste(out: NDArray[Any], tile: NDArray[Any], top: int, left: int) -> None:
     out[rows, columns] = tile[
         rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
     ]
+
+
+def _damage(data: bytes, page: Any) -> str:
+    """Return what is wrong with a tile that its decoder would pass over, or an empty text."""
+    if page.compression in _WHOLE_JPEG and data.startswith(b"\xff\xd8"):
+        return _jpeg_damage.find_damage(data, page.jpegtables)
+    return _jpeg2000_damage.find_damage(data) if page.compression in _JPEG2000 else ""
+
+
+def _spread(page: Any) -> list[int]:
+    """Return some of the tiles or strips of colour that are there, from all over a page."""
+    colors = 3 * math.prod(page.chunked[-2:]) if page.planarconfig == 2 else None
+    there = np.flatnonzero(page.databytecounts[:colors])
+    return [int(index) for index in there[:: max(len(there) // _SAMPLED, 1)]]
+
+
+def _bits_per_sample(page: Any) -> int:
+    bits = page.bitspersample
+    return int(bits if isinstance(bits, int) else max(bits))
 
 
 def _size(planes: list[Any]) -> tuple[int, int]:

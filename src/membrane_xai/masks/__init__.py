@@ -139,6 +139,8 @@ def extract_membrane_mask(
     - "too_small": a side below 20 micrometres, hardly a cell.
     - "pixel_size": the nuclei would measure less than 4 or more than 12 micrometres across (median
       of at least 30): `mpp` is off. Their size is measured in pixels, whatever `mpp` says.
+    - "channels_swapped": brown and blue have each other's share of green, as where red and blue are
+      exchanged (BGR, as OpenCV reads images): the mask is of the wrong stain.
 
     References
     ----------

@@ -21,6 +21,7 @@ QUALITY_FLAGS = (
     "saturated",
     "too_small",
     PIXEL_SIZE,
+    "channels_swapped",
 )
 
 _TISSUE = 0.03  # mean optical density of the channels, over 2 micrometres
@@ -31,6 +32,19 @@ _STAINED = 0.15  # sum of the channels' optical densities from which a colour ca
 # Green beyond both other channels, as a share of the three: eosin 0.75, hematoxylin 0.03, DAB < 0.
 _PINK = 0.12
 _PINK_SHARE = 0.1  # of the stained blocks
+
+# Red and blue exchanged, told by shares of optical density. Blue beyond red makes a block brown,
+# red beyond blue makes it blue. In hematoxylin (0.40, 0.43, 0.18) green has more of the whole than
+# in DAB (0.17, 0.35, 0.48), so in a right image it has more in what is blue. Some scanners show
+# hematoxylin with less; there, what is brown is darker or farther from grey than what is blue.
+_COLORED = 0.3  # sum of the densities
+_COLOR = 0.08  # difference of blue and red
+_LEAST_BROWN, _LEAST_BLUE = 0.02, 0.005  # of the coloured blocks
+_LEAST_BLOCKS = 50
+_GREENER = 0.01  # in brown, at least, where the channels are swapped
+_AS_HEMATOXYLIN = 0.36  # share of green: of DAB 0.30 to 0.353, of swapped hematoxylin to 0.40
+_SHADE = 75  # percentile of the difference of blue and red
+_DARKER = 0.7  # blue to brown: 0.45 at most in right images whose brown is greener
 
 # Stained nuclei: compact pieces of 12 to 150 square micrometres that hold a disk of 2 in radius.
 _NUCLEUS_RADIUS = 2.0
@@ -116,6 +130,7 @@ def quality_flags(
         "saturated": _is_saturated(image, dab, white, threshold),
         "out_of_focus": not blank and _is_blurred(image, view, mpp),
         PIXEL_SIZE: nuclei.implausible,
+        "channels_swapped": not blank and _is_swapped(view),
     }
     return tuple(flag for flag in QUALITY_FLAGS if found[flag])
 
@@ -127,6 +142,27 @@ def _is_pink(view: Overview) -> bool:
         return False
     red, green, blue = (view.density[stained][:, channel] for channel in range(3))
     return bool(((green - np.maximum(red, blue)) >= _PINK * total[stained]).mean() >= _PINK_SHARE)
+
+
+def _is_swapped(view: Overview) -> bool:
+    """Tell whether what is brown has the green of hematoxylin, and what is blue that of DAB."""
+    total = view.density.sum(axis=-1)
+    colored = total >= _COLORED
+    total, density = total[colored], view.density[colored]
+    if len(total) < _LEAST_BLOCKS:
+        return False
+    tint, green = (density[:, 2] - density[:, 0]) / total, density[:, 1] / total
+    brown, blue = tint >= _COLOR, tint <= -_COLOR
+    if brown.mean() < _LEAST_BROWN:
+        return False
+    like_hematoxylin = bool(green[brown].mean() >= _AS_HEMATOXYLIN)
+    if blue.mean() < _LEAST_BLUE:
+        return like_hematoxylin
+    if green[brown].mean() - green[blue].mean() < _GREENER:
+        return False
+    shades = [np.percentile(abs(tint[part]), _SHADE) for part in (brown, blue)]
+    stronger = shades[1] >= shades[0] and total[blue].mean() >= _DARKER * total[brown].mean()
+    return like_hematoxylin or bool(stronger)
 
 
 def _is_nuclear(stained: NDArray[np.bool_], mpp: float) -> bool:

@@ -52,6 +52,7 @@ def evaluate(
     grid: Any = None,
     negative: str = "clip",
     mpp: float | None = None,
+    bits: int | None = None,
     batch_size: int = 8,
     progress: bool = False,
     out: str | Path | None = None,
@@ -113,6 +114,8 @@ def evaluate(
     mpp : float, optional
         Micrometres per pixel for "extract", "tissue", "tumour" and `controls`, and for the size of
         a cell; by default the files say.
+    bits : int, optional
+        As in :func:`membrane_xai.io.read_image`, for images that are paths.
     batch_size : int
         Images that are explained in one call, and after which rows are kept in `out`.
     progress : bool
@@ -209,6 +212,7 @@ def evaluate(
         regions=regions if regions is None or isinstance(regions, str) else "given",
         controls=_checked_controls(controls),
         mpp=mpp,
+        bits=bits,
         perturbations=perturbations,
         similarity=similarity,
         k=k,
@@ -233,6 +237,7 @@ def evaluate(
         labels=labels,
         cams={name: cams for name, cams in explainers.items() if not callable(cams)},
         mpp=mpp,
+        bits=bits,
         controls=options.controls,
         mask_options=mask_options,
         region_options=region_options,

@@ -47,6 +47,7 @@ class Entry:
     region: Any = None
     """"tissue", "tumour", outlines, None or an array."""
     mpp: float | None = None
+    bits: int | None = None
     group: Any = None
     target: Any = None
     """What is explained."""
@@ -147,7 +148,7 @@ class Entry:
     def _pixels(self) -> tuple[Rgb, float | None]:
         path = file_of(self.image)
         if path is not None:
-            found = read_image(path, mpp=self.mpp)
+            found = read_image(path, mpp=self.mpp, bits=self.bits)
             return found.rgb, found.mpp
         return check_image(self.image, "image"), self.mpp
 
@@ -177,6 +178,7 @@ def entries(
     labels: Mapping[str, Iterable[Any]],
     cams: Mapping[str, Iterable[Any]],
     mpp: float | None,
+    bits: int | None = None,
     controls: tuple[str, ...] = (),
     mask_options: Mapping[str, Any],
     region_options: Mapping[str, Any],
@@ -203,6 +205,7 @@ def entries(
             mask=_from_file(one["masks"], MASK_WORDS, image, mask_options),
             region=_from_file(one["regions"], REGION_WORDS, image, region_options),
             mpp=mpp,
+            bits=bits,
             group=_label(one["groups"]),
             target=_label(one["targets"]),
             labels={name: _label(one[f"labels[{name!r}]"]) for name in labels},

@@ -42,6 +42,8 @@ class Options:
     regions: str | None = None
     """"given", "tissue", "tumour" or None."""
     mpp: float | None = None
+    bits: int | None = None
+    """In use of deep samples of the files; None as they say."""
     perturbations: Any = ()
     """Checked when it runs."""
     similarity: str = "pearson"
@@ -199,7 +201,8 @@ def _plan(explainers: Mapping[str, Any], options: Options, folder: Path | None) 
 
 
 def _settings(plan: Plan, options: Options) -> dict[str, Any]:
-    return {
+    depth = {} if options.bits is None else {"bits": options.bits}
+    return depth | {
         "membrane-xai": __version__,
         "perturbations": [{"name": one.name, **one.parameters} for one in plan.perturbations],
         "similarity": plan.measure.name,

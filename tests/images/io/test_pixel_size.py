@@ -3,13 +3,17 @@
 from contextlib import closing
 
 import numpy as np
+import PIL.Image
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from tiff_files import OME, write_tiff
 
+from her2_models.data import Record
+from membrane_xai import extract_membrane_mask
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
-from membrane_xai.io import open_slide, read_image, scale_text, write_mask
+from membrane_xai.io import MPP_LIMITS, open_slide, read_image, scale_text, write_mask
 from membrane_xai.io._pixel_size import PixelSize, from_density, from_ome, from_text
 
 
@@ -69,7 +73,86 @@ def test_resolution_of_imagej(tmp_path, rgb):
 @given(st.floats(1e-3, 1e9), st.floats(1e-3, 1e9))
 def test_only_plausible_resolutions_count(x, y):
     found = from_density(x, y, 25400)
-    assert (found is not None) == all(0.05 <= 25400 / side <= 2 for side in (x, y))
+    assert (found is not None) == all(0.05 <= 25400 / side <= 5 for side in (x, y))
+
+
+@pytest.mark.parametrize(
+    ("text", "mpp"),
+    [
+        ("MPP = 2.52e-01", 0.252),
+        ("MPP = 2.52E-1", 0.252),
+        ("MPP=0.2498", 0.2498),
+        ("MPP = .25", 0.25),
+        ("MPP = 0,2498", 0.2498),
+        ("MPP = 0.25um", 0.25),
+        ("MPP = +0.5", 0.5),
+        ("MPP = -0.5", None),
+        ("MPP = 0", None),
+        ("MPP = ", None),
+        ("MPP = unknown", None),
+    ],
+)
+def test_numbers_of_aperio(text, mpp):
+    found = from_text(f"Aperio Image Library|AppMag = 40|{text}|Left = 2")
+    assert found == (None if mpp is None else (mpp, mpp))
+
+
+IMPOSSIBLE = [0.00025, 0.0499, 5.01, 352.777, 1e6]
+
+
+@pytest.mark.parametrize("size", IMPOSSIBLE)
+@pytest.mark.parametrize("source", ["its OME-XML", "Aperio's description"])
+def test_sizes_that_no_microscope_gives(tmp_path, rgb, source, size):
+    if source == "its OME-XML":
+        options = {"metadata": OME | {"PhysicalSizeX": size, "PhysicalSizeY": size}}
+        path = write_tiff(tmp_path / "a.ome.tif", rgb, **options)
+    else:
+        text = f"Aperio Image Library|AppMag = 40|MPP = {size}|"
+        path = write_tiff(tmp_path / "a.tif", rgb, description=text, metadata=None)
+    message = rf"{source}.* states pixels of .* \(0.05 to 5\): give the true size, mpp or --mpp"
+    for reads in (read_image, open_slide):
+        with pytest.raises(InvalidInputError, match=message):
+            reads(path)
+    with pytest.warns(MembraneXAIWarning, match="mpp=0.25 was given and is used"):
+        assert read_image(path, mpp=0.25).mpp == 0.25
+    with (
+        pytest.warns(MembraneXAIWarning, match="mpp=0.25"),
+        closing(open_slide(path, mpp=0.25)) as s,
+    ):
+        assert s.mpp == 0.25
+
+
+def test_a_size_of_one_side_that_is_impossible(tmp_path, rgb):
+    path = write_tiff(tmp_path / "a.ome.tif", rgb, metadata=OME | {"PhysicalSizeY": 250})
+    with pytest.raises(InvalidInputError, match=r"states pixels of 0.25 by 250 um"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("mpp", [0.05, 5.0])
+def test_the_limits_are_sizes(tmp_path, rgb, mpp):
+    metadata = OME | {"PhysicalSizeX": mpp, "PhysicalSizeY": mpp}
+    path = write_tiff(tmp_path / "a.ome.tif", rgb, metadata=metadata)
+    assert read_image(path).mpp == read_image(path, mpp=mpp).mpp == mpp
+    assert MPP_LIMITS[0] <= mpp <= MPP_LIMITS[1]
+
+
+@pytest.mark.parametrize("mpp", IMPOSSIBLE)
+def test_the_caller_is_held_to_them_too(tmp_path, rgb, mpp):
+    PIL.Image.fromarray(rgb).save(tmp_path / "a.png")
+    message = f"mpp is {mpp!r}; it takes .* 0.05 to 5"
+    for reads in (read_image, open_slide):
+        with pytest.raises(InvalidInputError, match=message):
+            reads(tmp_path / "a.png", mpp=mpp)
+    with pytest.raises(InvalidInputError, match=message):
+        extract_membrane_mask(rgb, mpp=mpp)
+    with pytest.raises(InvalidInputError, match=r"mpp of .* it takes micrometres per pixel"):
+        Record(tmp_path / "a.png", 0, mpp=mpp)
+
+
+def test_a_mask_may_be_coarser_than_any_image(tmp_path):
+    path = write_mask(tmp_path / "a.ome.tif", np.ones((2, 2), bool), mpp=16)
+    with tifffile.TiffFile(path) as file:
+        assert from_ome(file.ome_metadata) == (16, 16)
 
 
 def test_what_the_caller_says_goes_first(tmp_path, rgb):

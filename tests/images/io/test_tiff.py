@@ -66,7 +66,7 @@ def test_a_pyramid_gives_its_level_0(tmp_path, rgb):
         (np.zeros((4, 5), np.uint8), {"photometric": "minisblack"}, "MINISBLACK with 1 sample"),
         (np.zeros((4, 5, 3), np.float32), {}, "samples of float32"),
         (np.zeros((4, 5, 4), np.uint8), {"photometric": "separated"}, "SEPARATED with 4"),
-        (np.zeros((5, 4, 6, 3), np.uint8), {}, "holds 5 planes"),
+        (np.zeros((5, 4, 6, 3), np.uint8), {}, "holds 5 pictures"),
         (
             np.zeros((2, 4, 6), np.uint8),
             {"photometric": "minisblack", "metadata": {"axes": "CYX"}},

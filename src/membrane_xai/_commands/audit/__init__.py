@@ -32,7 +32,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai._backend.vocabulary import CONTROLS, NULLS, OF_SUMS
-from membrane_xai._commands.options import count_from, grid_of_method, mpp_type
+from membrane_xai._commands.options import (
+    bits_type,
+    count_from,
+    grid_of_method,
+    length_type,
+    mpp_type,
+)
 from membrane_xai.tables import cells_text, json_text, null_text, score_text, specificity_text
 
 if TYPE_CHECKING:
@@ -50,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results (default: %(default)s)")  # fmt: skip
     add("--mpp", type=mpp_type, metavar="UM",
         help="micrometres per pixel (default: what each file says)")  # fmt: skip
+    add("--bits", type=bits_type, metavar="N",
+        help="of 16 that the camera fills, as 12 (default: what each file says)")  # fmt: skip
     add("--method", metavar="NAME",
         help="of CAMs in no folder for a method (default: name of their folder)")  # fmt: skip
     add("--groups", type=Path, metavar="FILE",
@@ -69,7 +77,7 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
     add("--annotation-class", action="append", default=[], metavar="NAME",
         help="outlines of this class are membrane; may be given several times "
              "(default: those called so, else the only class that is no region)")  # fmt: skip
-    add("--line-width", type=mpp_type, metavar="UM", help="of membranes drawn as lines")
+    add("--line-width", type=length_type, metavar="UM", help="of membranes drawn as lines")
     add("--regions", choices=("tissue", "tumour", "all"), default="tissue",
         help="count pixels there only; tumour is stained cells (default: %(default)s)")  # fmt: skip
     add("--tissue-class", action="append", default=[], metavar="NAME",
@@ -120,6 +128,7 @@ def _request(args: argparse.Namespace) -> "Request":
         cams=args.cams,
         out=args.out,
         mpp=args.mpp,
+        bits=args.bits,
         method=args.method,
         annotations=args.annotations,
         classes=tuple(args.annotation_class),

@@ -9,12 +9,12 @@ from membrane_xai.io import read_image
 __all__ = ["check_pixel_size"]
 
 
-def check_pixel_size(image: Path, mpp: float | None) -> None:
+def check_pixel_size(image: Path, mpp: float | None, bits: int | None) -> None:
     """Raise at the start what would else be wrong with every image: nobody says its pixel size."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scoring the image will warn
-            known = read_image(image, mpp=mpp).mpp
+            known = read_image(image, mpp=mpp, bits=bits).mpp
     except (OSError, ValueError, ImportError):
         return  # the row of the image will tell
     if known is None:

@@ -46,6 +46,7 @@ class Request:
     cams: Path
     out: Path
     mpp: float | None
+    bits: int | None
     method: str | None
     annotations: Path | None
     classes: tuple[str, ...]
@@ -127,7 +128,7 @@ def _checked_masks(request: Request, matches: Matches) -> Chosen:
             raise InvalidInputError(f"{option} goes with --annotations and --regions {where}")
     by_stain = request.annotations is None or (request.regions and not request.of_region)
     if by_stain or request.controls or request.line_width:
-        check_pixel_size(matches.images[0].image, request.mpp)
+        check_pixel_size(matches.images[0].image, request.mpp, request.bits)
     paths = [one.outlines for one in matches.images if one.outlines]
     return _chosen(request, classes_among(paths)) if paths else Chosen()
 
@@ -159,6 +160,7 @@ def _scored(
         controls=request.controls,
         negative=request.negative,
         mpp=request.mpp,
+        bits=request.bits,
         batch_size=_BATCH,
         progress=True,
         out=request.out,
@@ -222,6 +224,7 @@ def _entries(
             mask=mask,
             region=region,
             mpp=request.mpp,
+            bits=request.bits,
             group=one.row.get("group"),
             target=one.row.get("class"),
             labels={name: one.row.get(name) for name in labels},

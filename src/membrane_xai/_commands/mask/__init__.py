@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from membrane_xai._commands.mask.inputs import ENDINGS, Job, find_jobs
-from membrane_xai._commands.options import count_from, mpp_type, numbers
+from membrane_xai._commands.options import bits_type, count_from, mpp_type, numbers
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.io import MAX_PIXELS
 from membrane_xai.tables import json_text
@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)")  # fmt: skip
     add("--max-pixels", type=count_from(1), default=MAX_PIXELS, metavar="N",
         help="largest image to decode at once (default: %(default)s)")  # fmt: skip
+    add("--bits", type=bits_type, metavar="N",
+        help="of 16 that the camera fills, as 12 (default: what each file says)")  # fmt: skip
     add("--resume", action=argparse.BooleanOptionalAction, default=True,
         help="skip unchanged images whose results are there, made by the same options and version "
         "(default: on)")  # fmt: skip
@@ -71,7 +73,12 @@ def run(args: argparse.Namespace) -> int:
 
     jobs = find_jobs(args.images)
     settings = Settings(
-        args.mpp, tuple(args.formats), args.stain_matrix, args.background, args.max_pixels
+        args.mpp,
+        tuple(args.formats),
+        args.stain_matrix,
+        args.background,
+        args.max_pixels,
+        args.bits,
     )
     args.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []

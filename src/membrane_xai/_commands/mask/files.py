@@ -68,7 +68,9 @@ def _made_from(job: Job, settings: Settings) -> dict[str, Any]:
 
 
 def _of_image(job: Job, out: Path, settings: Settings, show: Callable[[float], None]) -> Row:
-    image = read_image(job.source, mpp=settings.mpp, max_pixels=settings.max_pixels)
+    image = read_image(
+        job.source, mpp=settings.mpp, max_pixels=settings.max_pixels, bits=settings.bits
+    )
     mpp = _known(image.mpp, job.source)
     show(0.2)
     found = extract_membrane_mask(
@@ -94,7 +96,7 @@ def _of_slide(job: Job, out: Path, settings: Settings, show: Callable[[float], N
             f"{job.source}: is worked on in tiles, which PNG cannot hold; "
             f"add ome-tiff or geojson to --formats"
         )
-    with closing(open_slide(job.source, mpp=settings.mpp)) as slide:
+    with closing(open_slide(job.source, mpp=settings.mpp, bits=settings.bits)) as slide:
         mpp = _known(slide.mpp, job.source)
         paths = {name: job.result(out, ENDINGS[name]) for name in formats}
         tally = write_slide_mask(slide, mpp, settings, paths, show)

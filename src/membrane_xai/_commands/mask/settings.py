@@ -22,10 +22,12 @@ class Settings:
     background: Any
     """"auto" or three numbers."""
     max_pixels: int
+    bits: int | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Return plain values for the record."""
-        return {
+        depth = {} if self.bits is None else {"bits": self.bits}
+        return depth | {
             "mpp": self.mpp,
             "formats": sorted(self.formats),
             "stain_matrix": self.stain_matrix,
