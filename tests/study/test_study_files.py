@@ -143,6 +143,21 @@ def test_classes_that_no_file_has_and_several_classes(files, images):
     assert "0.geojson: there are outlines of 'Stroma', 'Tumor'" in apart[0]["error"]
 
 
+def test_what_else_is_not_drawn_is_said(tmp_path, images):
+    shapes = [Annotation(LEFT, "Membrane"), Annotation(TOP, "Tumor"), Annotation(TOP)]
+    write_geojson(tmp_path / "a.geojson", [*shapes, Annotation(TOP, "Tissue")])
+    words = (
+        r"not taken for membrane: Tumor \(1\), no class \(1\); mask_classes names those that are"
+    )
+    with pytest.warns(MembraneXAIWarning, match=words):
+        [row] = rows(images[:1], [tmp_path / "a.geojson"])
+    assert row["mask_share"] == pixels(LEFT).mean()
+    write_geojson(tmp_path / "a.geojson", [shapes[0], Annotation(TOP, "Tumor")])
+    [row] = rows(images[:1], [tmp_path / "a.geojson"], regions=[tmp_path / "a.geojson"],
+                 region_classes="Tumor")  # fmt: skip
+    assert row["mask_share"] == pixels(LEFT).mean()
+
+
 def test_tiles_and_outlines_outside(tmp_path, images):
     name = "tile [d=2,x=400,y=200,w=16,h=16]"
     PIL.Image.fromarray(images[0]).save(tmp_path / f"{name}.png")

@@ -5,7 +5,7 @@ An error is then that image's alone.
 
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation, read_annotati
 from membrane_xai.annotations._classes import (
     is_core,
     is_membrane,
+    is_region_class,
     membrane_classes,
     region_classes,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Present",
     "check_classes",
     "classes_among",
+    "counted",
     "file_of",
     "options_of_files",
     "outlines_of",
@@ -181,6 +183,8 @@ def options_of_files(
     here = present.all if region else present.objects
     rest = [one for one in here if one not in _names(not_of, "region_classes")]
     of_set = to_draw(rest, region=region) if here and not wanted else None
+    if of_set is not None and not region:
+        _warn_of_others({one: present.objects[one] for one in rest if one not in of_set})
     return {"classes": wanted, "of_set": of_set, "region": region}
 
 
@@ -239,6 +243,23 @@ def _names(classes: Any, name: str) -> tuple[str, ...]:
     if not all(isinstance(one, str) for one in found):
         raise InvalidInputError(f"{name} is {classes!r}; it takes names of classes")
     return found
+
+
+def _warn_of_others(left_out: Mapping[Class, int]) -> None:
+    """Say which outlines are not drawn, but for regions, which never are."""
+    others = {one: count for one, count in left_out.items() if not is_region_class(one)}
+    if others:
+        warnings.warn(
+            f"outlines not taken for membrane: {counted(others)}; mask_classes names "
+            f"those that are",
+            MembraneXAIWarning,
+            stacklevel=4,
+        )
+
+
+def counted(classes: Mapping[Class, int]) -> str:
+    """Return classes and how many outlines each has, in words."""
+    return ", ".join(f"{name or 'no class'} ({count})" for name, count in classes.items())
 
 
 def _holds_no_classes(found: Sequence[Annotation]) -> bool:

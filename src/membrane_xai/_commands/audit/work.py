@@ -24,6 +24,7 @@ from membrane_xai.study._outlines import (
     Present,
     check_classes,
     classes_among,
+    counted,
     outlines_of,
     to_draw,
 )
@@ -85,8 +86,8 @@ class Audit:
     ec: Rows
     left_out: list[str]
     """Columns of too many values to part images by."""
-    not_drawn: Mapping[Class, int]
-    """How many outlines of which classes are not drawn as membrane."""
+    not_drawn: str
+    """How many outlines of which classes are not drawn as membrane, in words."""
     report: Path | None
 
 
@@ -115,7 +116,7 @@ def audit(request: Request) -> Audit:
     request.out.mkdir(parents=True, exist_ok=True)
     _write_unmatched(request.out, matches)
     study = _scored(request, matches, table, chosen.of_set)
-    return _written(request, matches, table, study, chosen.left_out)
+    return _written(request, matches, table, study, counted(chosen.left_out))
 
 
 def _checked_masks(request: Request, matches: Matches) -> Chosen:
@@ -248,7 +249,7 @@ def _written(
     matches: Matches,
     table: GroupTable | None,
     study: StudyResult,
-    not_drawn: Mapping[Class, int],
+    not_drawn: str,
 ) -> Audit:
     rows, out = study.rows, request.out
     columns, left_out = columns_to_part_by(rows, _labels(table.columns if table else ()))
