@@ -164,6 +164,10 @@ def test_tiles_and_outlines_outside(tmp_path, images):
     write_geojson(tmp_path / "any.geojson", box(400, 200, 406, 216))  # 3 x 8 of the tile
     [row] = rows([tmp_path / f"{name}.png"], [tmp_path / "any.geojson"])
     assert (row["mask_share"], row["flags"]) == (3 / 8, "")
+    (tmp_path / "any.geojson").rename(tmp_path / f"{name}.geojson")
+    [row] = rows(images[:1], [tmp_path / f"{name}.geojson"])  # the file says it, too
+    assert (row["mask_share"], row["flags"]) == (3 / 8, "")
+    (tmp_path / f"{name}.geojson").rename(tmp_path / "any.geojson")
     with pytest.warns(MembraneXAIWarning, match=r"any\.geojson: outlines lie outside their image"):
         [row] = rows(images[:1], [tmp_path / "any.geojson"])  # pixels have no name
     assert (row["status"], row["flags"]) == ("empty_mask", "outlines_outside")

@@ -101,7 +101,8 @@ def evaluate(
         Classes of outlines that are membrane, and that are the region; of pictures of labels, their
         numbers. By default membrane is what is called so, else the one class that is no region
         (Tissue, ROI, Background, and with QuPath Region*, Ignore*, and cores of a TMA); the region
-        is what is called tissue or region. Several other classes are refused.
+        is what is called tissue or region, else the only class that is not membrane. Several
+        other classes are refused.
     controls : sequence of str
         Control masks of :func:`membrane_xai.baselines.control_masks` that each map is held against,
         such as "inside"; they take `mpp`.

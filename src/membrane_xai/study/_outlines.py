@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import column_values
 from membrane_xai._disk.names import stem
 from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation, read_annotations
 from membrane_xai.annotations._classes import (
@@ -152,9 +154,15 @@ class Outlines:
 def outlines_of(path: Path, image: Any, **options: Any) -> Outlines:
     """Return a file as outlines of an image, whose name may say where on a slide it lies."""
     name = stem(Path(image).name) if isinstance(image, str | Path) else ""
+    own = stem(path.name, OUTLINE_SUFFIXES)
     tile = tile_of(name)
-    of_slide = tile is not None and stem(path.name, OUTLINE_SUFFIXES) == bare_name(name)
-    return Outlines(path, tile=tile, of_slide=of_slide, **options)
+    of_slide = tile is not None and own == bare_name(name)
+    return Outlines(path, tile=tile or tile_of(own), of_slide=of_slide, **options)
+
+
+def _fits(name: str) -> bool:
+    """Tell classes that a picture can have: labels, and what a mask of membrane is of."""
+    return name.isdecimal() or is_membrane(name)
 
 
 def file_of(value: Any, words: Sequence[str] = ()) -> Path | None:
@@ -173,13 +181,15 @@ def options_of_files(
     """
     wanted = _names(classes, name)
     words = REGION_WORDS if region else MASK_WORDS
-    listed = isinstance(values, list | tuple)
+    values = column_values(values)
+    named = isinstance(values, np.ndarray) and values.dtype.kind in "UO"
+    listed = isinstance(values, list | tuple) or named
     files = [path for one in values if (path := file_of(one, words))] if listed else []
     if wanted and not files and (listed or values is None or isinstance(values, str)):
         raise InvalidInputError(f"{name} is {classes!r}, but there are no paths of outlines")
-    present = classes_among(files)
+    present = classes_among(files, until=wanted)
     if wanted and present.all:
-        check_classes(present.all, wanted, name)
+        check_classes(present, wanted, name)
     here = present.all if region else present.objects
     rest = [one for one in here if one not in _names(not_of, "region_classes")]
     of_set = to_draw(rest, region=region) if here and not wanted else None
@@ -197,11 +207,12 @@ def to_draw(present: Collection[Class], *, region: bool = False) -> tuple[Class,
         raise InvalidInputError(f"{error}; name those to draw ({what})") from None
 
 
-def check_classes(present: Collection[Class], wanted: Sequence[str], name: str) -> None:
+def check_classes(present: "Present", wanted: Sequence[str], name: str) -> None:
     """Raise for classes that no file has: a slip, and not images without membrane."""
-    absent = [one for one in wanted if one not in present and not one.isdecimal()]
+    here = present.all
+    absent = [one for one in wanted if one not in here and not (present.pictures and _fits(one))]
     if absent:
-        known = ", ".join(sorted(repr(one) for one in present if one is not None)) or "none"
+        known = ", ".join(sorted(repr(one) for one in here if one is not None)) or "none"
         raise InvalidInputError(
             f"{name} is {', '.join(map(repr, sorted(absent)))}, which no annotation has; there are "
             f"{known}"
@@ -215,6 +226,8 @@ class Present(NamedTuple):
     """Of files that hold classes: well-known text and bare geometries have none."""
     cores: dict[Class, int]
     """Of a tissue microarray."""
+    pictures: list[Path]
+    """Files that are masks, and have labels at most."""
 
     @property
     def all(self) -> set[Class]:
@@ -222,20 +235,30 @@ class Present(NamedTuple):
         return {*self.objects, *self.cores}
 
 
-def classes_among(paths: Iterable[Path]) -> Present:
-    """Count the outlines of each class in all files that can be read."""
-    present = Present({}, {})
+def classes_among(paths: Iterable[Path], *, until: Collection[str] = ()) -> Present:
+    """Count the outlines of each class in all files that can be read, or until some are seen."""
+    present = Present({}, {}, [])
     for path in dict.fromkeys(paths):
+        if until and present.all.issuperset(until):
+            break
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # drawing them will warn
-                found = [] if is_mask_file(path) else read_annotations(path, height=1)
+            found = _read_quietly(path)
         except (OSError, ValueError, ImportError):
             continue  # the row of its image will tell
+        if found is None:
+            present.pictures.append(path)
+            continue
         for one in [] if _holds_no_classes(found) else found:
             counts = present.cores if is_core(one) else present.objects
             counts[one.classification] = counts.get(one.classification, 0) + 1
     return present
+
+
+def _read_quietly(path: Path) -> list[Annotation] | None:
+    """Return annotations, of which drawing them will warn; None for a picture."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return None if is_mask_file(path) else read_annotations(path, height=1)
 
 
 def _names(classes: Any, name: str) -> tuple[str, ...]:

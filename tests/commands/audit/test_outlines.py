@@ -261,6 +261,14 @@ def test_labels_of_a_picture_are_classes(folder):
     assert drawn(folder, "--annotation-class", "Tumor", "--out", folder / "new") == 1
 
 
+def test_a_slip_in_a_number_is_no_label_where_there_are_no_pictures(folder, capsys):
+    prepare(folder, "a")
+    outline(folder, "a", Annotation(MEMBRANE, "1486"))
+    assert drawn(folder, "--annotation-class", 1487) == 1
+    assert "--annotation-class is '1487', which no annotation has" in capsys.readouterr().err
+    assert drawn(folder, "--annotation-class", 1486) == 0
+
+
 def test_outlines_go_before_pictures_of_the_same_name(folder):
     prepare(folder, "a")
     outline(folder, "a", MEMBRANE)

@@ -179,6 +179,23 @@ def test_labels_are_taken_by_number(tmp_path):
     assert np.flatnonzero(found).tolist() == [3, 50]
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_labels_with_a_palette_are_its_indices(suffix, tmp_path):
+    labels = np.arange(54, dtype=np.uint8).reshape(6, 9) % 3
+    colors = np.array([WHITE, RED, (0, 0, 200)])
+    if suffix == ".png":
+        saved = PIL.Image.fromarray(labels).convert("P")
+        saved.putpalette(colors.ravel().tolist())
+        saved.save(tmp_path / "a.png")
+    else:
+        table = np.pad(colors.T * 257, ((0, 0), (0, 253))).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "a.tif", labels, photometric="palette", colormap=table)
+    path = tmp_path / f"a{suffix}"
+    np.testing.assert_array_equal(read_mask(path, labels=[1]), labels == 1)
+    with pytest.raises(InvalidInputError, match="has the colours"):
+        read_mask(path)
+
+
 def blended(values):
     return picture(values).resize((7, 5), PIL.Image.Resampling.BILINEAR)
 

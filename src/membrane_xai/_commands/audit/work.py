@@ -131,17 +131,16 @@ def _checked_masks(request: Request, matches: Matches) -> Chosen:
     if by_stain or request.controls or request.line_width:
         check_pixel_size(matches.images[0].image, request.mpp, request.bits)
     paths = [one.outlines for one in matches.images if one.outlines]
-    return _chosen(request, classes_among(paths)) if paths else Chosen()
+    until = (*request.classes, *request.of_region) if request.classes else ()
+    return _chosen(request, classes_among(paths, until=until)) if paths else Chosen()
 
 
 def _chosen(request: Request, present: Present) -> Chosen:
     """Choose by the classes of all files: some image may have none that is membrane."""
-    if not present.all:
-        return Chosen()  # pictures, or files that cannot be read
-    check_classes(present.all, request.classes, "--annotation-class")
-    check_classes(present.all, request.tissue_classes, "--tissue-class")
-    check_classes(present.all, request.region_classes, "--region-class")
-    if request.classes:
+    check_classes(present, request.classes, "--annotation-class")
+    check_classes(present, request.tissue_classes, "--tissue-class")
+    check_classes(present, request.region_classes, "--region-class")
+    if request.classes or not present.all:
         return Chosen()
     known = request.of_region
     of_set = to_draw([one for one in present.objects if one not in known])
