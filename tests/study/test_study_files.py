@@ -116,6 +116,7 @@ def test_what_is_no_option_is_refused_with_the_remedy(given, words, images):
 def test_words_in_a_list_are_options_where_they_are_one(images):
     image = np.full((1, 64, 64, 3), 170, np.uint8)
     expected = rows(image, "extract", mpp=0.5, regions="tissue")
+    assert expected[0]["error"] == ""
     same(rows(image, ["extract"], mpp=0.5, regions=["tissue"]), expected)
     [row] = evaluate(METHODS, image, ["tissue"], mpp=0.5).rows  # a path, of no file
     assert "No such file or directory: 'tissue'" in row["error"]

@@ -90,6 +90,14 @@ def test_regions_are_no_membrane(folder, capsys):
     assert "note: outlines not taken for membrane: Tissue (2), Ignore* (1), (TMA core) (1)" in said
 
 
+def test_cores_are_no_membrane_where_nothing_has_a_class(folder):
+    prepare(folder, "a")
+    core = Annotation(box(0, 0, 64, 64), properties={"objectType": "tmaCore", "isMissing": False})
+    outline(folder, "a", core, MEMBRANE)
+    assert drawn(folder) == 0
+    assert_scores(rows_of(folder)["a"], alignment(CAM, pixels(MEMBRANE)))
+
+
 def test_classes_are_chosen_by_all_files_together(folder):
     prepare(folder, "a", "b")
     outline(folder, "a", Annotation(MEMBRANE, "Membrane"), Annotation(OTHER))

@@ -63,6 +63,12 @@ def test_a_tile_at_the_corner_of_the_slide_keeps_what_fits():
     assert lies_on_slide([Annotation(box(70, 70, 100, 100))], corner, (64, 64))
 
 
+def test_what_surrounds_the_whole_tile_is_of_the_slide():
+    tile = Tile(4000, 2000, 64, 64)
+    assert lies_on_slide([Annotation(box(0, 0, 20_000, 20_000))], tile, (64, 64))
+    assert not lies_on_slide([Annotation(box(-2, -2, 66, 66))], Tile(2, 2, 64, 64), (64, 64))
+
+
 def test_neighbours_that_overlap_are_told_by_where_more_lies():
     neighbour = Tile(32, 0, 64, 64)
     assert not lies_on_slide([Annotation(box(0, 0, 60, 60))], neighbour, (64, 64))

@@ -267,6 +267,15 @@ def test_a_file_that_is_cut_off_is_no_mask(suffix, kept, tmp_path, rng):
         read_mask(path)
 
 
+def test_tiles_that_a_file_lacks_are_no_background(tmp_path):
+    tiles = iter([np.full((16, 16), 255, np.uint8), None])
+    tifffile.imwrite(
+        tmp_path / "a.tif", tiles, shape=(16, 32), dtype=np.uint8, tile=(16, 16), **BITS
+    )
+    with pytest.raises(InvalidInputError, match="a part of it is missing"):
+        read_mask(tmp_path / "a.tif")
+
+
 WITHOUT = """
 import sys
 sys.modules["imagecodecs"] = None
