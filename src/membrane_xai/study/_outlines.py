@@ -3,6 +3,7 @@
 An error is then that image's alone.
 """
 
+import itertools
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ from membrane_xai.annotations._classes import (
     region_classes,
 )
 from membrane_xai.annotations._drawn import drawn
-from membrane_xai.annotations._outside import Outside
 from membrane_xai.annotations._tiles import Tile, bare_name, in_tile, lies_on_slide, tile_of
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.io import read_mask
@@ -36,6 +36,7 @@ __all__ = [
     "MASK_WORDS",
     "OUTSIDE",
     "REGION_WORDS",
+    "UNCLEAR",
     "Class",
     "Drawn",
     "Outlines",
@@ -55,6 +56,8 @@ REGION_WORDS = ("tissue", "tumour")
 
 OUTSIDE = "outlines_outside"
 """Flag of an image whose outlines lie outside of it, wholly or in part."""
+UNCLEAR = "coordinates_unclear"
+"""Flag of a tile whose outlines fit coordinates of the slide and of the tile as well."""
 
 Class = str | None
 """None is what bears no class."""
@@ -84,6 +87,8 @@ class Outlines:
     """Where the image lies on its slide, if its name says it."""
     of_slide: bool = False
     """Whether the file is that of the slide, which all its tiles share."""
+    others_on_slide: bool | None = None
+    """Whether files of other tiles are in coordinates of the slide, for one that may be in both."""
 
     def draw(self, rgb: Rgb, mpp: float | None) -> Drawn:
         """Return a mask of an image, which may well have no outlines of the classes."""
@@ -91,16 +96,27 @@ class Outlines:
         if is_mask_file(self.path):
             return Drawn(self._read_mask(shape))
         found = self._read(shape[0])
-        on_slide = False
-        if self.tile is not None:
-            on_slide = self.of_slide or lies_on_slide(found, self.tile, shape)
-            found = in_tile(found, self.tile, shape, str(self.path)) if on_slide else found
+        on_slide = self._on_slide(found, shape)
+        if self.tile is not None and on_slide:
+            found = in_tile(found, self.tile, shape, str(self.path))
         mask, outside = drawn(self._chosen(found), shape, mpp=mpp, line_width=self.line_width)
+        flags: tuple[str, ...] = ()
+        if on_slide is None:
+            flags = (UNCLEAR,)
+            self._warn("may be in coordinates of the slide or of the tile, and are taken for these")
         # a slide's other outlines, and the rest of a region around a tile, lie outside by right
-        if not outside or (on_slide and (self.of_slide or self.region)):
-            return Drawn(mask)
-        self._warn(outside, shape)
-        return Drawn(mask, (OUTSIDE,))
+        if outside and not (on_slide and (self.of_slide or self.region)):
+            flags += (OUTSIDE,)
+            size = f"{shape[1]} x {shape[0]} pixels"
+            self._warn(f"lie outside their image of {size}: {outside}")
+        return Drawn(mask, flags)
+
+    def _on_slide(self, found: Sequence[Annotation], shape: tuple[int, int]) -> bool | None:
+        """Tell whether coordinates are those of the slide; None where nothing says it."""
+        if self.tile is None or self.of_slide or not found:
+            return self.of_slide
+        on_slide = lies_on_slide(found, self.tile, shape)
+        return self.others_on_slide if on_slide is None else on_slide
 
     def _read_mask(self, shape: tuple[int, int]) -> NDArray[Any]:
         mask = read_mask(self.path, shape=shape, labels=self._labels())
@@ -142,13 +158,8 @@ class Outlines:
             )
         return self.of_set
 
-    def _warn(self, outside: Outside, shape: tuple[int, int]) -> None:
-        warnings.warn(
-            f"{self.path}: outlines lie outside their image of {shape[1]} x {shape[0]} pixels: "
-            f"{outside}",
-            MembraneXAIWarning,
-            stacklevel=2,
-        )
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"{self.path}: outlines {what}", MembraneXAIWarning, stacklevel=3)
 
 
 def outlines_of(path: Path, image: Any, **options: Any) -> Outlines:
@@ -172,7 +183,7 @@ def file_of(value: Any, words: Sequence[str] = ()) -> Path | None:
 
 
 def options_of_files(
-    values: Any, classes: Any, name: str, *, region: bool = False, not_of: Any = ()
+    values: Any, classes: Any, name: str, images: Any, *, region: bool = False, not_of: Any = ()
 ) -> dict[str, Any]:
     """Return the options of :class:`Outlines` for all files among masks or regions.
 
@@ -184,7 +195,9 @@ def options_of_files(
     values = column_values(values)
     named = isinstance(values, np.ndarray) and values.dtype.kind in "UO"
     listed = isinstance(values, list | tuple) or named
-    files = [path for one in values if (path := file_of(one, words))] if listed else []
+    images = images if isinstance(images, list | tuple) else ()
+    pairs = itertools.zip_longest(values, images) if listed else ()
+    files = [outlines_of(path, image) for one, image in pairs if (path := file_of(one, words))]
     if wanted and not files and (listed or values is None or isinstance(values, str)):
         raise InvalidInputError(f"{name} is {classes!r}, but there are no paths of outlines")
     present = classes_among(files, until=wanted)
@@ -195,7 +208,12 @@ def options_of_files(
     of_set = to_draw(rest, region=region) if here and not wanted else None
     if of_set is not None and not region:
         _warn_of_others({one: present.objects[one] for one in rest if one not in of_set})
-    return {"classes": wanted, "of_set": of_set, "region": region}
+    return {
+        "classes": wanted,
+        "of_set": of_set,
+        "region": region,
+        "others_on_slide": present.others_on_slide,
+    }
 
 
 def to_draw(present: Collection[Class], *, region: bool = False) -> tuple[Class, ...]:
@@ -228,37 +246,47 @@ class Present(NamedTuple):
     """Of a tissue microarray."""
     pictures: list[Path]
     """Files that are masks, and have labels at most."""
+    on_slide: set[bool]
+    """Whether outlines of tiles are in coordinates of the slide, where that is clear."""
 
     @property
     def all(self) -> set[Class]:
         """The classes of both."""
         return {*self.objects, *self.cores}
 
+    @property
+    def others_on_slide(self) -> bool | None:
+        """The same of tiles where it is not clear; None where the others do not agree."""
+        return next(iter(self.on_slide)) if len(self.on_slide) == 1 else None
 
-def classes_among(paths: Iterable[Path], *, until: Collection[str] = ()) -> Present:
+
+def classes_among(files: Iterable[Outlines], *, until: Collection[str] = ()) -> Present:
     """Count the outlines of each class in all files that can be read, or until some are seen."""
-    present = Present({}, {}, [])
-    for path in dict.fromkeys(paths):
-        if until and present.all.issuperset(until):
+    present = Present({}, {}, [], set())
+    for file in {file.path: file for file in files}.values():
+        if until and present.all.issuperset(until) and file.tile is None:
             break
         try:
-            found = _read_quietly(path)
+            found = _read_quietly(file.path, file.tile.shape[0] if file.tile else 1)
         except (OSError, ValueError, ImportError):
             continue  # the row of its image will tell
         if found is None:
-            present.pictures.append(path)
+            present.pictures.append(file.path)
             continue
+        if file.tile is not None and not file.of_slide and found:
+            on_slide = lies_on_slide(found, file.tile, file.tile.shape)
+            present.on_slide.update(() if on_slide is None else (on_slide,))
         for one in [] if _holds_no_classes(found) else found:
             counts = present.cores if is_core(one) else present.objects
             counts[one.classification] = counts.get(one.classification, 0) + 1
     return present
 
 
-def _read_quietly(path: Path) -> list[Annotation] | None:
+def _read_quietly(path: Path, height: float) -> list[Annotation] | None:
     """Return annotations, of which drawing them will warn; None for a picture."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return None if is_mask_file(path) else read_annotations(path, height=1)
+        return None if is_mask_file(path) else read_annotations(path, height=height)
 
 
 def _names(classes: Any, name: str) -> tuple[str, ...]:

@@ -197,6 +197,26 @@ def test_tiles_of_a_slide(scale, on_slide, folder):
     assert_scores(row, alignment(CAM, pixels(MEMBRANE)))
 
 
+def test_a_tile_that_fits_both_goes_by_its_neighbours(folder, capsys):
+    corner, far = "s [d=2,x=0,y=0,w=128,h=128]", "s [d=2,x=128,y=0,w=128,h=128]"
+    for other, moved in ((box(140, 20, 150, 40), True), (box(5, 10, 10, 20), False)):
+        prepare(folder, corner, far)
+        outline(folder, corner, box(10, 10, 30, 30))
+        outline(folder, far, other)
+        assert drawn(folder) == 0
+        row = rows_of(folder)[corner]
+        assert_scores(
+            row, alignment(CAM, pixels(box(*(x // (1 + moved) for x in (10, 10, 30, 30)))))
+        )
+        assert row["flags"] == ""
+    (folder / "outlines" / f"{far}.geojson").unlink()
+    assert drawn(folder, "--out", folder / "lone") == 0  # nobody says it: as it is, and flagged
+    row = {row["id"]: row for row in table(folder, "../lone/results.csv")}[corner]
+    assert_scores(row, alignment(CAM, pixels(box(10, 10, 30, 30))))
+    assert row["flags"] == "coordinates_unclear"
+    assert "may be in coordinates of the slide or of the tile" in capsys.readouterr().err
+
+
 def test_the_outlines_of_a_slide_serve_its_tiles(folder, capsys):
     names = [f"s1 [x={x},y=0,w=64,h=64]" for x in (0, 64, 128)]
     prepare(folder, *names)

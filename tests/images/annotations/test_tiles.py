@@ -57,9 +57,10 @@ def test_coordinates_of_the_slide_are_told_from_those_of_the_tile(shapes, expect
     assert lies_on_slide(found, TILE, (64, 64)) == expected
 
 
-def test_a_tile_at_the_corner_of_the_slide_keeps_what_fits():
+def test_at_the_corner_of_the_slide_both_may_hold_all():
     corner = Tile(0, 0, 128, 128)
-    assert not lies_on_slide([Annotation(box(10, 10, 30, 30))], corner, (64, 64))
+    assert lies_on_slide([Annotation(box(10, 10, 30, 30))], corner, (64, 64)) is None
+    assert lies_on_slide([Annotation(box(10, 10, 30, 30))], Tile(0, 0, 64, 64), (64, 64)) is False
     assert lies_on_slide([Annotation(box(70, 70, 100, 100))], corner, (64, 64))
 
 
