@@ -204,10 +204,13 @@ def options_of_files(
     if wanted and present.all:
         check_classes(present, wanted, name)
     here = present.all if region else present.objects
-    rest = [one for one in here if one not in _names(not_of, "region_classes")]
-    of_set = to_draw(rest, region=region) if here and not wanted else None
+    others = _names(not_of, "region_classes")
+    of_set = None
+    if here and not wanted:
+        of_set = to_draw(here, region=region, without=others)
     if of_set is not None and not region:
-        _warn_of_others({one: present.objects[one] for one in rest if one not in of_set})
+        known = (*of_set, *others)
+        _warn_of_others({one: n for one, n in present.objects.items() if one not in known})
     return {
         "classes": wanted,
         "of_set": of_set,
@@ -216,10 +219,12 @@ def options_of_files(
     }
 
 
-def to_draw(present: Collection[Class], *, region: bool = False) -> tuple[Class, ...]:
+def to_draw(
+    present: Collection[Class], *, region: bool = False, without: Collection[str] = ()
+) -> tuple[Class, ...]:
     """Return the classes to draw where nobody says it, or raise saying how to."""
     try:
-        return region_classes(present) if region else membrane_classes(present)
+        return region_classes(present) if region else membrane_classes(present, without)
     except InvalidInputError as error:
         what = "region_classes, --tissue-class" if region else "mask_classes, --annotation-class"
         raise InvalidInputError(f"{error}; name those to draw ({what})") from None

@@ -141,6 +141,13 @@ def test_what_is_membrane_has_to_be_said_where_nothing_says_it(folder, names, wo
     assert_scores(rows_of(folder)["b"], alignment(CAM, pixels(OTHER)))
 
 
+def test_outlines_of_the_region_alone_are_no_membrane(folder, capsys):
+    prepare(folder, "a")
+    outline(folder, "a", Annotation(OTHER, "Tumor"))
+    assert drawn(folder, "--regions", "tumour", "--controls", "--region-class", "Tumor") == 1
+    assert "there are outlines of 'Tumor' only, which are regions" in capsys.readouterr().err
+
+
 def test_outlines_of_one_class_are_membrane_whatever_it_is(folder):
     prepare(folder, "a")
     outline(folder, "a", Annotation(MEMBRANE, "Score 3+"), Annotation(OTHER, "Region*"))

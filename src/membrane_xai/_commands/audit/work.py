@@ -145,7 +145,7 @@ def _chosen(request: Request, present: Present) -> Chosen:
     if request.classes or not present.all:
         return Chosen(others_on_slide=present.others_on_slide)
     known = request.of_region
-    of_set = to_draw([one for one in present.objects if one not in known])
+    of_set = to_draw(present.objects, without=known)
     left_out = {x: n for x, n in present.objects.items() if x not in (*of_set, *known)}
     left_out |= {f"{x or ''} (TMA core)".strip(): n for x, n in present.cores.items()}
     return Chosen(of_set, left_out, present.others_on_slide)
