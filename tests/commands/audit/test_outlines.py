@@ -339,6 +339,26 @@ def test_cams_beside_outlines_are_no_masks(tmp_path):
     assert unmatched(tmp_path) == ["image without annotations: b"]
 
 
+def test_copies_of_images_beside_outlines_are_no_masks(folder):
+    prepare(folder, "a", "b")
+    outline(folder, "a", MEMBRANE)
+    save_image(folder / "outlines" / "a.png", GREY)
+    save_image(folder / "outlines" / "b.png", GREY)
+    assert drawn(folder) == 0
+    assert [row["id"] for row in table(folder)] == ["a"]
+    assert unmatched(folder) == ["image without annotations: b"]
+
+
+def test_masks_below_the_folder_of_cams_are_no_cams(tmp_path):
+    for name in ("a", "b"):
+        save_image(tmp_path / "images" / f"{name}.png", GREY)
+        save_npy(tmp_path / "cams" / "grad" / f"{name}.npy", CAM)
+        save_npy(tmp_path / "cams" / "experts" / f"{name}.npy", pixels(MEMBRANE))
+    assert audit(tmp_path, "--annotations", tmp_path / "cams" / "experts", mpp=None) == 0
+    assert [(row["id"], row["method"]) for row in table(tmp_path)] == [("a", "grad"), ("b", "grad")]
+    assert float(table(tmp_path)[0]["mask_share"]) == pixels(MEMBRANE).mean()
+
+
 def test_the_case_of_bare_geometries(folder):
     prepare(folder, "tile [x=4000,y=4000,w=64,h=64]")
     ring = [[4010, 4010], [4030, 4010], [4030, 4030], [4010, 4030], [4010, 4010]]
