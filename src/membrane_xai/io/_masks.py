@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
-from membrane_xai.io import _images, _tiff
+from membrane_xai.io import _images, _png, _tiff
 from membrane_xai.io._orientation import UPRIGHT, orientation_of
 from membrane_xai.io._unlimited import open_unlimited
 
@@ -153,6 +153,8 @@ def _from_pillow(path: Path, shape: Shape, formats: tuple[str, ...]) -> _Picture
         if getattr(image, "n_frames", 1) > 1:
             raise InvalidInputError(f"{path}: has several pictures; a mask takes one")
         _check_size(path, (image.height, image.width), shape)
+        if image.format == "PNG":
+            _png.checked_depth(path)  # of damage as of depth
         if image.mode == "P":
             clear = "transparency" in image.info
             colors = np.asarray(image.convert("RGBA" if clear else "RGB"))

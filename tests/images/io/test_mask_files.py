@@ -267,6 +267,16 @@ def test_a_file_that_is_cut_off_is_no_mask(suffix, kept, tmp_path, rng):
         read_mask(path)
 
 
+def test_altered_bytes_of_png_are_noticed(tmp_path, rng):
+    path = tmp_path / "a.png"
+    picture((rng.random((64, 64)) < 0.5) * np.uint8(255)).save(path)
+    data = bytearray(path.read_bytes())
+    for place in range(60, len(data) - 16, 37):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(InvalidInputError, match="damaged"):
+            read_mask(path)
+
+
 def test_tiles_that_a_file_lacks_are_no_background(tmp_path):
     tiles = iter([np.full((16, 16), 255, np.uint8), None])
     tifffile.imwrite(
