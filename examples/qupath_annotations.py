@@ -42,9 +42,10 @@ with tempfile.TemporaryDirectory() as folder:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": objects}))
     annotations = read_annotations(path)
 
-shape = field.rgb.shape[:2]
-drawn = rasterize(annotations, shape, classes="Membrane", mpp=field.mpp, line_width=2.0)
-tissue = rasterize(annotations, shape, classes="Tissue")
+# A window of a slide: cells at its border reach beyond it.
+window = {"shape": field.rgb.shape[:2], "offset": (0, 0)}
+drawn = rasterize(annotations, classes="Membrane", mpp=field.mpp, line_width=2.0, **window)
+tissue = rasterize(annotations, classes="Tissue", **window)
 extracted = extract_membrane_mask(field.rgb, mpp=field.mpp)
 cam = pool_mask(field.membrane, GRID).mask  # in place of a network's: it follows the membrane
 

@@ -116,6 +116,7 @@ def test_what_is_no_option_is_refused_with_the_remedy(given, words, images):
 def test_words_in_a_list_are_options_where_they_are_one(images):
     image = np.full((1, 64, 64, 3), 170, np.uint8)
     expected = rows(image, "extract", mpp=0.5, regions="tissue")
+    assert expected[0]["error"] == ""
     same(rows(image, ["extract"], mpp=0.5, regions=["tissue"]), expected)
     [row] = evaluate(METHODS, image, ["tissue"], mpp=0.5).rows  # a path, of no file
     assert "No such file or directory: 'tissue'" in row["error"]
@@ -143,12 +144,31 @@ def test_classes_that_no_file_has_and_several_classes(files, images):
     assert "0.geojson: there are outlines of 'Stroma', 'Tumor'" in apart[0]["error"]
 
 
+def test_what_else_is_not_drawn_is_said(tmp_path, images):
+    shapes = [Annotation(LEFT, "Membrane"), Annotation(TOP, "Tumor"), Annotation(TOP)]
+    write_geojson(tmp_path / "a.geojson", [*shapes, Annotation(TOP, "Tissue")])
+    words = (
+        r"not taken for membrane: Tumor \(1\), no class \(1\); mask_classes names those that are"
+    )
+    with pytest.warns(MembraneXAIWarning, match=words):
+        [row] = rows(images[:1], [tmp_path / "a.geojson"])
+    assert row["mask_share"] == pixels(LEFT).mean()
+    write_geojson(tmp_path / "a.geojson", [shapes[0], Annotation(TOP, "Tumor")])
+    [row] = rows(images[:1], [tmp_path / "a.geojson"], regions=[tmp_path / "a.geojson"],
+                 region_classes="Tumor")  # fmt: skip
+    assert row["mask_share"] == pixels(LEFT).mean()
+
+
 def test_tiles_and_outlines_outside(tmp_path, images):
     name = "tile [d=2,x=400,y=200,w=16,h=16]"
     PIL.Image.fromarray(images[0]).save(tmp_path / f"{name}.png")
     write_geojson(tmp_path / "any.geojson", box(400, 200, 406, 216))  # 3 x 8 of the tile
     [row] = rows([tmp_path / f"{name}.png"], [tmp_path / "any.geojson"])
     assert (row["mask_share"], row["flags"]) == (3 / 8, "")
+    (tmp_path / "any.geojson").rename(tmp_path / f"{name}.geojson")
+    [row] = rows(images[:1], [tmp_path / f"{name}.geojson"])  # the file says it, too
+    assert (row["mask_share"], row["flags"]) == (3 / 8, "")
+    (tmp_path / f"{name}.geojson").rename(tmp_path / "any.geojson")
     with pytest.warns(MembraneXAIWarning, match=r"any\.geojson: outlines lie outside their image"):
         [row] = rows(images[:1], [tmp_path / "any.geojson"])  # pixels have no name
     assert (row["status"], row["flags"]) == ("empty_mask", "outlines_outside")

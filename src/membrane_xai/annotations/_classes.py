@@ -93,12 +93,15 @@ def membrane_classes(
 def region_classes(present: Collection[Class]) -> tuple[Class, ...]:
     """Return which of the classes that there are is the region, where nobody says it.
 
-    Those of areas, such as Tissue; else the only one that is not to be ignored.
+    Those of areas, such as Tissue; else the only one that is neither membrane nor to be ignored.
     """
     rest = [one for one in present if one is None or not _is_ignored(one)]
     areas = [one for one in rest if one is not None and _is_area(one)]
     if areas or not present:
         return _ordered(areas)
+    if len(rest) > 1:
+        rest = [one for one in rest if one is not None]  # a class goes before none
+    rest = [one for one in rest if not is_membrane(one)]
     if len(rest) != 1:
         raise InvalidInputError(
             f"there are outlines of {_listed(present)}, and none of a class called tissue or region"

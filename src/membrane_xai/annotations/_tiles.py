@@ -6,7 +6,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ _BRACKETS = re.compile(r"\s*\[([^\[\]]*)\]")
 # d may have the decimal comma of the computer that exported
 _NUMBER = re.compile(r"(?<![a-z])([a-z])\s*=\s*(-?\d+(?:[.,]\d+)?)", re.IGNORECASE)
 _SHARE = 0.02  # by which a tile may be cut otherwise along x and y, for whole pixels
+_EQUAL = 1e-9  # of the number of outlines, for rounding
 _PIXELS = 1.0  # by which its size may miss, for the same reason
 
 
@@ -31,6 +32,13 @@ class Tile:
     y: float
     width: float
     height: float
+    downsample: float = field(default=1.0, compare=False)
+    """As the name says it; what counts is the size of the image."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns that its image should have."""
+        return round(self.height / self.downsample), round(self.width / self.downsample)
 
     def scales(self, shape: tuple[int, int], name: str) -> tuple[float, float]:
         """Return pixels of the slide along x and y of one of the tile's image, or raise."""
@@ -65,25 +73,30 @@ def _place_in(name: str) -> tuple[Tile, re.Match[str]] | None:
         numbers = _NUMBER.findall(brackets[1])
         values = {key.lower(): float(text.replace(",", ".")) for key, text in numbers}
         if {"x", "y", "w", "h"} <= values.keys() and min(values["w"], values["h"]) > 0:
-            return Tile(values["x"], values["y"], values["w"], values["h"]), brackets
+            x, y, width, height = (values[key] for key in "xywh")
+            return Tile(x, y, width, height, values.get("d") or 1.0), brackets
     return None
 
 
-def lies_on_slide(annotations: Sequence[Annotation], tile: Tile, shape: tuple[int, int]) -> bool:
+def lies_on_slide(
+    annotations: Sequence[Annotation], tile: Tile, shape: tuple[int, int]
+) -> bool | None:
     """Tell coordinates of the slide from those of the tile, by which hold more of the outlines.
 
-    Where both hold as much they are those of the tile, unless most lies outside of it: an outline
-    around the whole tile, as of tissue, is one of the slide.
+    None where both hold as much, and it makes a difference. An outline around the whole tile, as of
+    tissue, is one of the slide; what neither holds is said to be of the tile, outside of it.
     """
     import shapely
 
-    if not annotations:
-        return False
     bounds = shapely.bounds(np.array([one.geometry for one in annotations], dtype=object))
     rows, columns = shape
-    on_slide = _held(bounds, (tile.x, tile.y), (tile.width, tile.height))
-    on_tile = _held(bounds, (0, 0), (columns, rows))
-    return on_slide > on_tile or (on_slide == on_tile > 0 and on_tile < len(annotations) / 2)
+    on_slide = _held(bounds.reshape(-1, 4), (tile.x, tile.y), (tile.width, tile.height))
+    on_tile = _held(bounds.reshape(-1, 4), (0, 0), (columns, rows))
+    if abs(on_slide - on_tile) > _EQUAL * len(annotations):
+        return on_slide > on_tile
+    if on_slide == 0 or tile == Tile(0, 0, columns, rows):
+        return False
+    return True if on_tile < len(annotations) / 2 else None
 
 
 def in_tile(

@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
-from membrane_xai.io import _images, _tiff
+from membrane_xai.io import _images, _png, _tiff
 from membrane_xai.io._orientation import UPRIGHT, orientation_of
 from membrane_xai.io._unlimited import open_unlimited
 
@@ -29,7 +29,7 @@ MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
 Values = NDArray[Any]
 Shape = tuple[int, int] | None
 
-_STARTS = (b"\x89PNG", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", npy.MAGIC_PREFIX[:4])
+_STARTS = (b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", npy.MAGIC_PREFIX[:4])
 _JPEG = b"\xff\xd8\xff"
 _CLASSES = 3  # that `membrane-xai mask` tells apart: weak, moderate, strong
 _CHANNEL = re.compile(r'<(?:\w+:)?Channel\b[^>]*\bName="Membrane"')
@@ -44,15 +44,17 @@ class _Picture(NamedTuple):
     """What a file holds: (H, W), or (H, W, 3 or 4) colours of 8 bits."""
 
     values: Values
+    indices: Values | None = None
+    """Of a palette, whose colours are the values."""
     classes: bool = False
     """Whether they are the classes that ``membrane-xai mask`` writes."""
 
 
 def is_mask_file(path: Path) -> bool:
-    """Tell pictures and arrays from outlines by how a file starts."""
+    """Tell pictures and arrays from outlines by their names, or by how they start."""
     with path.open("rb") as file:
         start = file.read(8)
-    return start.startswith((*_STARTS, _JPEG))
+    return path.suffix.lower() in MASK_SUFFIXES or start.startswith((*_STARTS, _JPEG))
 
 
 def read_mask_file(path: Path, shape: Shape, labels: Collection[int]) -> Values:
@@ -98,7 +100,8 @@ def _from_tiff(path: Path, shape: Shape) -> _Picture:
             _check_whole(path, page, file.filehandle.size)
             values = orientation.upright(np.asarray(page.asarray()))
             classes = _CHANNEL.search(file.ome_metadata or "") is not None
-            return _Picture(_colors(path, page, values, imagej=bool(file.is_imagej)), classes)
+            colors = _colors(path, page, values, imagej=bool(file.is_imagej))
+            return _Picture(colors, values if colors.ndim > values.ndim else None, classes)
     except MissingDependencyError as missing:
         try:
             return _from_pillow(path, shape, ("TIFF",))
@@ -150,10 +153,14 @@ def _from_pillow(path: Path, shape: Shape, formats: tuple[str, ...]) -> _Picture
         if getattr(image, "n_frames", 1) > 1:
             raise InvalidInputError(f"{path}: has several pictures; a mask takes one")
         _check_size(path, (image.height, image.width), shape)
-        if image.mode in ("LA", "PA") or (image.mode == "P" and "transparency" in image.info):
-            return _Picture(np.asarray(image.convert("RGBA")))
+        if image.format == "PNG":
+            _png.checked_depth(path)  # of damage as of depth
         if image.mode == "P":
-            return _Picture(np.asarray(image.convert("RGB")))
+            clear = "transparency" in image.info
+            colors = np.asarray(image.convert("RGBA" if clear else "RGB"))
+            return _Picture(colors, np.asarray(image))
+        if image.mode in ("LA", "PA"):
+            return _Picture(np.asarray(image.convert("RGBA")))
         if image.mode not in _MODES:
             raise InvalidInputError(
                 f"{path}: has colour mode {image.mode!r}; a mask takes grey, a palette or RGB"
@@ -174,6 +181,8 @@ def _check_size(path: Path, found: Collection[int], shape: Shape) -> None:
 
 
 def _mask_of(picture: _Picture, labels: frozenset[int]) -> Values:
+    if labels and picture.indices is not None:
+        return _of_labels(picture.indices, labels)
     values = picture.values if picture.values.ndim == 2 else _grey(picture.values)
     if labels:
         return _of_labels(values, labels)

@@ -101,7 +101,8 @@ def evaluate(
         Classes of outlines that are membrane, and that are the region; of pictures of labels, their
         numbers. By default membrane is what is called so, else the one class that is no region
         (Tissue, ROI, Background, and with QuPath Region*, Ignore*, and cores of a TMA); the region
-        is what is called tissue or region. Several other classes are refused.
+        is what is called tissue or region, else the only class that is not membrane. Several
+        other classes are refused.
     controls : sequence of str
         Control masks of :func:`membrane_xai.baselines.control_masks` that each map is held against,
         such as "inside"; they take `mpp`.
@@ -154,9 +155,10 @@ def evaluate(
         [0, 1]; ``grid``, such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for
         half-pixel centres, and ``cell_um``, the side of a cell in micrometres, NaN where the pixel
         size is not known; ``flags``, among them "outlines_outside" where outlines lie outside their
-        image, wholly or in part, and ``error``; ``key``, a hash that tells the image with its mask
-        and labels from others. With `controls` also ``specificity_<name>`` of each, NaN
-        unless ``told_<name>`` is "ok": `specificity` and `specificity_status` of
+        image, wholly or in part, and "coordinates_unclear" where those of a tile, named as QuPath
+        names it, may be the slide's or its own; ``error``; ``key``, a hash that tells the image
+        with its mask and labels from others. With `controls` also ``specificity_<name>`` of each,
+        NaN unless ``told_<name>`` is "ok": `specificity` and `specificity_status` of
         :class:`AlignmentResult`. With ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z``
         of :class:`membrane_xai.statistics.NullResult`. Undefined numbers are NaN.
 
@@ -205,8 +207,12 @@ def evaluate(
     ids = None if ids is None else list(ids)
     _check_inputs(images, masks, regions, ids)
     _check_labels(labels)
-    mask_options = options_of_files(masks, mask_classes, "mask_classes", not_of=region_classes)
-    region_options = options_of_files(regions, region_classes, "region_classes", region=True)
+    mask_options = options_of_files(
+        masks, mask_classes, "mask_classes", images, not_of=region_classes
+    )
+    region_options = options_of_files(
+        regions, region_classes, "region_classes", images, region=True
+    )
     options = Options(
         masks=masks if isinstance(masks, str) else "given",
         regions=regions if regions is None or isinstance(regions, str) else "given",

@@ -90,6 +90,14 @@ def test_regions_are_no_membrane(folder, capsys):
     assert "note: outlines not taken for membrane: Tissue (2), Ignore* (1), (TMA core) (1)" in said
 
 
+def test_cores_are_no_membrane_where_nothing_has_a_class(folder):
+    prepare(folder, "a")
+    core = Annotation(box(0, 0, 64, 64), properties={"objectType": "tmaCore", "isMissing": False})
+    outline(folder, "a", core, MEMBRANE)
+    assert drawn(folder) == 0
+    assert_scores(rows_of(folder)["a"], alignment(CAM, pixels(MEMBRANE)))
+
+
 def test_classes_are_chosen_by_all_files_together(folder):
     prepare(folder, "a", "b")
     outline(folder, "a", Annotation(MEMBRANE, "Membrane"), Annotation(OTHER))
@@ -131,6 +139,13 @@ def test_what_is_membrane_has_to_be_said_where_nothing_says_it(folder, names, wo
     assert not (folder / "out").exists()
     assert drawn(folder, "--annotation-class", names[1]) == 0
     assert_scores(rows_of(folder)["b"], alignment(CAM, pixels(OTHER)))
+
+
+def test_outlines_of_the_region_alone_are_no_membrane(folder, capsys):
+    prepare(folder, "a")
+    outline(folder, "a", Annotation(OTHER, "Tumor"))
+    assert drawn(folder, "--regions", "tumour", "--controls", "--region-class", "Tumor") == 1
+    assert "there are outlines of 'Tumor' only, which are regions" in capsys.readouterr().err
 
 
 def test_outlines_of_one_class_are_membrane_whatever_it_is(folder):
@@ -187,6 +202,26 @@ def test_tiles_of_a_slide(scale, on_slide, folder):
     [row] = table(folder)
     assert row["flags"] == ""
     assert_scores(row, alignment(CAM, pixels(MEMBRANE)))
+
+
+def test_a_tile_that_fits_both_goes_by_its_neighbours(folder, capsys):
+    corner, far = "s [d=2,x=0,y=0,w=128,h=128]", "s [d=2,x=128,y=0,w=128,h=128]"
+    for other, moved in ((box(140, 20, 150, 40), True), (box(5, 10, 10, 20), False)):
+        prepare(folder, corner, far)
+        outline(folder, corner, box(10, 10, 30, 30))
+        outline(folder, far, other)
+        assert drawn(folder) == 0
+        row = rows_of(folder)[corner]
+        assert_scores(
+            row, alignment(CAM, pixels(box(*(x // (1 + moved) for x in (10, 10, 30, 30)))))
+        )
+        assert row["flags"] == ""
+    (folder / "outlines" / f"{far}.geojson").unlink()
+    assert drawn(folder, "--out", folder / "lone") == 0  # nobody says it: as it is, and flagged
+    row = {row["id"]: row for row in table(folder, "../lone/results.csv")}[corner]
+    assert_scores(row, alignment(CAM, pixels(box(10, 10, 30, 30))))
+    assert row["flags"] == "coordinates_unclear"
+    assert "may be in coordinates of the slide or of the tile" in capsys.readouterr().err
 
 
 def test_the_outlines_of_a_slide_serve_its_tiles(folder, capsys):
@@ -261,6 +296,14 @@ def test_labels_of_a_picture_are_classes(folder):
     assert drawn(folder, "--annotation-class", "Tumor", "--out", folder / "new") == 1
 
 
+def test_a_slip_in_a_number_is_no_label_where_there_are_no_pictures(folder, capsys):
+    prepare(folder, "a")
+    outline(folder, "a", Annotation(MEMBRANE, "1486"))
+    assert drawn(folder, "--annotation-class", 1487) == 1
+    assert "--annotation-class is '1487', which no annotation has" in capsys.readouterr().err
+    assert drawn(folder, "--annotation-class", 1486) == 0
+
+
 def test_outlines_go_before_pictures_of_the_same_name(folder):
     prepare(folder, "a")
     outline(folder, "a", MEMBRANE)
@@ -294,6 +337,26 @@ def test_cams_beside_outlines_are_no_masks(tmp_path):
     assert audit(tmp_path, "--annotations", tmp_path / "cams", mpp=None) == 0
     assert [row["id"] for row in table(tmp_path)] == ["a"]
     assert unmatched(tmp_path) == ["image without annotations: b"]
+
+
+def test_copies_of_images_beside_outlines_are_no_masks(folder):
+    prepare(folder, "a", "b")
+    outline(folder, "a", MEMBRANE)
+    save_image(folder / "outlines" / "a.png", GREY)
+    save_image(folder / "outlines" / "b.png", GREY)
+    assert drawn(folder) == 0
+    assert [row["id"] for row in table(folder)] == ["a"]
+    assert unmatched(folder) == ["image without annotations: b"]
+
+
+def test_masks_below_the_folder_of_cams_are_no_cams(tmp_path):
+    for name in ("a", "b"):
+        save_image(tmp_path / "images" / f"{name}.png", GREY)
+        save_npy(tmp_path / "cams" / "grad" / f"{name}.npy", CAM)
+        save_npy(tmp_path / "cams" / "experts" / f"{name}.npy", pixels(MEMBRANE))
+    assert audit(tmp_path, "--annotations", tmp_path / "cams" / "experts", mpp=None) == 0
+    assert [(row["id"], row["method"]) for row in table(tmp_path)] == [("a", "grad"), ("b", "grad")]
+    assert float(table(tmp_path)[0]["mask_share"]) == pixels(MEMBRANE).mean()
 
 
 def test_the_case_of_bare_geometries(folder):

@@ -82,6 +82,10 @@ def test_a_class_that_is_known_to_be_something_else_is_no_membrane():
         ([None], (None,)),
         (["Tumor", "Stroma"], None),
         (["Ignore*"], None),
+        (["Membrane"], None),
+        (["Membrane", "Tumor"], ("Tumor",)),
+        (["Membrane", None], None),
+        (["Tumor", None], ("Tumor",)),
     ],
 )
 def test_what_is_the_region(present, expected):

@@ -57,10 +57,17 @@ def test_coordinates_of_the_slide_are_told_from_those_of_the_tile(shapes, expect
     assert lies_on_slide(found, TILE, (64, 64)) == expected
 
 
-def test_a_tile_at_the_corner_of_the_slide_keeps_what_fits():
+def test_at_the_corner_of_the_slide_both_may_hold_all():
     corner = Tile(0, 0, 128, 128)
-    assert not lies_on_slide([Annotation(box(10, 10, 30, 30))], corner, (64, 64))
+    assert lies_on_slide([Annotation(box(10, 10, 30, 30))], corner, (64, 64)) is None
+    assert lies_on_slide([Annotation(box(10, 10, 30, 30))], Tile(0, 0, 64, 64), (64, 64)) is False
     assert lies_on_slide([Annotation(box(70, 70, 100, 100))], corner, (64, 64))
+
+
+def test_what_surrounds_the_whole_tile_is_of_the_slide():
+    tile = Tile(4000, 2000, 64, 64)
+    assert lies_on_slide([Annotation(box(0, 0, 20_000, 20_000))], tile, (64, 64))
+    assert not lies_on_slide([Annotation(box(-2, -2, 66, 66))], Tile(2, 2, 64, 64), (64, 64))
 
 
 def test_neighbours_that_overlap_are_told_by_where_more_lies():

@@ -179,6 +179,23 @@ def test_labels_are_taken_by_number(tmp_path):
     assert np.flatnonzero(found).tolist() == [3, 50]
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_labels_with_a_palette_are_its_indices(suffix, tmp_path):
+    labels = np.arange(54, dtype=np.uint8).reshape(6, 9) % 3
+    colors = np.array([WHITE, RED, (0, 0, 200)])
+    if suffix == ".png":
+        saved = PIL.Image.fromarray(labels).convert("P")
+        saved.putpalette(colors.ravel().tolist())
+        saved.save(tmp_path / "a.png")
+    else:
+        table = np.pad(colors.T * 257, ((0, 0), (0, 253))).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "a.tif", labels, photometric="palette", colormap=table)
+    path = tmp_path / f"a{suffix}"
+    np.testing.assert_array_equal(read_mask(path, labels=[1]), labels == 1)
+    with pytest.raises(InvalidInputError, match="has the colours"):
+        read_mask(path)
+
+
 def blended(values):
     return picture(values).resize((7, 5), PIL.Image.Resampling.BILINEAR)
 
@@ -248,6 +265,25 @@ def test_a_file_that_is_cut_off_is_no_mask(suffix, kept, tmp_path, rng):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * kept // 100])
     with pytest.raises(InvalidInputError, match=r"truncated or damaged"):
         read_mask(path)
+
+
+def test_altered_bytes_of_png_are_noticed(tmp_path, rng):
+    path = tmp_path / "a.png"
+    picture((rng.random((64, 64)) < 0.5) * np.uint8(255)).save(path)
+    data = bytearray(path.read_bytes())
+    for place in range(60, len(data) - 16, 37):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(InvalidInputError, match="damaged"):
+            read_mask(path)
+
+
+def test_tiles_that_a_file_lacks_are_no_background(tmp_path):
+    tiles = iter([np.full((16, 16), 255, np.uint8), None])
+    tifffile.imwrite(
+        tmp_path / "a.tif", tiles, shape=(16, 32), dtype=np.uint8, tile=(16, 16), **BITS
+    )
+    with pytest.raises(InvalidInputError, match="a part of it is missing"):
+        read_mask(tmp_path / "a.tif")
 
 
 WITHOUT = """

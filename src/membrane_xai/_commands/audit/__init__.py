@@ -154,8 +154,7 @@ def _tell(done: "Audit", failed: list[dict[str, Any]]) -> None:
     for one in done.matches.unmatched:
         print(f"unmatched: {one.what}: {one.name}", file=sys.stderr)
     if done.not_drawn:
-        counts = ", ".join(f"{name or 'no class'} ({n})" for name, n in done.not_drawn.items())
-        print(f"note: outlines not taken for membrane: {counts}", file=sys.stderr)
+        print(f"note: outlines not taken for membrane: {done.not_drawn}", file=sys.stderr)
     for name in done.left_out:
         print(f"note: {name} has too many values to summarise images by", file=sys.stderr)
     for row in failed:

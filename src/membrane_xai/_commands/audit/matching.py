@@ -4,6 +4,7 @@ The name of an image is its path below the folder of images, without suffix, wit
 folders. A CAM lies at the same place below its own folder, or below a folder for its method.
 """
 
+import filecmp
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +63,17 @@ def match(
 
     Files in the folders `without` are not looked at, nor CAMs and outlines taken for images.
     """
-    folders = [cams, *([annotations] if annotations else []), *without]
-    found = _images(images, _others(images, folders))
+    drawn = [annotations] if annotations else []
+    found = _images(images, _others(images, [cams, *drawn, *without]))
     suffixes = CAM_SUFFIXES
     if cams.resolve() == images.resolve():  # where pictures are the images
         suffixes = tuple(one for one in suffixes if one not in _PICTURES)
-    by_method, left_cams = _cams(cams, suffixes, found, method, _others(cams, [images, *without]))
+    others = _others(cams, [images, *drawn, *without])
+    by_method, left_cams = _cams(cams, suffixes, found, method, others)
     rows = {} if table is None else _rows_of(table, found, images)
     taken = [*found.values(), *(path for files in by_method.values() for path in files.values())]
     outlines, more = _outlines(annotations, found, [images, cams, *without], taken)
+    outlines = {one: path for one, path in outlines.items() if not _is_copy(path, found[one])}
     unmatched = [Unmatched("CAM without an image", one) for one in left_cams]
     unmatched += [Unmatched("annotations without an image", one) for one in more]
     unmatched += [
@@ -181,6 +184,12 @@ def _outlines(
         pictures=MASK_SUFFIXES,
         without=[*_others(folder, without), *taken],
     )
+
+
+def _is_copy(path: Path, image: Path) -> bool:
+    """Tell a copy of the image from its mask."""
+    alike = path.suffix.lower() == image.suffix.lower()
+    return alike and path.exists() and image.exists() and filecmp.cmp(path, image, shallow=False)
 
 
 def _missing(

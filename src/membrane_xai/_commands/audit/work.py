@@ -24,6 +24,7 @@ from membrane_xai.study._outlines import (
     Present,
     check_classes,
     classes_among,
+    counted,
     outlines_of,
     to_draw,
 )
@@ -85,8 +86,8 @@ class Audit:
     ec: Rows
     left_out: list[str]
     """Columns of too many values to part images by."""
-    not_drawn: Mapping[Class, int]
-    """How many outlines of which classes are not drawn as membrane."""
+    not_drawn: str
+    """How many outlines of which classes are not drawn as membrane, in words."""
     report: Path | None
 
 
@@ -95,6 +96,8 @@ class Chosen(NamedTuple):
 
     of_set: tuple[Class, ...] | None = None
     left_out: Mapping[Class, int] = MappingProxyType({})
+    others_on_slide: bool | None = None
+    """Of tiles: whether outlines are in coordinates of the slide, where one file does not say."""
 
 
 def audit(request: Request) -> Audit:
@@ -114,8 +117,8 @@ def audit(request: Request) -> Audit:
     chosen = _checked_masks(request, matches)
     request.out.mkdir(parents=True, exist_ok=True)
     _write_unmatched(request.out, matches)
-    study = _scored(request, matches, table, chosen.of_set)
-    return _written(request, matches, table, study, chosen.left_out)
+    study = _scored(request, matches, table, chosen)
+    return _written(request, matches, table, study, counted(chosen.left_out))
 
 
 def _checked_masks(request: Request, matches: Matches) -> Chosen:
@@ -129,28 +132,27 @@ def _checked_masks(request: Request, matches: Matches) -> Chosen:
     by_stain = request.annotations is None or (request.regions and not request.of_region)
     if by_stain or request.controls or request.line_width:
         check_pixel_size(matches.images[0].image, request.mpp, request.bits)
-    paths = [one.outlines for one in matches.images if one.outlines]
-    return _chosen(request, classes_among(paths)) if paths else Chosen()
+    files = [outlines_of(one.outlines, one.image) for one in matches.images if one.outlines]
+    until = (*request.classes, *request.of_region) if request.classes else ()
+    return _chosen(request, classes_among(files, until=until)) if files else Chosen()
 
 
 def _chosen(request: Request, present: Present) -> Chosen:
     """Choose by the classes of all files: some image may have none that is membrane."""
-    if not present.all:
-        return Chosen()  # pictures, or files that cannot be read
-    check_classes(present.all, request.classes, "--annotation-class")
-    check_classes(present.all, request.tissue_classes, "--tissue-class")
-    check_classes(present.all, request.region_classes, "--region-class")
-    if request.classes:
-        return Chosen()
+    check_classes(present, request.classes, "--annotation-class")
+    check_classes(present, request.tissue_classes, "--tissue-class")
+    check_classes(present, request.region_classes, "--region-class")
+    if request.classes or not present.all:
+        return Chosen(others_on_slide=present.others_on_slide)
     known = request.of_region
-    of_set = to_draw([one for one in present.objects if one not in known])
+    of_set = to_draw(present.objects, without=known)
     left_out = {x: n for x, n in present.objects.items() if x not in (*of_set, *known)}
     left_out |= {f"{x or ''} (TMA core)".strip(): n for x, n in present.cores.items()}
-    return Chosen(of_set, left_out)
+    return Chosen(of_set, left_out, present.others_on_slide)
 
 
 def _scored(
-    request: Request, matches: Matches, table: GroupTable | None, of_set: tuple[Class, ...] | None
+    request: Request, matches: Matches, table: GroupTable | None, chosen: Chosen
 ) -> StudyResult:
     """Return the study of all images; the folder then has these and no others."""
     options = Options(
@@ -172,7 +174,7 @@ def _scored(
     )
     methods = dict.fromkeys(matches.methods)  # whose maps the entries have
     labels = _labels(table.columns if table else ())
-    given = _entries(request, matches.images, labels, of_set)
+    given = _entries(request, matches.images, labels, chosen)
     try:
         study = run(methods, given, options, len(matches.images))
     except KeyboardInterrupt:
@@ -201,7 +203,7 @@ def _entries(
     request: Request,
     images: Sequence[Matched],
     labels: Sequence[str],
-    of_set: tuple[Class, ...] | None,
+    chosen: Chosen,
 ) -> Iterator[Entry]:
     for one in images:
         mask: Any = "extract"
@@ -211,12 +213,17 @@ def _entries(
                 one.outlines,
                 one.image,
                 classes=request.classes,
-                of_set=of_set,
+                of_set=chosen.of_set,
                 line_width=request.line_width,
+                others_on_slide=chosen.others_on_slide,
             )
             if request.of_region:
                 region = outlines_of(
-                    one.outlines, one.image, classes=request.of_region, region=True
+                    one.outlines,
+                    one.image,
+                    classes=request.of_region,
+                    region=True,
+                    others_on_slide=chosen.others_on_slide,
                 )
         yield Entry(
             id=one.name,
@@ -248,7 +255,7 @@ def _written(
     matches: Matches,
     table: GroupTable | None,
     study: StudyResult,
-    not_drawn: Mapping[Class, int],
+    not_drawn: str,
 ) -> Audit:
     rows, out = study.rows, request.out
     columns, left_out = columns_to_part_by(rows, _labels(table.columns if table else ()))
