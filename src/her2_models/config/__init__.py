@@ -126,8 +126,9 @@ class ModelConfig:
         Before the last layer.
     input_size : int
         Side of the input in pixels. Networks that are made for one size, such as ViT and Swin, are
-        made for this one; what does not take it is refused before training. At 32 k + 1, such as 225, the cells of a network with symmetric
-        padding lie symmetrically, and maps of flipped images need no registration.
+        made for this one; what does not take it is refused before training. At 32 k + 1, such as
+        225, the cells of a network with symmetric padding lie symmetrically, and maps of flipped
+        images need no registration.
     """
 
     backbone: str = "resnet50"
