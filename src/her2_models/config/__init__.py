@@ -125,8 +125,10 @@ class ModelConfig:
     dropout : float
         Before the last layer.
     input_size : int
-        Side of the input in pixels. At 32 k + 1, such as 225, the cells of a network with symmetric
-        padding lie symmetrically, and maps of flipped images need no registration.
+        Side of the input in pixels. Networks that are made for one size, such as ViT and Swin, are
+        made for this one; what does not take it is refused before training. At 32 k + 1, such as
+        225, the cells of a network with symmetric padding lie symmetrically, and maps of flipped
+        images need no registration.
     """
 
     backbone: str = "resnet50"
@@ -219,11 +221,11 @@ class TrainConfig:
     Attributes
     ----------
     epochs, batch_size : int
-        `batch_size` is that of one process.
+        `batch_size` is that of one process. A run that is given more epochs goes on.
     optimizer : str
         "adam" or "adamw".
     learning_rate, min_learning_rate, weight_decay : float
-        From the first to the last epoch by a cosine.
+        From the first to the last epoch by a cosine over the epochs of now.
     loss : str
         "cross_entropy", or "ordinal" (squared earth mover's distance between the scores).
     label_smoothing : float

@@ -318,8 +318,8 @@ def _stages(network: Any) -> list[Sequence[str]]:
     places = [[i for i, name in enumerate(names) if is_of(name, (end,))] for end in ends]
     if not all(places):
         raise InvalidInputError(
-            f"network is {type(network).__name__}, which has neither a group_matcher nor the layers "
-            f"that its feature_info names ({', '.join(ends)}); it takes one that has"
+            f"network is {type(network).__name__}, which has neither a group_matcher nor the "
+            f"layers that its feature_info names ({', '.join(ends)}); it takes one that has"
         )
     holder = ends[0].partition(".")[0]
     first = next(i for i, name in enumerate(names) if is_of(name, (holder,)))
