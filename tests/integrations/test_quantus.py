@@ -1,5 +1,6 @@
 """MAP and EC as metrics of Quantus: run by it, equal to the functions and to its own."""
 
+import itertools
 import re
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_flat_maps_of_the_image_s_grid(batch):
 @pytest.mark.parametrize("similarity", ["pearson", "ssim"])
 def test_ec_is_the_function_on_the_views(network, batch, similarity):
     images, labels, _ = batch
-    scales = iter([0.5, 2.0, -1.0])
+    scales = itertools.cycle([0.5, 2.0, -1.0])  # of the views of one image after another
 
     def scale(x, rng):
         return x * np.float32(next(scales))
