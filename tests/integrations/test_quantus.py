@@ -171,6 +171,29 @@ def test_ec_is_the_function_on_the_views(network, batch, similarity):
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "perturb",
+    [
+        gaussian_noise,
+        lambda x, rng: x * np.float32(rng.uniform(0.5, 1.5)),  # one number a call
+        lambda x, rng: x + rng.normal(0, 0.5, x.shape).astype(x.dtype),
+    ],
+)
+def test_ec_of_an_image_does_not_depend_on_its_batch_mates(network, batch, perturb):
+    images, labels, _ = batch
+    metric = ExplanationConsistency(perturb=perturb, n_views=2, seed=3)
+
+    def scores(which, **options):
+        return metric(network, images[which], labels[which], explain_func=gradient, **options)
+
+    whole = scores(slice(None))
+    assert len(set(whole)) == COUNT
+    np.testing.assert_allclose(scores(slice(None), batch_size=2), whole, rtol=1e-4)
+    np.testing.assert_allclose(scores(slice(None), batch_size=1), whole, rtol=1e-4)
+    np.testing.assert_allclose(scores([3, 0]), np.array(whole)[[3, 0]], rtol=1e-4)
+    np.testing.assert_allclose(scores([4]), whole[4:], rtol=1e-4)
+
+
 def test_ec_repeats_itself_and_follows_its_seed(network, batch):
     images, labels, _ = batch
     given = gradient(network, images, labels)

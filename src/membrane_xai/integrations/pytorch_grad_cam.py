@@ -1,7 +1,7 @@
 """pytorch-grad-cam: its maps on the grid of their layer, and MAP called like its metrics."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ try:
     from pytorch_grad_cam import AblationLayer, FullGrad
     from pytorch_grad_cam.base_cam import BaseCAM
     from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from membrane_xai.integrations.pytorch._maps import put_back, transform_of
     from membrane_xai.integrations.pytorch._network import NO_GRADIENT, ReadOutput, explained
@@ -123,7 +124,11 @@ class _NativeGrid:
         laid_out = _LaidOut(cam.model, layer, cam.reshape_transform, input_tensor)
         seen.reshape_transform = laid_out
         try:
-            with explained(cam.model, [layer], self.read_output), _ablating(cam, laid_out):
+            with (
+                explained(cam.model, [layer], self.read_output),
+                _ablating(cam, laid_out),
+                nullcontext() if cam.detach else _differentiable_twice(),
+            ):
                 inputs = input_tensor.detach().clone()  # no gradient comes to the caller's
                 return self.own["forward"](inputs, targets, eigen_smooth)
         except IndexError as error:  # which the library's own context manager swallows
@@ -186,6 +191,7 @@ class _LaidOut:
         self.network, self.layer, self.given = network, layer, given
         self.pixels = (int(inputs.shape[-2]), int(inputs.shape[-1]))
         self.count: int | None = len(inputs)  # of the first pass; later ones are of masked images
+        self.known: dict[tuple[int, ...], Any] = {}  # by shape: AblationCAM takes the layer out
 
     def __call__(self, output: Any) -> torch.Tensor:
         maps = self.as_they_come(output)
@@ -204,10 +210,13 @@ class _LaidOut:
             return self.given
         if isinstance(output, torch.Tensor) and output.ndim == 5:  # volumes, channels second
             return lambda maps: maps
-        count, self.count = self.count, None
-        return transform_of(
-            output, self.network, self.layer, self.pixels, count, name="target_layers[0]"
-        )
+        shape = tuple(getattr(output, "shape", ()))[1:]
+        if shape not in self.known:
+            self.known[shape] = transform_of(
+                output, self.network, self.layer, self.pixels, self.count, name="target_layers[0]"
+            )
+            self.count = None
+        return self.known[shape]
 
 
 class _Ablated(AblationLayer):  # type: ignore[misc]
@@ -364,6 +373,12 @@ class MembraneActivationPrecision:
         return shown
 
 
+def _differentiable_twice() -> AbstractContextManager[None]:
+    """Let attention have gradients of gradients, which its fast kernels lack."""
+    context: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return context
+
+
 def _check_method(cam: Any) -> None:
     if not isinstance(cam, BaseCAM) or isinstance(cam, FullGrad):
         raise InvalidInputError(
@@ -384,8 +399,11 @@ def _check_method(cam: Any) -> None:
 
 def _check_call(input_tensor: Any, targets: Sequence[Any] | None) -> None:
     if not isinstance(input_tensor, torch.Tensor) or input_tensor.ndim < 4:
-        got = tuple(getattr(input_tensor, "shape", ())) or type(input_tensor).__name__
-        raise InvalidInputError(f"input_tensor is {got}; it takes a tensor of shape (N, C, H, W)")
+        shape = tuple(getattr(input_tensor, "shape", ()))
+        raise InvalidInputError(
+            f"input_tensor is a {type(input_tensor).__name__} of shape {shape}; it takes a tensor "
+            f"of shape (N, C, H, W)"
+        )
     if targets is None:
         return
     if len(targets) != len(input_tensor):

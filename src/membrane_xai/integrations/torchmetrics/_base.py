@@ -67,9 +67,9 @@ def check_resampling(**arguments: tuple[Any, int]) -> None:
         count = getattr(value, "ndim", 0)
         if isinstance(value, torch.Tensor) and count < axes:
             raise InvalidInputError(
-                f"{name} is a tensor of shape {tuple(value.shape)}, whose rows BootStrapper "
-                f"resamples; it takes one element for each sample, such as {name}[None].expand(N, "
-                f"-1, -1), or what all share as an array of NumPy"
+                f"{name} is a tensor of {count} axes, whose rows BootStrapper resamples; it takes "
+                f"one element for each sample, such as {name}[None].expand(N, -1, -1), or what all "
+                f"share as an array of NumPy"
             )
         if not isinstance(value, torch.Tensor) and (isinstance(value, list) or count >= axes):
             raise InvalidInputError(
