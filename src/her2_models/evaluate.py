@@ -24,6 +24,7 @@ from her2_models.models import Backbone, InputSpec, her2_backbone, scale_notes
 from her2_models.train import Run, ViewedPatches, collate, input_mpps
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.her2_rule import GRADES
+from membrane_xai.integrations.pytorch import in_dtype_of, read_scores, unchanged
 from membrane_xai.io import scale_text
 from membrane_xai.tables import write_csv, write_markdown
 
@@ -265,13 +266,14 @@ def predict_records(
     total = torch.zeros(len(records), len(GRADES), dtype=torch.float64)
     count = torch.zeros(len(records), 1, dtype=torch.float64)
     um = torch.zeros(len(records), dtype=torch.float64)  # the same in all windows of an image
-    with torch.inference_mode():
+    with unchanged(backbone.network), torch.no_grad():
         for batch in DataLoader(patches, batch_size=batch_size, collate_fn=collate):
             um[batch.records] = batch.um_per_pixel.double()
             for views, at in zip(
                 batch.views.split(batch_size), batch.records.split(batch_size), strict=True
             ):
-                logits = backbone.network(views.to(device)).double().cpu()
+                given = backbone.network(in_dtype_of(backbone.network, views.to(device)))
+                logits = read_scores(given, backbone.read_output).double().cpu()
                 total.index_add_(0, at, torch.softmax(logits, dim=1))
                 count.index_add_(0, at, torch.ones(len(at), 1, dtype=torch.float64))
     smallest = np.finfo(float).tiny  # of a probability whose logarithm is finite

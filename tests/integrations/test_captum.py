@@ -109,6 +109,37 @@ def test_flat_and_non_finite_attributions_are_reported():
         assert status.tolist() == ["no_activation", "non_finite"]
 
 
+@pytest.mark.parametrize("channels", REDUCTIONS)
+def test_maps_come_with_the_convergence_delta_if_it_is_asked_for(network, images, channels):
+    options = {"target": 1, "n_steps": 8, "return_convergence_delta": True}
+    raw, expected = IntegratedGradients(network).attribute(images, **options)
+    maps, delta = attribute_maps(IntegratedGradients(network), images, channels=channels, **options)
+    assert torch.equal(delta, expected.detach())
+    assert not delta.requires_grad
+    assert torch.equal(maps, to_maps(raw, channels=channels))
+    assert torch.equal(to_maps((raw, expected), channels=channels), maps)
+    assert torch.equal(to_maps(((raw,), expected), channels=channels), maps)  # of (images,)
+    maps, delta = attribute_maps(
+        IntegratedGradients(network), (images,), channels=channels, **options
+    )
+    assert torch.equal(delta, expected.detach())
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+def test_the_delta_of_other_methods(network, images):
+    from captum.attr import DeepLift, LayerIntegratedGradients, NoiseTunnel
+
+    maps, delta = attribute_maps(
+        DeepLift(network), images.requires_grad_(), target=0, return_convergence_delta=True
+    )
+    assert (tuple(maps.shape), tuple(delta.shape)) == ((3, 16, 16), (3,))
+    method = LayerIntegratedGradients(network, network[0])
+    maps, delta = attribute_maps(method, images, target=0, n_steps=4, return_convergence_delta=True)
+    assert (tuple(maps.shape), tuple(delta.shape)) == ((3, 4, 4), (3,))
+    tunnel = NoiseTunnel(LayerGradCam(network, network[0]))
+    assert attribute_maps(tunnel, images, target=0, nt_samples=2).shape == (3, 4, 4)
+
+
 @pytest.mark.parametrize(
     ("attributions", "options", "message"),
     [

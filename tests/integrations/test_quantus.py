@@ -1,5 +1,6 @@
 """MAP and EC as metrics of Quantus: run by it, equal to the functions and to its own."""
 
+import itertools
 import re
 
 import numpy as np
@@ -157,7 +158,7 @@ def test_flat_maps_of_the_image_s_grid(batch):
 @pytest.mark.parametrize("similarity", ["pearson", "ssim"])
 def test_ec_is_the_function_on_the_views(network, batch, similarity):
     images, labels, _ = batch
-    scales = iter([0.5, 2.0, -1.0])
+    scales = itertools.cycle([0.5, 2.0, -1.0])  # of the views of one image after another
 
     def scale(x, rng):
         return x * np.float32(next(scales))
@@ -168,6 +169,29 @@ def test_ec_is_the_function_on_the_views(network, batch, similarity):
     views = np.stack(sets, axis=1)
     expected = [mx.ec_score(maps, similarity=similarity) for maps in views]
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "perturb",
+    [
+        gaussian_noise,
+        lambda x, rng: x * np.float32(rng.uniform(0.5, 1.5)),  # one number a call
+        lambda x, rng: x + rng.normal(0, 0.5, x.shape).astype(x.dtype),
+    ],
+)
+def test_ec_of_an_image_does_not_depend_on_its_batch_mates(network, batch, perturb):
+    images, labels, _ = batch
+    metric = ExplanationConsistency(perturb=perturb, n_views=2, seed=3)
+
+    def scores(which, **options):
+        return metric(network, images[which], labels[which], explain_func=gradient, **options)
+
+    whole = scores(slice(None))
+    assert len(set(whole)) == COUNT
+    np.testing.assert_allclose(scores(slice(None), batch_size=2), whole, rtol=1e-4)
+    np.testing.assert_allclose(scores(slice(None), batch_size=1), whole, rtol=1e-4)
+    np.testing.assert_allclose(scores([3, 0]), np.array(whole)[[3, 0]], rtol=1e-4)
+    np.testing.assert_allclose(scores([4]), whole[4:], rtol=1e-4)
 
 
 def test_ec_repeats_itself_and_follows_its_seed(network, batch):

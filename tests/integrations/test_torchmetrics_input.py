@@ -2,12 +2,16 @@
 
 import re
 
+import numpy as np
 import pytest
 
+from membrane_xai import map_score
 from membrane_xai.errors import InvalidInputError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchmetrics")
+
+from torchmetrics.wrappers import BootStrapper  # noqa: E402
 
 from membrane_xai.integrations.torchmetrics import (  # noqa: E402
     ExplanationConsistency,
@@ -65,3 +69,68 @@ def test_bad_updates_of_ec_leave_the_state_alone(num_groups, shape, update, mess
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         metric.update(torch.ones(shape), **update)
     assert metric.counts.sum() == 0
+
+
+# Within BootStrapper
+
+
+def paired():
+    """Maps on the membrane of their own mask, and beside that of any other."""
+    cams, masks = torch.zeros(8, 7, 7), torch.zeros(8, 28, 28, dtype=torch.bool)
+    for i in range(8):
+        cams[i, :, i % 7] = 1
+        masks[i, :, 4 * (i % 7) : 4 * (i % 7) + 4] = True
+    return cams, masks
+
+
+@pytest.mark.parametrize("strategy", ["multinomial", "poisson"])
+def test_tensors_stay_pairs_when_they_are_resampled(strategy):
+    cams, masks = paired()
+    alone = [map_score(cams[i], masks[i]).item() for i in range(8)]
+    boot = BootStrapper(
+        MembraneActivationPrecision(), num_bootstraps=20, sampling_strategy=strategy
+    )
+    boot.update(cams, masks, region=torch.ones(8, 28, 28))
+    assert boot.compute()["mean"].item() == pytest.approx(float(np.mean(alone)), abs=0.05)
+    shared = BootStrapper(MembraneActivationPrecision(), num_bootstraps=2)
+    shared.update(cams, masks[0].numpy())  # what all share is not resampled
+    assert shared.compute()["mean"].item() < 0.4
+    groups, weights = torch.tensor([0] * 4 + [1] * 4), torch.ones(8)
+    ec = BootStrapper(
+        ExplanationConsistency((7, 7), num_groups=2), num_bootstraps=3, sampling_strategy=strategy
+    )
+    ec.update(cams, groups=groups, weights=weights)
+    assert ec.compute()["mean"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda c, m: (c, m.numpy()), "masks is a ndarray, which BootStrapper does not resample"),
+        (lambda c, m: (c, list(m)), "masks is a list, which BootStrapper does not resample"),
+        (lambda c, m: (c, m, np.ones((8, 28, 28))), "region is a ndarray, which BootStrapper"),
+        (lambda c, m: (c, m[0]), "masks is a tensor of 2 axes, whose rows BootStrapper resamples"),
+        (
+            lambda c, m: (c[0], m[0]),
+            "cams is a tensor of 2 axes, whose rows BootStrapper resamples",
+        ),
+    ],
+)
+def test_what_would_no_longer_be_pairs_is_refused(make, message):
+    given = make(*paired())
+    MembraneActivationPrecision().update(*given)  # outside it all of them go together
+    boot = BootStrapper(MembraneActivationPrecision(), sampling_strategy="multinomial")
+    with pytest.raises(InvalidInputError, match=re.escape(message)):
+        boot.update(*given)
+
+
+@pytest.mark.parametrize("name", ["groups", "weights"])
+@pytest.mark.parametrize("kind", [list, np.asarray])
+def test_groups_and_weights_that_stay_behind_are_refused(name, kind):
+    cams, _ = paired()
+    given = {"groups": torch.zeros(8, dtype=torch.int64), "weights": torch.ones(8)}
+    given[name] = kind(given[name].tolist())
+    metric = ExplanationConsistency((7, 7), num_groups=2)
+    metric.update(cams, **given)
+    with pytest.raises(InvalidInputError, match=f"{name} is a .*, which BootStrapper does not"):
+        BootStrapper(metric).update(cams, **given)

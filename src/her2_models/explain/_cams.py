@@ -1,7 +1,7 @@
 """CAMs by the methods of pytorch-grad-cam, on the grid where they arise."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ try:
     import torch
     from pytorch_grad_cam.base_cam import BaseCAM
 
+    from membrane_xai.integrations.pytorch import class_index, in_dtype_of, read_scores, unchanged
     from membrane_xai.integrations.pytorch_grad_cam import native_grid
 except ImportError as error:
     raise missing(error, "an explanation", extra="her2") from error
@@ -49,13 +50,14 @@ def predict(backbone: Backbone, inputs: torch.Tensor) -> NDArray[np.float64]:
     ndarray of shape (N, classes)
         Rows sum to 1.
     """
-    with torch.inference_mode():
-        probabilities = torch.softmax(backbone.network(on_device(backbone, inputs)), dim=-1)
-    return probabilities.double().cpu().numpy()
+    # Not in inference mode, whose caches would be of no use to gradients.
+    with unchanged(backbone.network), torch.no_grad():
+        scores = read_scores(backbone.network(on_device(backbone, inputs)), backbone.read_output)
+        return torch.softmax(scores, dim=-1).double().cpu().numpy()
 
 
 def on_device(backbone: Backbone, inputs: torch.Tensor) -> torch.Tensor:
-    """Return inputs where the network is.
+    """Return inputs where the network is, in its precision.
 
     Parameters
     ----------
@@ -68,7 +70,9 @@ def on_device(backbone: Backbone, inputs: torch.Tensor) -> torch.Tensor:
     -------
     torch.Tensor
     """
-    return inputs.to(next(backbone.network.parameters()).device)
+    on = inputs.to(next(backbone.network.parameters()).device)
+    moved: torch.Tensor = in_dtype_of(backbone.network, on)
+    return moved
 
 
 def native_cam(
@@ -96,7 +100,8 @@ def native_cam(
     target : int or sequence of N int
         Index of the class to explain, from 0; one for all images, or one for each.
     **options
-        Of the method's constructor, such as `precision` of :class:`her2_models.score_cam.ScoreCAM`.
+        Of the method's constructor, such as `precision` of :class:`her2_models.score_cam.ScoreCAM`
+        or `reshape_transform`, and `read_output` in place of the backbone's.
 
     Returns
     -------
@@ -107,15 +112,26 @@ def native_cam(
     ------
     InvalidInputError
         pytorch-grad-cam has no such method, the network no such class, or a number of targets that
-        is not that of the images.
+        is not that of the images; a target that is no integer, a layer whose output is no map, or
+        to which no gradient comes.
+
+    Notes
+    -----
+    As with :func:`membrane_xai.integrations.pytorch_grad_cam.native_grid`, networks may be frozen,
+    in half precision or compiled; tokens and channels last of timm's are laid out as maps; and the
+    network is given back as it was, with its modes and the gradients of its parameters.
     """
-    library, layers = cam_method(method), [backbone.explained_layer()]
+    library, network, layers = cam_method(method), backbone.network, [backbone.explained_layer()]
+    read_output = options.pop("read_output", backbone.read_output)
     inputs, targets = on_device(backbone, inputs), scores_of(target, len(inputs))
     if method == "ScoreCAM":
-        return ScoreCAM(backbone.network, layers, **options).native(inputs, targets).astype(float)
-    with library(backbone.network, layers, **options) as cam, native_grid(cam):
-        cams = cam(inputs, targets)
-    return np.asarray(cams, dtype=float)
+        cam = ScoreCAM(network, layers, read_output=read_output, **options)
+        return cam.native(inputs, targets).astype(float)
+    # The library's constructor leaves the network in evaluation mode, and hooks on it.
+    with unchanged(network):
+        cam = library(network, layers, **options)
+        with native_grid(cam, read_output=read_output):
+            return np.asarray(cam(inputs, targets), dtype=float)
 
 
 def cam_method(method: str) -> type[Any]:
@@ -190,9 +206,12 @@ def scores_of(
     Raises
     ------
     InvalidInputError
-        Another number of targets; when called, a class that the network lacks.
+        Another number of targets, or one that is no integer; when called, a class that the network
+        lacks.
     """
-    targets = [target] * count if isinstance(target, int) else list(target)
+    several = isinstance(target, Iterable) and getattr(target, "ndim", 1) > 0
+    given: list[Any] = list(cast("Any", target)) if several else [target] * count
+    targets = [class_index(one, "target") for one in given]
     if len(targets) != count:
         raise InvalidInputError(f"target has {len(targets)} classes for {count} images")
     return [_score_of(one) for one in targets]

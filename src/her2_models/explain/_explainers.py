@@ -131,7 +131,8 @@ class CamExplainer:
         classes = range(len(GRADES))
         if self.method == "ScoreCAM":
             network, layers = self.backbone.network, [self.backbone.explained_layer()]
-            cam = ScoreCAM(network, layers, **self.options)
+            options = {"read_output": self.backbone.read_output, **self.options}
+            cam = ScoreCAM(network, layers, **options)
             cams = cam.for_classes(on_device(self.backbone, inputs), classes)
             return {GRADES[i]: cams[:, i] for i in classes}
         return {

@@ -1,7 +1,7 @@
 """Networks with their weights: backbones of timm, and HER2 classifiers made of them."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from her2_models.models._head import classifiers, is_of
 from her2_models.models._inputs import InputSpec, random_window, windows
 from her2_models.models._randomize import MODES, Stage, randomized, stages
 from her2_models.models._scales import input_mpp, scale_notes
+from her2_models.models._target import target_layer_name
 from her2_models.models._trial import input_options
 from her2_models.models._unfreeze import LayerGroup, UnfreezePlan, layer_groups, make_plan
 from membrane_xai.errors import InvalidInputError, missing
@@ -71,11 +72,13 @@ class Backbone:
     network : torch.nn.Module
         In evaluation mode.
     target_layer : torch.nn.Module or None
-        The layer whose activations CAMs are made of; None where timm does not tell one.
+        The layer whose activations CAMs are made of; None if the network has none that gives a map.
     target_layer_name : str
         Its name within the network, empty if there is none.
     mean, std : tuple of float
         Per channel, for RGB in [0, 1].
+    read_output : function, optional
+        From what the network gives to scores (N, classes), if it is a dict, a tuple or the like.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Backbone:
     target_layer_name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    read_output: Callable[[Any], torch.Tensor] | None = None
 
     def explained_layer(self) -> torch.nn.Module:
         """Return the target layer; predicting needs none.
@@ -100,8 +104,8 @@ class Backbone:
         """
         if self.target_layer is None:
             raise InvalidInputError(
-                f"backbone is {self.name}, which predicts and cannot be explained: timm names no "
-                f"layer of it whose maps a CAM could be made of; "
+                f"backbone is {self.name}, which predicts and cannot be explained: no layer of it "
+                f"is known to give maps that a CAM could be made of; "
                 f"dataclasses.replace(backbone, target_layer=..., target_layer_name=...) does"
             )
         return self.target_layer
@@ -226,7 +230,9 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
     -------
     Backbone
         In evaluation mode; the target layer is the last one with a spatial grid, by timm's
-        `feature_info`. None where that names no layer of the network, as for Twins.
+        `feature_info`. Of a ViT it is the first norm of the last block, after which tokens of
+        patches no longer count where the class is read from its own token. None where no layer
+        gives a map.
 
     Raises
     ------
@@ -235,12 +241,12 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
     """
     network = create_network(replace(config, weights="none"))
     load_weights(network, path)
-    return _backbone(network, config.backbone, str(path))
+    return _backbone(network, config.backbone, str(path), config.input_size)
 
 
-def _backbone(network: Any, name: str, weights: str) -> Backbone:
+def _backbone(network: Any, name: str, weights: str, size: int) -> Backbone:
     spec = input_spec(network, 0)
-    layer = _target_layer(network)
+    layer = target_layer_name(network, size)
     return Backbone(
         name=name,
         weights=weights,
@@ -250,13 +256,6 @@ def _backbone(network: Any, name: str, weights: str) -> Backbone:
         mean=spec.mean,
         std=spec.std,
     )
-
-
-def _target_layer(network: Any) -> str:
-    """Return the name of the last layer with a grid, empty where timm names none of the network."""
-    stages = getattr(network, "feature_info", None) or [{"module": ""}]
-    name = str(stages[-1]["module"])
-    return name if name in dict(network.named_modules()) else ""
 
 
 def imagenet_efficientnet_lite0() -> Backbone:
@@ -279,7 +278,7 @@ def imagenet_efficientnet_lite0() -> Backbone:
     """
     network = timm.create_model(_LITE0, pretrained=False)
     load_in_order(network, _read_lite0())
-    return _backbone(network, _LITE0, _LITE0_WEIGHTS)
+    return _backbone(network, _LITE0, _LITE0_WEIGHTS, 224)
 
 
 def load_in_order(network: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:

@@ -5,10 +5,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from her2_models.score_cam._forward import evaluating
 from membrane_xai import CamGrid
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.integrations.pytorch import measured_grid, receptive_field_grid
+from membrane_xai.integrations.pytorch import (
+    as_maps,
+    measured_grid,
+    receptive_field_grid,
+    unchanged,
+)
 
 __all__ = ["Registration", "register"]
 
@@ -109,13 +113,16 @@ def _cells(
     shapes: list[tuple[int, ...]] = []
 
     def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
-        maps = output if reshape is None else reshape(output)
+        if reshape is None:
+            maps = as_maps(output, network, layer, size, argument="reshape")
+        else:
+            maps = reshape(output)
         shapes.append(tuple(getattr(maps, "shape", ())[2:]))
 
     handle = layer.register_forward_hook(keep)
     try:
         like = next(network.parameters())
-        with evaluating(network), torch.inference_mode():
+        with unchanged(network), torch.no_grad():
             network(torch.zeros((1, 3, size, size), device=like.device, dtype=like.dtype))
     finally:
         handle.remove()

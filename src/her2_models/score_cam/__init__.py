@@ -12,13 +12,16 @@ from membrane_xai import ec_score
 from membrane_xai.errors import InvalidInputError, missing
 
 try:
+    import torch
     from pytorch_grad_cam.base_cam import BaseCAM
     from torch import Tensor, nn
+
+    from membrane_xai.integrations.pytorch import class_index, in_dtype_of, unchanged
 except ImportError as error:
     raise missing(error, "Score-CAM", extra="her2") from error
 
-from her2_models.score_cam._first_pass import check_input, observe
-from her2_models.score_cam._forward import Read, evaluating, scoring_network
+from her2_models.score_cam._first_pass import check_input, check_layers, observe
+from her2_models.score_cam._forward import Read, scoring_network
 from her2_models.score_cam._layer import Layer, weigh
 from her2_models.score_cam._settings import ScoreCAMSettings, checked_batch_size, low_precision
 from her2_models.score_cam._targets import read_classes, read_targets
@@ -65,7 +68,8 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
     target_layers : list of torch.nn.Module
         Maps of several layers are averaged.
     reshape_transform : function, optional
-        From the layer's output to (N, C, h, w), such as for a vision transformer.
+        From the layer's output to (N, C, h, w). Vision transformers and channels-last networks of
+        timm and torchvision need none, see :func:`membrane_xai.integrations.pytorch.as_maps`.
     variant : {"pytorch-grad-cam", "torchcam", "official"}
         See the table.
     batch_size : int or "auto"
@@ -79,6 +83,9 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
     max_channels : int, optional
         Score so many channels of an image, those with the largest sum of absolute activations. The
         others take the mean score; :func:`approximation_error` says how close that comes.
+    read_output : function, optional
+        From the network's output to scores (N, classes), for networks that give something else,
+        such as a dict.
 
     Raises
     ------
@@ -121,19 +128,25 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         precision: str = "fp32",
         progress: bool = False,
         max_channels: int | None = None,
+        read_output: Callable[[Any], Tensor] | None = None,
     ) -> None:
-        with evaluating(model):  # in which the library's constructor would leave it
-            super().__init__(model, target_layers, reshape_transform, uses_gradients=False)
+        layers = check_layers(target_layers)
+        with unchanged(model):  # the library's constructor leaves it in evaluation mode
+            super().__init__(model, layers, reshape_transform, uses_gradients=False)
         self.activations_and_grads.release()  # hooks are set for one pass at a time
         self.settings = ScoreCAMSettings(variant, precision, max_channels)
         self.batch_size = checked_batch_size(batch_size)
         self.progress = progress
+        self.read_output = read_output
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Let every exception through; the library's own swallows an IndexError."""
+
+    def __del__(self) -> None:
+        """Release nothing: hooks are set for one pass at a time."""
 
     def forward(
         self, input_tensor: Tensor, targets: list[Any] | None, eigen_smooth: bool = False
@@ -182,7 +195,8 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
         ------
         InvalidInputError
             No images of shape (N, 3, H, W), values that are not finite, another number of targets,
-            a class that the network lacks, or a layer without activations (N, C, h, w).
+            a class that the network lacks, a layer without activations (N, C, h, w), or an output
+            that is no scores.
         """
         maps: Maps = super().__call__(input_tensor, targets, aug_smooth, eigen_smooth)
         return maps
@@ -231,7 +245,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
             As in a call, several target layers, no class, or a class that the network lacks.
         """
         self._one_layer()
-        chosen = [int(one) for one in classes]
+        chosen = [class_index(one, "classes") for one in classes]
         if not chosen:
             raise InvalidInputError(f"classes is {classes!r}; it takes at least one class")
         reader = partial(read_classes, chosen, self.settings.computation.probabilities)
@@ -271,14 +285,17 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
     ) -> tuple[list[Layer], tuple[int, int]]:
         """Return every layer's weighted sums and the size of the images."""
         settings = settings or self.settings
-        inputs, size = check_input(input_tensor, self.device), checked_batch_size(self.batch_size)
-        with evaluating(self.model):
-            seen = observe(self.model, self.target_layers, self.reshape_transform, inputs)
+        size, read_output = checked_batch_size(self.batch_size), self.read_output
+        # Not in inference mode: what the network caches would be of no use in training.
+        with unchanged(self.model), torch.inference_mode(False):
+            inputs = in_dtype_of(self.model, check_input(input_tensor, self.device))
+            layers, transform = self.target_layers, self.reshape_transform
+            seen = observe(self.model, layers, transform, inputs, read_output)
             self.outputs = seen.outputs
             read = reader(seen.outputs)
             low = low_precision(settings.precision, inputs.device)
-            run = scoring_network(self.model, seen.pairs, inputs, seen.outputs, low)
-            layers = [
+            run = scoring_network(self.model, seen.pairs, inputs, seen.outputs, low, read_output)
+            weighed = [
                 weigh(
                     inputs,
                     activations,
@@ -291,7 +308,7 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
                 )
                 for activations in seen.activations
             ]
-        return layers, (inputs.shape[2], inputs.shape[3])
+        return weighed, (inputs.shape[2], inputs.shape[3])
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from her2_models.score_cam._fold import BatchNormWatch
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.integrations.pytorch import as_maps, in_dtype_of, read_scores
 
-__all__ = ["FirstPass", "check_input", "observe"]
+__all__ = ["FirstPass", "check_input", "check_layers", "observe"]
 
 Transform = Callable[[Any], Tensor]
 
@@ -24,6 +25,25 @@ class FirstPass:
     outputs: Any
     activations: list[Tensor]
     pairs: list[tuple[str, str]]
+
+
+def check_layers(layers: Any) -> list[nn.Module]:
+    """Return target layers as a list.
+
+    Raises
+    ------
+    InvalidInputError
+        No list of at least one layer: a layer alone may hold others, which would be taken instead.
+    """
+    if isinstance(layers, list | tuple) and layers:
+        for layer in layers:
+            if not isinstance(layer, nn.Module):
+                raise InvalidInputError(f"target_layers has {layer!r}; it takes torch.nn.Modules")
+        return list(layers)
+    given = type(layers).__name__ if isinstance(layers, nn.Module) else repr(layers)
+    raise InvalidInputError(
+        f"target_layers is {given}; it takes a list of layers of the network: [layer]"
+    )
 
 
 def check_input(inputs: Any, device: torch.device) -> Tensor:
@@ -49,7 +69,11 @@ def check_input(inputs: Any, device: torch.device) -> Tensor:
 
 
 def observe(
-    network: nn.Module, layers: Sequence[nn.Module], transform: Transform | None, inputs: Tensor
+    network: nn.Module,
+    layers: Sequence[nn.Module],
+    transform: Transform | None,
+    inputs: Tensor,
+    read_output: Callable[[Any], Tensor] | None = None,
 ) -> FirstPass:
     """Run the network once; the hooks are removed afterwards, also after an error.
 
@@ -60,38 +84,47 @@ def observe(
     layers : sequence of torch.nn.Module
         Parts of it.
     transform : function or None
-        From a layer's output to activations.
+        From a layer's output to activations; by default what is known of the network.
     inputs : Tensor of shape (N, 3, H, W)
         The images.
+    read_output : function, optional
+        From the network's output to scores.
 
     Raises
     ------
     InvalidInputError
-        A layer does not run, or does not give activations (N, C, h, w).
+        A layer does not run, or does not give activations (N, C, h, w); an output without scores.
     """
     kept: dict[int, Any] = {}
     with ExitStack() as stack:
         for index, layer in enumerate(layers):
-            stack.enter_context(layer.register_forward_hook(partial(_keep, kept, index, transform)))
+            lay_out = transform or partial(_known_maps, network, layer, index, inputs)
+            stack.enter_context(layer.register_forward_hook(partial(_keep, kept, index, lay_out)))
         watch = BatchNormWatch(network)
         with torch.no_grad(), watch:
-            outputs = network(inputs)
+            outputs = network(in_dtype_of(network, inputs))
     activations = [_checked(kept, index, len(inputs)) for index in range(len(layers))]
-    return FirstPass(outputs, activations, watch.pairs())
+    return FirstPass(read_scores(outputs, read_output), activations, watch.pairs())
+
+
+def _known_maps(
+    network: nn.Module, layer: nn.Module, index: int, inputs: Tensor, output: Any
+) -> Tensor:
+    size = (inputs.shape[2], inputs.shape[3])
+    return as_maps(output, network, layer, size, name=f"target_layers[{index}]")
 
 
 def _keep(
     kept: dict[int, Any],
     index: int,
-    transform: Transform | None,
+    lay_out: Transform,
     _module: nn.Module,
     _inputs: Any,
     output: Any,
 ) -> None:
-    activations = output if transform is None else transform(output)
+    activations = lay_out(output)
     if isinstance(activations, Tensor):
-        # Not copied: where the next layer writes into it, the libraries see that too.
-        activations = activations.detach()
+        activations = activations.detach().clone()  # a ReLU in place may follow
     kept.setdefault(index, activations)
 
 

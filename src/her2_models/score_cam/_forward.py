@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from her2_models.score_cam._fold import fold_batch_norms
 from her2_models.score_cam._variants import Variant
+from membrane_xai.integrations.pytorch import in_dtype_of, read_scores
 
-__all__ = ["BatchSizes", "Queue", "evaluating", "scoring_network"]
+__all__ = ["BatchSizes", "Queue", "scoring_network"]
 
 _AUTO_SIZES = {"cpu": (8, 16, 32, 64)}
 _AUTO_SIZES_ELSEWHERE = (16, 32, 64, 128, 256)
@@ -25,22 +26,15 @@ of a ResNet50 by 4e-7 of the largest, the loss of one convolution's bias by 6e-2
 Read = Callable[[Any, Tensor], Tensor]
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode and every module back into its own."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def scoring_network(
-    network: nn.Module, pairs: Sequence[tuple[str, str]], inputs: Tensor, outputs: Any, low: bool
+    network: nn.Module,
+    pairs: Sequence[tuple[str, str]],
+    inputs: Tensor,
+    outputs: Any,
+    low: bool,
+    read_output: Callable[[Any], Tensor] | None = None,
 ) -> Callable[[Tensor], Any]:
-    """Return a function that computes what the network does, faster.
+    """Return a function that computes the scores that the network gives, faster.
 
     Runs a copy with folded batch norms and channels last, in bfloat16 if `low`. A network with
     hooks or one that cannot be copied runs itself.
@@ -54,17 +48,31 @@ def scoring_network(
     inputs : Tensor of shape (N, 3, H, W)
         Images to check the folded copy with.
     outputs : Tensor
-        What the network gives for them.
+        What the network gives for them, as `read_output` reads it.
     low : bool
         Whether to compute in bfloat16.
+    read_output : function, optional
+        From the network's output to scores.
     """
+    run = _runner(network, pairs, inputs, outputs, low, read_output)
+    return lambda batch: read_scores(run(batch), read_output)
+
+
+def _runner(
+    network: nn.Module,
+    pairs: Sequence[tuple[str, str]],
+    inputs: Tensor,
+    outputs: Any,
+    low: bool,
+    read_output: Callable[[Any], Tensor] | None,
+) -> Callable[[Tensor], Any]:
     fast = _copy(network)
     if fast is None:
         return _as_it_is(network, inputs.device.type, low)
     if pairs and inputs.dtype == torch.float32 and isinstance(outputs, Tensor):
         fold_batch_norms(fast, pairs)
         with torch.inference_mode():
-            given = fast(inputs[:1])
+            given = read_scores(fast(inputs[:1]), read_output)
         limit = _TOLERANCE * float(outputs[:1].abs().max())
         if not torch.allclose(given, outputs[:1], _TOLERANCE, limit):
             fast = _copy(network) or network
@@ -86,8 +94,9 @@ def _copy(network: nn.Module) -> Any:
 def _as_it_is(network: nn.Module, device: str, low: bool) -> Callable[[Tensor], Any]:
     def run(batch: Tensor) -> Any:
         # Not in inference mode: what the network caches would be of no use in training.
-        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=low):
-            return network(batch)
+        low_precision = torch.autocast(device, torch.bfloat16) if low else nullcontext()
+        with torch.no_grad(), low_precision:
+            return network(in_dtype_of(network, batch))
 
     return run
 

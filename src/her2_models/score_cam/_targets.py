@@ -9,6 +9,7 @@ from torch import Tensor
 
 from her2_models.score_cam._forward import Read
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.integrations.pytorch import class_index
 
 __all__ = ["read_classes", "read_targets"]
 
@@ -23,7 +24,7 @@ def read_classes(classes: Sequence[int], probabilities: bool, outputs: Any) -> R
     """
     logits = _logits(outputs, "classes", classes)
     for one in classes:
-        if isinstance(one, bool) or not 0 <= one < logits.shape[1]:
+        if not 0 <= one < logits.shape[1]:
             last = logits.shape[1] - 1
             raise InvalidInputError(f"classes has {one!r}; the network has classes 0 to {last}")
     columns = torch.tensor(classes, device=logits.device)
@@ -49,7 +50,14 @@ def read_targets(targets: Sequence[Any] | None, probabilities: bool, outputs: An
             f"targets has {len(targets)} elements; it takes one for each of {len(outputs)} images"
         )
     if all(type(target) is ClassifierOutputTarget for target in targets):
-        return _read_columns([int(target.category) for target in targets], outputs, probabilities)
+        categories = [class_index(target.category, "targets' category") for target in targets]
+        return _read_columns(categories, outputs, probabilities)
+    for target in targets:
+        if not callable(target):
+            raise InvalidInputError(
+                f"targets has {target!r}; it takes functions of an image's output, such as "
+                f"ClassifierOutputTarget(1)"
+            )
 
     def read(given: Any, image: Tensor) -> Tensor:
         mine = [targets[index] for index in image.tolist()]

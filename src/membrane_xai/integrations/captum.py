@@ -1,6 +1,7 @@
 """Captum: attributions of inputs and of layers in, maps that the metrics take out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from membrane_xai._backend.arrays import Array, as_array, check_arrays, namespace
@@ -8,7 +9,16 @@ from membrane_xai._backend.checks import check_choice
 from membrane_xai.errors import InvalidInputError, missing
 
 try:
-    from captum.attr import Attribution
+    import torch
+    from captum.attr import Attribution, LayerAttribution, LayerGradCam
+
+    from membrane_xai.integrations.pytorch._maps import Transform, put_back, transform_of
+    from membrane_xai.integrations.pytorch._network import (
+        ReadOutput,
+        class_index,
+        differentiable,
+        explained,
+    )
 except ImportError as error:
     raise missing(error, "membrane_xai.integrations.captum", package="captum") from error
 
@@ -52,7 +62,8 @@ def to_maps(attributions: Any, *, channels: str = "sum") -> Any:
     ----------
     attributions : torch.Tensor or array of shape (N, C, h, w), or a tuple with one of them
         What ``attribute`` returned: of inputs (C colours, image size) or of a layer (its grid;
-        ``LayerGradCam`` gives C = 1). Any real floating dtype.
+        ``LayerGradCam`` gives C = 1). Any real floating dtype. Of ``(attributions, delta)``, as
+        with ``return_convergence_delta=True``, the first is taken.
     channels : {"sum", "sum_abs", "max_abs", "norm"}
         - "sum": signed sum; what adds up to the output where the method is complete.
         - "sum_abs": sum of the sizes.
@@ -97,7 +108,15 @@ def to_maps(attributions: Any, *, channels: str = "sum") -> Any:
     return _REDUCTIONS[channels](array)
 
 
-def attribute_maps(method: Any, inputs: Any, *, channels: str = "sum", **options: Any) -> Any:
+def attribute_maps(
+    method: Any,
+    inputs: Any,
+    *,
+    channels: str = "sum",
+    reshape_transform: Transform | None = None,
+    read_output: ReadOutput | None = None,
+    **options: Any,
+) -> Any:
     """Explain with a method of Captum and return maps.
 
     Parameters
@@ -109,18 +128,32 @@ def attribute_maps(method: Any, inputs: Any, *, channels: str = "sum", **options
         What the network takes.
     channels : {"sum", "sum_abs", "max_abs", "norm"}
         As in :func:`to_maps`.
+    reshape_transform : function, optional
+        From the layer's output to maps (N, C, h, w), for a layer with tokens or channels last.
+        Layers of timm and torchvision need none, see
+        :func:`membrane_xai.integrations.pytorch.as_maps`.
+    read_output : function, optional
+        From the network's output to scores (N, classes), for networks that give something else,
+        such as a dict.
     **options
         For ``method.attribute``, such as `target` or `n_steps`.
 
     Returns
     -------
     torch.Tensor of shape (N, h, w)
-        As in :func:`to_maps`.
+        As in :func:`to_maps`. With ``return_convergence_delta=True`` a tuple of it and of Captum's
+        `delta`, outside the gradient graph.
 
     Raises
     ------
     InvalidInputError
-        Not a method of Captum, or as in :func:`to_maps`.
+        Not a method of Captum, a target that is a float, an output that is no scores, a layer whose
+        output is no map, or as in :func:`to_maps`.
+
+    Notes
+    -----
+    A network that Captum holds, rather than a function around it, is put into evaluation mode
+    meanwhile, and given back as it was.
 
     Examples
     --------
@@ -139,13 +172,102 @@ def attribute_maps(method: Any, inputs: Any, *, channels: str = "sum", **options
             f"method is a {type(method).__name__}; it takes a method of Captum, "
             f"such as captum.attr.LayerGradCam(network, layer)"
         )
-    return to_maps(method.attribute(inputs, **options), channels=channels)
+    _check_target(options.get("target"))
+    inner = getattr(method, "attribution_method", method)  # of a NoiseTunnel
+    network = getattr(inner, "forward_func", None)
+    laid_out = _LaidOut(network, reshape_transform, _only(inputs))
+    with ExitStack() as stack:
+        if isinstance(network, torch.nn.Module):
+            stack.enter_context(explained(network, (), read_output))
+        elif read_output is not None:
+            raise InvalidInputError(
+                "read_output is given, and the method holds no network but a function around one, "
+                "which can do that itself"
+            )
+        stack.enter_context(differentiable())
+        grad_cam = inner if isinstance(inner, LayerGradCam) else getattr(inner, "grad_cam", None)
+        if grad_cam is not None:
+            stack.enter_context(_probed(grad_cam, laid_out, options))
+        found = method.attribute(_detached(inputs), **options)
+    delta = None
+    if options.get("return_convergence_delta"):
+        found, delta = found
+    if grad_cam is None and isinstance(inner, LayerAttribution):
+        found = laid_out(_only(found), inner.layer)
+    maps = to_maps(found, channels=channels)
+    return maps if delta is None else (maps, delta.detach())
+
+
+class _LaidOut:
+    """From what a layer gives to maps (N, C, h, w)."""
+
+    def __init__(self, network: Any, given: Transform | None, inputs: Any) -> None:
+        self.network, self.given, self.inputs = network, given, inputs
+
+    def __call__(self, output: Any, layer: Any) -> Any:
+        return self.transform(output, layer)(output)
+
+    def transform(self, output: Any, layer: Any) -> Transform:
+        """Return the transform of an output of a layer, or raise."""
+        if self.given is not None:
+            return self.given
+        pixels = (int(self.inputs.shape[-2]), int(self.inputs.shape[-1]))
+        network = self.network if isinstance(self.network, torch.nn.Module) else layer
+        return transform_of(output, network, layer, pixels)
+
+
+@contextmanager
+def _probed(grad_cam: Any, laid_out: _LaidOut, options: Mapping[str, Any]) -> Iterator[None]:
+    """Let LayerGradCam see maps whose channels are second, whatever the layer gives.
+
+    It averages gradients over all axes but the first two, so that laying out its result is too
+    late. It is shown an identity through which the layer's output goes as maps, and back.
+    """
+    layer, probe = grad_cam.layer, torch.nn.Identity()
+
+    def through(output: Any) -> Any:
+        transform = laid_out.transform(output, layer)
+        before = transform(output)
+        after = probe(before)
+        return after if before is output else put_back(transform, output, after)
+
+    if options.get("attribute_to_layer_input"):
+        handle = layer.register_forward_pre_hook(lambda _, x: (through(x[0]), *x[1:]))
+    else:
+        handle = layer.register_forward_hook(lambda _, __, output: through(output))
+    grad_cam.layer = probe
+    try:
+        yield
+    finally:
+        grad_cam.layer = layer
+        handle.remove()
+
+
+def _detached(inputs: Any) -> Any:
+    """Return inputs whose gradients are not the caller's."""
+    if isinstance(inputs, tuple):
+        return tuple(map(_detached, inputs))
+    if not isinstance(inputs, torch.Tensor):
+        return inputs
+    with torch.inference_mode(False):
+        own = inputs.clone() if inputs.is_inference() else inputs.detach()
+        return own.requires_grad_(inputs.requires_grad)
+
+
+def _check_target(target: Any) -> None:
+    """Raise where a class is told by a float; other targets are Captum's to check."""
+    several = isinstance(target, list) or getattr(target, "ndim", 0) > 0
+    for one in target if several else [target]:
+        if isinstance(one, float) or getattr(one, "dtype", None) is not None:
+            class_index(one, "target")
 
 
 def _only(attributions: Any) -> Any:
     """Return the tensor of a tuple of one: Captum answers a tuple of inputs with a tuple."""
     if not isinstance(attributions, tuple | list):
         return attributions
+    if len(attributions) == 2 and getattr(attributions[1], "ndim", None) == 1:  # and its delta
+        return _only(attributions[0])
     if len(attributions) != 1:
         raise InvalidInputError(
             f"attributions is a {type(attributions).__name__} of {len(attributions)}; "

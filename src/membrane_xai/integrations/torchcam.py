@@ -15,10 +15,20 @@ from membrane_xai.metrics._mass import check_negative
 try:
     import torch
     from torchcam.methods.core import _CAM  # noqa: PLC2701  the base of all extractors
+
+    from membrane_xai.integrations.pytorch._maps import Transform, transform_of
+    from membrane_xai.integrations.pytorch._network import (
+        NO_GRADIENT,
+        ReadOutput,
+        class_index,
+        explained,
+    )
 except ImportError as error:
     raise missing(error, "membrane_xai.integrations.torchcam", package="torchcam") from error
 
 __all__ = ["MembraneActivationPrecision", "to_maps"]
+
+_HALF = (torch.bfloat16, torch.float16)
 
 
 def to_maps(cams: Any, *, layer: int | None = None) -> torch.Tensor:
@@ -82,6 +92,9 @@ class MembraneActivationPrecision:
         Applied to the network's output before the class is chosen, such as a softmax.
     layer : int, optional
         Which target layer to score; needed if the extractor has several.
+    read_output : function, optional
+        From the network's output to scores (N, classes), for networks that give something else,
+        such as a dict; `logits_fn` comes after it.
     grid : CamGrid, optional
         Where the cells of the maps lie, as in :func:`membrane_xai.map_score`.
     negative : {"clip", "abs", "raise"}
@@ -119,6 +132,7 @@ class MembraneActivationPrecision:
         logits_fn: Callable[[torch.Tensor], torch.Tensor] | None = None,
         *,
         layer: int | None = None,
+        read_output: ReadOutput | None = None,
         grid: CamGrid | None = None,
         negative: str = "clip",
     ) -> None:
@@ -131,6 +145,7 @@ class MembraneActivationPrecision:
         self.cam_extractor = cam_extractor
         self.logits_fn = logits_fn
         self.layer = layer
+        self.read_output = read_output
         self.grid = check_cam_grid(grid)
         self.negative = negative
         self.reset()
@@ -149,7 +164,8 @@ class MembraneActivationPrecision:
         Parameters
         ----------
         input_tensor : torch.Tensor of shape (N, C, H, W)
-            What the network takes. The network is put into evaluation mode meanwhile.
+            What the network takes. The network is put into evaluation mode meanwhile, and given
+            back as it was. It may be frozen, and in half precision.
         masks : array of shape (H, W), (N, H, W) or (N, 1, H, W)
             Membrane, bool or fractions in [0, 1].
         class_idx : int or list of N int, optional
@@ -162,16 +178,37 @@ class MembraneActivationPrecision:
         Raises
         ------
         InvalidInputError
-            As in :func:`membrane_xai.alignment` and :func:`to_maps`.
+            As in :func:`membrane_xai.alignment` and :func:`to_maps`; an output that is no scores, a
+            layer whose output is no map, or to which no gradient comes.
+
+        Notes
+        -----
+        Channels that are last and tokens are laid out as maps by
+        :func:`membrane_xai.integrations.pytorch.as_maps`, which knows the networks of timm and
+        torchvision, or by the `reshape_transform` that the extractor was made with.
         """
-        with _evaluation_mode(self.cam_extractor.model):
-            scores = self.cam_extractor.model(input_tensor)
-            scores = scores if self.logits_fn is None else self.logits_fn(scores)
-            chosen = scores.argmax(dim=-1).tolist() if class_idx is None else class_idx
-            cams = self.cam_extractor(chosen, scores, normalized=False)
-        of_layer = to_maps(cams, layer=self.layer)
+        of_layer = to_maps(self._explain(input_tensor, class_idx), layer=self.layer)
         result = alignment(of_layer, masks, region=region, grid=self.grid, negative=self.negative)
         self._sums.update_scores(scored_alike(result), groups=groups)
+
+    def _explain(self, input_tensor: torch.Tensor, class_idx: Any) -> list[torch.Tensor]:
+        extractor = self.cam_extractor
+        inputs, chosen = input_tensor.detach(), _classes(class_idx)
+        layers = [extractor.submodule_dict[name] for name in extractor.target_names]
+        with (
+            explained(extractor.model, layers, self.read_output),
+            _laid_out(extractor, layers, inputs),
+        ):
+            scores = extractor.model(inputs)
+            scores = scores if self.logits_fn is None else self.logits_fn(scores)
+            chosen = scores.argmax(dim=-1).tolist() if chosen is None else chosen
+            try:
+                cams: list[torch.Tensor] = extractor(chosen, scores, normalized=False)
+            except RuntimeError as error:
+                if "not connected to every target layer" in str(error):
+                    raise InvalidInputError(NO_GRADIENT) from error
+                raise
+        return [cam.float() if cam.dtype in _HALF else cam for cam in cams]
 
     def summary(self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0) -> dict[str, Any]:
         """Count and average the samples so far.
@@ -205,13 +242,43 @@ class MembraneActivationPrecision:
         self._sums = MapAccumulator(negative=self.negative)
 
 
+def _classes(class_idx: Any) -> int | list[int] | None:
+    """Return classes as TorchCAM takes them, or raise."""
+    if class_idx is None:
+        return None
+    several = isinstance(class_idx, list | tuple) or getattr(class_idx, "ndim", 0) > 0
+    if several:
+        return [class_index(one, "class_idx") for one in class_idx]
+    return class_index(class_idx, "class_idx")
+
+
 @contextmanager
-def _evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and each of its modules back as it was."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
+def _laid_out(
+    extractor: Any, layers: Sequence[torch.nn.Module], inputs: torch.Tensor
+) -> Iterator[None]:
+    """Give an extractor the transform of its layers, unless it has one."""
+    if extractor._reshape_transform is not None:
+        yield
+        return
+    pixels = (int(inputs.shape[-2]), int(inputs.shape[-1]))
+    known: dict[tuple[int, ...], Transform] = {}  # by the shape of an output, and of its gradient
+
+    def tell(layer: torch.nn.Module, given: Any, output: Any) -> None:  # noqa: ARG001
+        name = f"layer {type(layer).__name__}"
+        shape = tuple(getattr(output, "shape", ()))
+        if len(shape) != 5:  # volumes have their channels second
+            known[shape] = transform_of(output, extractor.model, layer, pixels, name=name)
+
+    handles = [layer.register_forward_hook(tell, prepend=True) for layer in layers]
+
+    def lay_out(output: torch.Tensor) -> torch.Tensor:
+        found = known.get(tuple(output.shape))
+        return output if found is None else found(output)
+
+    extractor._reshape_transform = lay_out
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        extractor._reshape_transform = None
+        for handle in handles:
+            handle.remove()

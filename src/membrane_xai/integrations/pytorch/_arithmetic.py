@@ -15,10 +15,10 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.integrations.pytorch._layer import (
     check_layer,
     check_size,
-    evaluation_mode,
     kept_output,
     map_of,
 )
+from membrane_xai.integrations.pytorch._network import unchanged
 
 __all__ = ["receptive_field_grid"]
 
@@ -87,9 +87,10 @@ def receptive_field_grid(
     like = next(network.parameters(), torch.empty(0))
     inputs = torch.zeros((1, channels, *pixels), device=like.device, dtype=like.dtype)
     followed = _Followed(inputs)
-    with evaluation_mode(network), torch.no_grad(), kept_output(layer) as kept, followed:
+    with unchanged(network), torch.no_grad(), kept_output(layer) as kept, followed:
         network(inputs)
-    found = followed.of(map_of(kept, None, pixels))
+    map_of(kept, None, pixels, network, layer)  # else there are no places to tell
+    found = followed.of(kept[0])
     if not isinstance(found, _Places):
         why = found.why if isinstance(found, _Lost) else "no part of it follows the input's places"
         raise InvalidInputError(

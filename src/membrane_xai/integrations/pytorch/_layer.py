@@ -1,4 +1,4 @@
-"""A layer's output as maps, in evaluation mode; hooks and modes are left as they were."""
+"""A layer's output as maps; its hooks are left as they were."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,15 +9,12 @@ from torch import Tensor
 
 from membrane_xai._backend.checks import check_grid, is_count
 from membrane_xai.errors import InvalidInputError
+from membrane_xai.integrations.pytorch._maps import fits, transform_of
 
-__all__ = ["Reshape", "check_layer", "check_size", "evaluation_mode", "kept_output", "map_of"]
+__all__ = ["Reshape", "check_layer", "check_size", "kept_output", "map_of"]
 
 Reshape = Callable[[Any], Any]
 """From a layer's output to maps (N, C, h, w)."""
-
-# Rows and columns of cells have about the proportions of the input; where they differ by more than
-# this, set by hand, the axes are not those of a map.
-_SKEW = 1.5
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -37,18 +34,6 @@ def check_layer(network: Any, layer: Any) -> None:
 
 
 @contextmanager
-def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode, and back into what each was in."""
-    before = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in before.items():
-            module.training = training
-
-
-@contextmanager
 def kept_output(layer: torch.nn.Module) -> Iterator[list[Any]]:
     """Keep what the layer gives, in the order of its calls."""
     kept: list[Any] = []
@@ -64,25 +49,31 @@ def kept_output(layer: torch.nn.Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
-def map_of(kept: list[Any], reshape: Reshape | None, size: tuple[int, int]) -> Tensor:
+def map_of(
+    kept: list[Any],
+    reshape: Reshape | None,
+    size: tuple[int, int],
+    network: torch.nn.Module,
+    layer: torch.nn.Module,
+) -> Tensor:
     """Return the layer's output as maps (N, C, h, w), or raise."""
     if len(kept) != 1:
         raise InvalidInputError(
             f"layer ran {len(kept)} times in one pass; it takes a layer that runs once"
         )
-    output = kept[0] if reshape is None else reshape(kept[0])
-    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    output = kept[0]
+    maps: Any
+    if reshape is None:
+        maps = transform_of(output, network, layer, size, argument="reshape")(output)
+    else:
+        maps = reshape(output)
+    shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
     takes = "maps (N, C, h, w)"
-    if not isinstance(output, Tensor) or output.ndim != 4:
-        raise InvalidInputError(
-            f"layer gives {shape}; it takes {takes}: pass reshape= for tokens, a function from "
-            f"(N, tokens, C) to them"
-        )
-    rows, columns = output.shape[-2:]
-    skew = (rows / columns) / (size[0] / size[1])
-    if not 1 / _SKEW <= skew <= _SKEW:
+    if not isinstance(maps, Tensor) or maps.ndim != 4:
+        raise InvalidInputError(f"reshape gives {shape}; it gives {takes}")
+    if not fits(int(maps.shape[-2]), int(maps.shape[-1]), size):
         raise InvalidInputError(
             f"layer gives {shape} for inputs of {size[0]}x{size[1]} pixels; it takes {takes}: pass "
             f"reshape= if channels are last, such as lambda x: x.permute(0, 3, 1, 2)"
         )
-    return output
+    return maps

@@ -13,10 +13,10 @@ from membrane_xai.integrations.pytorch._layer import (
     Reshape,
     check_layer,
     check_size,
-    evaluation_mode,
     kept_output,
     map_of,
 )
+from membrane_xai.integrations.pytorch._network import differentiable, unchanged
 
 __all__ = ["measured_grid"]
 
@@ -80,7 +80,8 @@ def measured_grid(
         Rows and columns of the input, as in use: where a network pads may depend on it.
     reshape : callable, optional
         From the layer's output to maps (N, C, h, w), for layers that give tokens or have channels
-        last, as `reshape_transform` of pytorch-grad-cam.
+        last, as `reshape_transform` of pytorch-grad-cam. Networks of timm and torchvision need
+        none, see :func:`as_maps`.
     channels : int
         Of the input.
     most : int
@@ -141,7 +142,7 @@ def measured_grid(
     pixels = check_size(size)
     _check_counts(channels, most)
     random = torch.Generator().manual_seed(check_seed(seed))
-    with evaluation_mode(network), torch.enable_grad():
+    with unchanged(network), differentiable():
         stage = _stage(network, layer, reshape, channels, pixels)
         found: list[_Field] = []
         while True:
@@ -207,7 +208,7 @@ def _maps(
     like = next(network.parameters(), inputs)
     with kept_output(layer) as kept:
         network(inputs.to(device=like.device, dtype=like.dtype))
-    return map_of(kept, reshape, (inputs.shape[-2], inputs.shape[-1]))
+    return map_of(kept, reshape, (inputs.shape[-2], inputs.shape[-1]), network, layer)
 
 
 def _chosen(stage: _Stage, turn: int) -> list[tuple[int, int]]:

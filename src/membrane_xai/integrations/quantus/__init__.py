@@ -1,5 +1,6 @@
 """Quantus: MAP and EC as its metrics, so that ``quantus.evaluate`` runs them beside its own."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -139,11 +140,13 @@ class ExplanationConsistency(ImageMetric):
         As in :func:`membrane_xai.ec_score`.
     perturb : callable
         ``perturb(x_batch, rng)`` gives images of the same shape and geometry;
-        :func:`gaussian_noise` by default.
+        :func:`gaussian_noise` by default. It is called with one image at a time, of shape
+        (1, C, H, W).
     n_views : int
         Perturbed views of each image, from 1.
     seed : int
-        Of the `rng` that `perturb` gets, started anew at each call of the metric.
+        Of the `rng` that `perturb` gets. Each image has one of its own, started from the seed and
+        the image's values, so that its score depends neither on the batch nor on the order.
     return_aggregate, display_progressbar
         As in :class:`MembraneActivationPrecision`.
 
@@ -197,10 +200,10 @@ class ExplanationConsistency(ImageMetric):
         self.seed = seed
 
     def custom_preprocess(self, *, model: Any, **_: Any) -> None:
-        """Start the random numbers anew; called by Quantus."""
+        """Check what is needed, and take the seed; called by Quantus."""
         if model is None or self.explain_func is None:
             raise InvalidInputError("model and explain_func are needed to explain perturbed images")
-        self._rng = np.random.default_rng(self.seed)
+        self._entropy = np.random.SeedSequence(self.seed).generate_state(4).tolist()
 
     def evaluate_batch(
         self,
@@ -215,10 +218,15 @@ class ExplanationConsistency(ImageMetric):
         """Explain views of a batch and compare; called by Quantus."""
         first = a_batch if custom_batch is None else custom_batch
         sets = [squeeze_channel(np.asarray(first), "a_batch")]
-        for _view in range(self.n_views):
-            views = self.perturb(x_batch, self._rng)
-            cams = np.asarray(self.explain_batch(model, views, y_batch))
+        for views in zip(*map(self._views, x_batch), strict=True):
+            cams = np.asarray(self.explain_batch(model, np.concatenate(views), y_batch))
             sets.append(squeeze_channel(cams, "explain_func's result"))
         return [
             ec_score(list(cams), similarity=self.similarity) for cams in zip(*sets, strict=True)
         ]
+
+    def _views(self, image: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the views of an image, each of shape (1, C, H, W)."""
+        values = hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest()
+        rng = np.random.default_rng([*self._entropy, int.from_bytes(values, "big")])
+        return [np.asarray(self.perturb(image[None], rng)) for _ in range(self.n_views)]

@@ -8,7 +8,7 @@ from membrane_xai._backend.cam_grid import check_cam_grid
 from membrane_xai._backend.checks import check_choice, check_fraction
 from membrane_xai._backend.vocabulary import SCORES, STATUSES
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
+from membrane_xai.integrations.torchmetrics._base import SummedMetric, check_resampling, torch
 from membrane_xai.integrations.torchmetrics._consistency import ExplanationConsistency
 from membrane_xai.metrics import CamGrid, alignment, map_score
 from membrane_xai.metrics._mass import check_negative
@@ -44,7 +44,8 @@ class MembraneActivationPrecision(SummedMetric):
     States, all summed: `total` of the scores (float64), `scored` samples, samples by status. A
     device without float64, such as MPS, cannot hold them: leave the metric on the CPU there and
     update it with ``cams.cpu()``. In a ``MetricCollection`` pass arguments by name, so that each
-    metric gets its own.
+    metric gets its own. ``BootStrapper`` resamples tensors only: within it, masks and regions of a
+    batch have to be tensors, too, and a mask of all samples an array of NumPy; others are refused.
 
     Examples
     --------
@@ -111,6 +112,7 @@ class MembraneActivationPrecision(SummedMetric):
         InvalidInputError
             As in :func:`membrane_xai.map_score`.
         """
+        check_resampling(cams=(cams, 3), masks=(masks, 3), region=(region, 3))
         options: dict[str, Any] = {"region": region, "grid": self.grid, "negative": self.negative}
         result = alignment(cams, masks, **options)
         if self.threshold is None:

@@ -1,18 +1,22 @@
 """Base class of the TorchMetrics metrics: states are sums over batches and processes."""
 
+import sys
 from typing import Any
 
-from membrane_xai.errors import missing
+from membrane_xai.errors import InvalidInputError, missing
 
 try:
     import torch
     from torchmetrics import Metric
+    from torchmetrics.wrappers import BootStrapper
 except ImportError as error:
     raise missing(
         error, "membrane_xai.integrations.torchmetrics", package="torchmetrics"
     ) from error
 
-__all__ = ["SummedMetric", "torch"]
+__all__ = ["SummedMetric", "check_resampling", "torch"]
+
+_FRAMES = 6  # from here to the wrapper's update: ours, and what TorchMetrics puts around it
 
 
 class SummedMetric(Metric):
@@ -44,3 +48,42 @@ class SummedMetric(Metric):
         ):
             state: torch.Tensor = getattr(self, name)
             return state.clone()
+
+
+def check_resampling(**arguments: tuple[Any, int]) -> None:
+    """Raise where BootStrapper would part what belongs together; to be called by `update`.
+
+    It resamples tensors by their first axis and leaves all else as it is, so that maps would meet
+    the masks of others. A metric is not told that it is wrapped: the callers are looked at.
+
+    Parameters
+    ----------
+    **arguments : (value, int)
+        By name, with the number of axes from which on the first one counts samples.
+    """
+    if not _is_bootstrapped():
+        return
+    for name, (value, axes) in arguments.items():
+        count = getattr(value, "ndim", 0)
+        if isinstance(value, torch.Tensor) and count < axes:
+            raise InvalidInputError(
+                f"{name} is a tensor of {count} axes, whose rows BootStrapper resamples; it takes "
+                f"one element for each sample, such as {name}[None].expand(N, -1, -1), or what all "
+                f"share as an array of NumPy"
+            )
+        if not isinstance(value, torch.Tensor) and (isinstance(value, list) or count >= axes):
+            raise InvalidInputError(
+                f"{name} is a {type(value).__name__}, which BootStrapper does not resample with "
+                f"the tensors; it takes a tensor, such as torch.as_tensor({name})"
+            )
+
+
+def _is_bootstrapped() -> bool:
+    frame = sys._getframe(1)
+    for _ in range(_FRAMES):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if isinstance(frame.f_locals.get("self"), BootStrapper):
+            return True
+    return False

@@ -14,7 +14,7 @@ from membrane_xai._backend.checks import check_choice, check_grid, is_count
 from membrane_xai._backend.labels import group_codes, read_labels
 from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.integrations.torchmetrics._base import SummedMetric, torch
+from membrane_xai.integrations.torchmetrics._base import SummedMetric, check_resampling, torch
 from membrane_xai.metrics import UnitSums
 
 __all__ = ["ExplanationConsistency"]
@@ -52,7 +52,8 @@ class ExplanationConsistency(SummedMetric):
     States, all summed, for each group: the `vector` of the sum above (float64, one number a pixel),
     sums of weights and of their squares, and `counts` of maps that are defined, flat and not
     finite. The latter two have no direction: they are counted and left out. A device without
-    float64, such as MPS, cannot hold the states. In a ``MetricCollection`` pass arguments by name.
+    float64, such as MPS, cannot hold the states. In a ``MetricCollection`` pass arguments by name,
+    and within ``BootStrapper``, which resamples tensors only, groups and weights as tensors.
 
     Examples
     --------
@@ -121,6 +122,7 @@ class ExplanationConsistency(SummedMetric):
         InvalidInputError
             Maps of another grid, labels or weights that do not fit.
         """
+        check_resampling(cams=(cams, 3), groups=(groups, 1), weights=(weights, 1))
         cams = self._as_cams(cams)
         batch = UnitSums.of(
             cams,
