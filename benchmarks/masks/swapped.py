@@ -1,4 +1,4 @@
-"""Whether swapped channels are flagged: synthetic fields and real images, as they are and as BGR."""
+"""Whether swapped channels are flagged: synthetic fields and real images, as RGB and as BGR."""
 
 import argparse
 

@@ -105,7 +105,8 @@ class Record:
             self._refuse("magnification", "a positive number or None")
         low, high = MPP_LIMITS
         if self.mpp is not None and not low <= self.mpp <= high:
-            self._refuse("mpp", f"micrometres per pixel, {low:g} to {high:g}, or None")
+            takes = f"a positive number of micrometres per pixel, {low:g} to {high:g}, or None"
+            self._refuse("mpp", takes)
 
     def _refuse(self, name: str, takes: str) -> None:
         raise InvalidInputError(

@@ -271,10 +271,8 @@ class TiffReader:
     def _white_of(self, samples: NDArray[Any], page: Any) -> int:
         """Return the value of white; of a slide the same in all regions."""
         packed = _bits_per_sample(page)
-        if packed not in (_BYTE, FULL):
+        if packed <= _BYTE or (packed < FULL and self._bits is None):
             return (1 << packed) - 1
-        if packed == _BYTE:
-            return 255
         if self._white is None:
             known = self._brightest() if self._gaps else int(samples[..., :3].max(initial=0))
             stated = self._stated_bits(page)

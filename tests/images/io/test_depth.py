@@ -98,6 +98,9 @@ def test_packed_samples(tmp_path, field, bits):
     path = write_tiff(tmp_path / "a.tif", deep, bitspersample=bits)
     expected = np.rint(deep.astype(int) * 255 / (2**bits - 1))
     assert np.array_equal(read_image(path).rgb, expected)
+    assert np.array_equal(read_image(path, bits=bits).rgb, expected)
+    with pytest.raises(InvalidInputError, match=f"bits={bits - 1} allows up to"):
+        read_image(path, bits=bits - 1)
 
 
 def test_significant_bits_of_ome(tmp_path, field):

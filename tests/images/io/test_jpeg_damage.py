@@ -77,6 +77,34 @@ def test_what_cameras_and_scanners_add_is_no_damage(tmp_path):
         assert np.array_equal(read_image(tmp_path / "a.jpg").rgb, decoded(data))
 
 
+def in_three_scans(shape, coarse):
+    """Put three grey JPEGs together as the colours of one, each in a scan of its own."""
+    rng = np.random.default_rng(3)
+    height, width = shape
+    halves = ((height + 1) // 2, (width + 1) // 2) if coarse else shape
+    colors = [encoded(rng.integers(0, 256, side, np.uint8)) for side in (shape, halves, halves)]
+    start = colors[0].index(b"\xff\xc0")
+    sampling = [0x22 if coarse else 0x11, 0x11, 0x11]
+    frame = b"".join(bytes([i + 1, sampling[i], 0]) for i in range(3))
+    head = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + frame
+    scans = [
+        b"\xff\xda" + struct.pack(">HBBB", 8, 1, i + 1, 0) + b"\0\x3f\0" + one[scan_of(one) : -2]
+        for i, one in enumerate(colors)
+    ]
+    tables = colors[0][start + 13 : colors[0].index(b"\xff\xda")]
+    return colors[0][:start] + head + tables + b"".join(scans) + b"\xff\xd9", scans
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (37, 29), (8, 9)])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_a_scan_for_each_colour(shape, coarse):
+    data, scans = in_three_scans(shape, coarse)
+    assert decoded(data).shape == (*shape, 3)
+    assert find_damage(data) == ""
+    assert find_damage(data.replace(scans[1], b"")) == "it ends before all its colours are there"
+    assert find_damage(data.replace(scans[2], scans[2][: len(scans[2]) // 2]))
+
+
 def decoded(data):
     return np.asarray(PIL.Image.open(io.BytesIO(data)))
 
