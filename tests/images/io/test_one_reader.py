@@ -51,19 +51,23 @@ def everything(path):
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     compression=st.sampled_from(LOSSLESS),
-    sixteen=st.booleans(),
+    bits=st.sampled_from([8, 12, 16]),
     layout=st.sampled_from([{"tile": (32, 48)}, {"tile": (16, 16)}, {"rowsperstrip": 16}, {}]),
     apart=st.booleans(),
     orientation=st.integers(1, 8),
     resolution=st.sampled_from(RESOLUTIONS),
 )
 def test_every_door_gives_what_was_written(
-    tmp_path, compression, sixteen, layout, apart, orientation, resolution
+    tmp_path, compression, bits, layout, apart, orientation, resolution
 ):
     if compression not in (None, "zlib"):
         pytest.importorskip("imagecodecs")
     whole = compression in FOR_8_BITS
-    pixels = EIGHT.astype(np.uint16) * 257 if sixteen and not whole else EIGHT
+    pixels, white = EIGHT, 2**bits - 1
+    tags = [orientation_tag(orientation)]
+    if bits > 8 and not whole:
+        pixels = ((EIGHT.astype(np.uint32) * white + 127) // 255).astype(np.uint16)
+        tags.append((281, "H", 3, (white,) * 3, True))  # MaxSampleValue
     options = {"planarconfig": "separate"} if apart and not whole else {}
     if compression in WITHOUT_LOSS:
         options["compressionargs"] = WITHOUT_LOSS[compression]
@@ -71,7 +75,7 @@ def test_every_door_gives_what_was_written(
     about, mpp = resolution
     path = write_tiff(
         tmp_path / "a.tif", stored, compression=compression, metadata=None,
-        extratags=[orientation_tag(orientation)], **layout, **options, **(about or {}),
+        extratags=tags, **layout, **options, **(about or {}),
     )  # fmt: skip
     image = everything(path)
     assert np.array_equal(image.rgb, TURNS[orientation](EIGHT))
@@ -80,7 +84,9 @@ def test_every_door_gives_what_was_written(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    kind=st.sampled_from(["jpeg", "jpeg of planes", "palette", "planes of OME"]),
+    kind=st.sampled_from(
+        ["jpeg", "jpeg of planes", "palette", "planes of OME", "white is 0 in planes of OME"]
+    ),
     tile=st.sampled_from([(32, 48), None]),
     orientation=st.integers(1, 8),
     resolution=st.sampled_from(RESOLUTIONS),
@@ -102,11 +108,13 @@ def test_every_door_gives_what_tifffile_or_the_palette_says(
         options |= {"photometric": "palette", "colormap": colors.astype(np.uint16) * 257}
         write_tiff(path, EIGHT[..., 0], **options)
         expected = colors.T[EIGHT[..., 0]]
-    elif kind == "planes of OME":
+    elif kind.endswith("planes of OME"):
         path, mpp = tmp_path / "a.ome.tif", 0.25
-        options |= {"photometric": "minisblack", "metadata": OME | {"axes": "CYX"}}
+        inverted = kind.startswith("white is 0")
+        options["photometric"] = "miniswhite" if inverted else "minisblack"
+        options["metadata"] = OME | {"axes": "CYX"}
         write_tiff(path, np.moveaxis(EIGHT, -1, 0), **options)
-        expected = EIGHT
+        expected = 255 - EIGHT if inverted else EIGHT
     else:
         apart = {"planarconfig": "separate"} if kind == "jpeg of planes" else {}
         pixels = np.moveaxis(EIGHT, -1, 0) if apart else EIGHT
