@@ -79,6 +79,7 @@ def test_maps_with_their_channel_last(door, side):
         (np.ones((56, 7, 7)), RGB, "coarser along one side and finer along the other"),
         ([CAM], [RGB], "mask[0] has shape (56, 56, 3); in a list each map is (h, w)"),
         ([CAM[..., None]], [MASK], "cam[0] has shape (7, 7, 1)"),
+        ([CAM] * 2, [MASK, [[1, 0]]], "mask: a list of 2 cannot be read as an array, its items"),
         (CAM, [*MASK[:5].T.reshape(28, 10).tolist(), [1]], "mask: a list of 29 cannot be read"),
     ],
 )  # fmt: skip
@@ -154,6 +155,10 @@ def test_dataarrays_are_told_by_the_names_of_their_dims():
         mx.ec_score(masks)
     found = mx.map_score(cams, masks.isel(channel=0))
     assert found.values.tolist() == [mx.map_score(CAM, MASK)] * 2
+    with pytest.raises(InvalidInputError, match=r"take one channel by .isel\(c=0\)"):
+        mx.map_score(cams, masks.rename(channel="c"))
+    named = mx.map_score(cams.rename(y="r", x="c"), masks.isel(channel=0).rename(y="R", x="C"))
+    assert named.values.tolist() == found.values.tolist()
     channels = mx.map_score(cams, masks.transpose("sample", "channel", "y", "x"))
     assert channels.dims == ("sample", "channel")
 
@@ -175,3 +180,18 @@ def test_studies_refuse_them_image_by_image():
     wide = mx.evaluate({"m": [np.ones((7, 768))]}, images[:1], [MASK]).rows
     assert "coarser along one side" in wide[0]["error"]
     assert {name for name in SCORES if name in wide[0] and not np.isnan(wide[0][name])} == set()
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 1), (56, 40, 1), (224, 224, 3), (200, 300, 4)])
+def test_one_map_is_no_set(shape):
+    for call in (mx.ec_score, mx.pairwise_similarity, mx.EcAccumulator().update):
+        with pytest.raises(InvalidInputError, match="looks like one map with its channels last"):
+            call(np.ones(shape))
+
+
+def test_lists_of_pictures_of_unequal_sizes():
+    masks = [MASK, MASK[:40]]
+    found = mx.map_score([CAM, CAM], [Image.fromarray(mask) for mask in masks])
+    assert found.tolist() == [mx.map_score(CAM, mask) for mask in masks]
+    maps = [Image.fromarray(CAM.astype(np.float32)), Image.fromarray(CAM.astype(np.float32)[:5])]
+    assert mx.map_score(maps, MASK).tolist() == [mx.map_score(np.array(x), MASK) for x in maps]

@@ -20,6 +20,7 @@ from array_api_extra import apply_where
 
 from membrane_xai._backend.conversion import (
     column_values,
+    is_array_like,
     is_pandas,
     native,
     to_numpy,
@@ -41,6 +42,7 @@ __all__ = [
     "is_dask_array",
     "is_numpy_array",
     "is_pandas",
+    "listed",
     "namespace",
     "squeeze_channel",
     "to_numpy",
@@ -151,6 +153,14 @@ def _fits_float32(x: Array) -> bool:
         or x.dtype in (xp.float32, xp.int8, xp.uint8, xp.int16)
         or (xp.isdtype(x.dtype, "real floating") and xp.finfo(x.dtype).bits < 32)
     )
+
+
+def listed(x: Any) -> Any:
+    """Return a list of pictures or tables as one of arrays, perhaps of unequal sizes."""
+    several = isinstance(x, list | tuple) and len(x) > 0 and not is_array_list(x)
+    if several and all(is_array_like(item) for item in x):
+        return [as_array(item) for item in x]
+    return x
 
 
 def is_array_list(x: Any) -> bool:

@@ -113,7 +113,9 @@ def as_cam(given: Any, method: str) -> Array:
     check_arrays(array, name)
     array = array[0, ...] if array.ndim == 3 and array.shape[0] == 1 else array
     if array.ndim != 2:
-        raise InvalidInputError(f"{name} has shape {tuple(array.shape)}; it takes (h, w)")
+        raise InvalidInputError(
+            f"{name} has shape {tuple(array.shape)}; it takes (h, w), without a channel axis"
+        )
     return array
 
 

@@ -191,10 +191,10 @@ def map_score(
     ----------
     cam : array, DataArray or list of maps
         (h, w), (N, h, w) or (N, 1, h, w), any real dtype, any finite scale. Its library and
-        device are those of the result.
+        device are those of the result. A masked cell of NumPy is NaN, here and in the others.
     mask : array, DataArray or list of maps
         (H, W), (N, H, W) or (N, 1, H, W), bool or fractions in [0, 1]. An (H, W) mask serves
-        every CAM of a batch.
+        every CAM of a batch. NumPy arrays follow the CAM to its library and device.
     region : array, optional
         What counts, such as tissue: same shape rules as `mask`; bool or weights in [0, 1].
     grid : CamGrid, optional
@@ -218,8 +218,9 @@ def map_score(
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, a dtype that is not real, a mask outside [0, 1], a grid that the CAM
-        does not fit, unknown options.
+        Shapes that do not fit, such as channels that come last or a CAM coarser than the mask along
+        one side and finer along the other; a dtype that is not real, a mask outside [0, 1], a grid
+        that the CAM does not fit, unknown options.
     UndefinedScoreError
         With ``on_undefined="raise"``, if any sample has no score.
 

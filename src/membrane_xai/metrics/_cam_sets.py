@@ -16,7 +16,7 @@ from membrane_xai._backend.arrays import (
     wide_dtype,
 )
 from membrane_xai._backend.containers import is_dataarray
-from membrane_xai._backend.layout import check_dims
+from membrane_xai._backend.layout import check_dims, check_layout
 from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError
 
@@ -41,6 +41,7 @@ def as_set(cams: Any, name: str) -> Any:
         raise InvalidInputError(
             f"{name} has shape {tuple(cams.shape)}; it takes (N, h, w), (N, 1, h, w) or a list"
         )
+    check_layout({name: tuple(cams.shape)})
     return cams
 
 
