@@ -194,4 +194,13 @@ def test_lists_of_pictures_of_unequal_sizes():
     found = mx.map_score([CAM, CAM], [Image.fromarray(mask) for mask in masks])
     assert found.tolist() == [mx.map_score(CAM, mask) for mask in masks]
     maps = [Image.fromarray(CAM.astype(np.float32)), Image.fromarray(CAM.astype(np.float32)[:5])]
+    assert mx.alignment(maps, MASK).grid == ()
+    assert mx.ec_score(maps) == mx.ec_score([np.array(x) for x in maps])
     assert mx.map_score(maps, MASK).tolist() == [mx.map_score(np.array(x), MASK) for x in maps]
+
+
+def test_views_of_one_map_keep_its_channel_out():
+    for step in (mx.perturb.horizontal_flip(), mx.perturb.compose(mx.perturb.vertical_flip())):
+        with pytest.raises(InvalidInputError, match="channels last"):
+            step.restore(CAM[..., None])
+        assert step.restore(np.ones((5, 7, 3))).shape == (5, 7, 3)

@@ -124,8 +124,8 @@ def from_numpy(anchor: Array, x: np.ndarray[Any, Any], dtype: Any = None) -> Arr
         x = torch_holds(x)
     # torch refuses steps backwards, and warns about sharing memory that is read-only.
     ready = x.flags.writeable and x.flags.c_contiguous and x.flags.aligned
-    ready = x if ready else np.array(x, order="C")
-    return namespace(anchor).asarray(ready, dtype=dtype, device=device(anchor))
+    held = x if ready else np.array(x, order="C")
+    return namespace(anchor).asarray(held, dtype=dtype, device=device(anchor))
 
 
 def wide_dtype(x: Array) -> Any:

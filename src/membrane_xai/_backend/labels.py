@@ -5,7 +5,7 @@ labels are one group if Python holds them for equal: 1, 1.0 and True are, "1" is
 NaT, pandas.NA and masked cells are no labels.
 """
 
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Mapping, MappingView, Set
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ def read_labels(labels: Any, name: str) -> list[Any]:
     >>> read_labels([np.float32(0.5), np.array(3), "3+", None], "targets")
     [0.5, 3, '3+', None]
     """
-    if isinstance(labels, Mapping | Set):
+    if isinstance(labels, Mapping | Set) and not isinstance(labels, MappingView):
         raise InvalidInputError(
             f"{name} is {labels!r}; it takes a sequence, in the order of the samples"
         )

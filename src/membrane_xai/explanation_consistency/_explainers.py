@@ -12,6 +12,7 @@ from membrane_xai._backend.arrays import (
     check_arrays,
     is_array_list,
     is_dask_array,
+    listed,
     squeeze_channel,
     to_numpy,
 )
@@ -162,6 +163,7 @@ def _by_shape(images: Iterable[Rgb]) -> list[list[int]]:
 def _as_cams(given: Any, count: int) -> list[Array]:
     """Split what an explainer gave into `count` maps (h, w)."""
     name = "what explain returned"
+    given = listed(given)
     if is_array_list(given):
         cams = [_computed(one) for one in given]
     else:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from membrane_xai._backend.arrays import as_array, is_array_list, namespace, to_numpy
+from membrane_xai._backend.arrays import as_array, is_array_list, listed, namespace, to_numpy
 from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import check_fraction, check_grid
 from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
@@ -550,7 +550,7 @@ def pool_mask(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = None)
     result = over_arrays(core, ("mask", "region"), (mask, region), 2 * h * w, cells=(h, w))
     share = _folded(result, mask, slice(0, h * w), (h, w))
     weight = _folded(result, mask, slice(h * w, None), (h, w))
-    while region is None and not is_array_list(mask) and weight.ndim > 2:
+    while region is None and not is_array_list(listed(mask)) and weight.ndim > 2:
         weight = weight[0, ...]  # the same for every mask
     return PooledMask(share, weight)
 
@@ -571,6 +571,7 @@ def _cells(grid: Any) -> tuple[tuple[int, int], CamGrid | None]:
 
 
 def _grid_of(cam: Any) -> tuple[int, ...]:
+    cam = listed(cam)
     if is_array_list(cam):
         grids = {shape_of(item) for item in cam}
         return grids.pop() if len(grids) == 1 else ()

@@ -9,6 +9,7 @@ from membrane_xai._backend.arrays import (
     check_arrays,
     is_array_list,
     is_dask_array,
+    listed,
     namespace,
     squeeze_channel,
     to_numpy,
@@ -32,6 +33,7 @@ def as_set(cams: Any, name: str) -> Any:
                 f"{name} has dims {cams.dims}; it takes (..., map, row, column)"
             )
         return cams
+    cams = listed(cams)
     if is_array_list(cams):
         return _stack(cams, name)
     cams = as_array(cams, name)
