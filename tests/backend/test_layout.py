@@ -74,7 +74,7 @@ def test_maps_with_their_channel_last(door, side):
          "be equal, or absent for a map shared by all; if cam has its channels last, pass cam["),
         (np.ones((56, 56, 1)), MASK[..., None], "cam has shape (56, 56, 1)"),
         (np.ones((5, 7, 7, 1)), np.ones((5, 56, 56)), "it takes (h, w), (N, h, w) or (N, 1, h, w): "
-         "its channel axis is the last one, pass cam[..., 0]"),
+         "its channel axis is the last one, pass cam[..., 0] if channels are equal"),
         (np.ones((5, 7, 7)), np.ones((5, 56, 56, 1)), "pass mask[..., 0]"),
         (np.ones((56, 7, 7)), RGB, "coarser along one side and finer along the other"),
         ([CAM], [RGB], "mask[0] has shape (56, 56, 3); in a list each map is (h, w)"),

@@ -196,8 +196,8 @@ def squeeze_channel(x: Array, name: str) -> Array:
 
 
 def _to_one_channel(x: Array, name: str) -> str:
-    if x.ndim == 4 and x.shape[-1] == 1:
-        return f"its channel axis is the last one, pass {name}[..., 0]"
+    if x.ndim == 4 and x.shape[-1] <= min(4, x.shape[1] - 1):  # RGBA at most
+        return f"its channel axis is the last one, pass {name}[..., 0] if channels are equal"
     return "reduce channels to one first, and use xarray for more batch dimensions"
 
 

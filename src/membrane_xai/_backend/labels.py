@@ -26,6 +26,8 @@ __all__ = [
 
 Codes = NDArray[np.intp]
 
+_PLAIN = {str, int, float, bool, type(None)}
+
 
 def read_labels(labels: Any, name: str) -> list[Any]:
     """Return labels as a list of plain Python values.
@@ -59,6 +61,8 @@ def read_labels(labels: Any, name: str) -> list[Any]:
             f"{name} is {labels!r}; it takes a sequence, in the order of the samples"
         )
     found = _as_list(labels, name)
+    if set(map(type, found)) <= _PLAIN:
+        return found
     for i, label in enumerate(found):
         if getattr(label, "ndim", 0) or not isinstance(label, Hashable):
             got = f"{name}[{i}] is {label!r}"
@@ -86,7 +90,8 @@ def _as_list(labels: Any, name: str) -> list[Any]:
             )
         # Dates of nanoseconds have no counterpart in Python: they go one by one.
         labels = list(array.ravel()) if array.dtype.kind in "mM" else array.ravel().tolist()
-    return [plain_label(label) for label in labels]
+    listed = list(labels)
+    return listed if set(map(type, listed)) <= _PLAIN else [plain_label(x) for x in listed]
 
 
 def plain_labels(labels: Any) -> list[Any]:
@@ -148,14 +153,15 @@ def group_codes(
     labels = read_labels(groups, name)
     if len(labels) != count:
         raise InvalidInputError(f"{name} has {len(labels)} labels for {count} {of}")
-    missing = [i for i, label in enumerate(labels) if is_missing(label)]
-    if missing:
-        raise InvalidInputError(
-            f"{name}[{missing[0]}] is {labels[missing[0]]!r}; every sample needs a label, or the "
-            f"unknown ones would count as one group ({len(missing)} of {count} have none)"
-        )
     found: dict[Any, int] = {}
     codes = np.fromiter((found.setdefault(x, len(found)) for x in labels), np.intp, count)
+    unknown = [code for label, code in found.items() if is_missing(label)]
+    if unknown:
+        missing = np.flatnonzero(np.isin(codes, unknown))
+        raise InvalidInputError(
+            f"{name}[{missing[0]}] is {labels[missing[0]]!r}; every sample needs a label, or the "
+            f"unknown ones would count as one group ({missing.size} of {count} have none)"
+        )
     return codes, list(found)
 
 

@@ -268,7 +268,7 @@ class EcAccumulator:
         pixels = int(grid[0]) * int(grid[1]) if grid is not None else 0
         if np.shape(state["sums"])[1:] != (pixels,):
             raise InvalidInputError(
-                f"state has sums of shape {np.shape(state['high'])} and a grid of {grid}; "
+                f"state has sums of shape {np.shape(state['sums'])} and a grid of {grid}; "
                 f"it takes what state_dict returned"
             )
         self._state.load_state_dict(state)
