@@ -124,6 +124,11 @@ def test_small_square_maps_are_batches(count, side):
     assert mx.map_ceiling(RNG.random((count, side, side)), (side, side)).shape == (count,)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 2), (1, 1, 4), (1, 2, 1), (5, 1, 3), (10, 2, 4)])
+def test_odd_batches_on_one_mask(shape):
+    assert mx.map_score(RNG.random(shape), MASK).shape == shape[:1]
+
+
 @pytest.mark.parametrize("shape", [(3, 1, 2), (5, 2, 1), (9, 3, 1), (7, 4, 3), (10, 6, 4)])
 def test_odd_batches_that_agree(shape):
     found = mx.alignment(RNG.random(shape), RNG.random(shape) < 0.5)

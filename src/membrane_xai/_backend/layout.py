@@ -89,8 +89,9 @@ def _fits_better(shape: Shape, other: Shape) -> bool:
     """Tell whether (A, B, C) lies on another map as A x B much better than as B x C."""
     as_batch = _distortion(shape[1:], other)
     as_channels = _distortion(shape[:2], other)
+    image = min(shape[:2]) > 1  # no image has a single row
     # A whole factor of 2, such as one column for two, counts despite rounding.
-    return as_batch > _STRETCH - 1e-9 and as_channels <= as_batch / 2
+    return image and as_batch > _STRETCH - 1e-9 and as_channels <= as_batch / 2
 
 
 def _distortion(one: Shape, other: Shape) -> float:
