@@ -74,11 +74,12 @@ def test_maps_with_their_channel_last(door, side):
          "be equal, or absent for a map shared by all; if cam has its channels last, pass cam["),
         (np.ones((56, 56, 1)), MASK[..., None], "cam has shape (56, 56, 1)"),
         (np.ones((5, 7, 7, 1)), np.ones((5, 56, 56)), "it takes (h, w), (N, h, w) or (N, 1, h, w): "
-         "its channel axis is the last one, pass cam[..., 0]"),
+         "its channel axis is the last one, pass cam[..., 0] if channels are equal"),
         (np.ones((5, 7, 7)), np.ones((5, 56, 56, 1)), "pass mask[..., 0]"),
         (np.ones((56, 7, 7)), RGB, "coarser along one side and finer along the other"),
         ([CAM], [RGB], "mask[0] has shape (56, 56, 3); in a list each map is (h, w)"),
         ([CAM[..., None]], [MASK], "cam[0] has shape (7, 7, 1)"),
+        ([CAM] * 2, [MASK, [[1, 0]]], "mask: a list of 2 cannot be read as an array, its items"),
         (CAM, [*MASK[:5].T.reshape(28, 10).tolist(), [1]], "mask: a list of 29 cannot be read"),
     ],
 )  # fmt: skip
@@ -123,6 +124,11 @@ def test_small_square_maps_are_batches(count, side):
     assert mx.map_ceiling(RNG.random((count, side, side)), (side, side)).shape == (count,)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 2), (1, 1, 4), (1, 2, 1), (5, 1, 3), (10, 2, 4)])
+def test_odd_batches_on_one_mask(shape):
+    assert mx.map_score(RNG.random(shape), MASK).shape == shape[:1]
+
+
 @pytest.mark.parametrize("shape", [(3, 1, 2), (5, 2, 1), (9, 3, 1), (7, 4, 3), (10, 6, 4)])
 def test_odd_batches_that_agree(shape):
     found = mx.alignment(RNG.random(shape), RNG.random(shape) < 0.5)
@@ -154,6 +160,10 @@ def test_dataarrays_are_told_by_the_names_of_their_dims():
         mx.ec_score(masks)
     found = mx.map_score(cams, masks.isel(channel=0))
     assert found.values.tolist() == [mx.map_score(CAM, MASK)] * 2
+    with pytest.raises(InvalidInputError, match=r"take one channel by .isel\(c=0\)"):
+        mx.map_score(cams, masks.rename(channel="c"))
+    named = mx.map_score(cams.rename(y="r", x="c"), masks.isel(channel=0).rename(y="R", x="C"))
+    assert named.values.tolist() == found.values.tolist()
     channels = mx.map_score(cams, masks.transpose("sample", "channel", "y", "x"))
     assert channels.dims == ("sample", "channel")
 
@@ -175,3 +185,27 @@ def test_studies_refuse_them_image_by_image():
     wide = mx.evaluate({"m": [np.ones((7, 768))]}, images[:1], [MASK]).rows
     assert "coarser along one side" in wide[0]["error"]
     assert {name for name in SCORES if name in wide[0] and not np.isnan(wide[0][name])} == set()
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 1), (56, 40, 1), (224, 224, 3), (200, 300, 4)])
+def test_one_map_is_no_set(shape):
+    for call in (mx.ec_score, mx.pairwise_similarity, mx.EcAccumulator().update):
+        with pytest.raises(InvalidInputError, match="looks like one map with its channels last"):
+            call(np.ones(shape))
+
+
+def test_lists_of_pictures_of_unequal_sizes():
+    masks = [MASK, MASK[:40]]
+    found = mx.map_score([CAM, CAM], [Image.fromarray(mask) for mask in masks])
+    assert found.tolist() == [mx.map_score(CAM, mask) for mask in masks]
+    maps = [Image.fromarray(CAM.astype(np.float32)), Image.fromarray(CAM.astype(np.float32)[:5])]
+    assert mx.alignment(maps, MASK).grid == ()
+    assert mx.ec_score(maps) == mx.ec_score([np.array(x) for x in maps])
+    assert mx.map_score(maps, MASK).tolist() == [mx.map_score(np.array(x), MASK) for x in maps]
+
+
+def test_views_of_one_map_keep_its_channel_out():
+    for step in (mx.perturb.horizontal_flip(), mx.perturb.compose(mx.perturb.vertical_flip())):
+        with pytest.raises(InvalidInputError, match="channels last"):
+            step.restore(CAM[..., None])
+        assert step.restore(np.ones((5, 7, 3))).shape == (5, 7, 3)

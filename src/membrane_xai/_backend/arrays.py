@@ -20,6 +20,7 @@ from array_api_extra import apply_where
 
 from membrane_xai._backend.conversion import (
     column_values,
+    is_array_like,
     is_pandas,
     native,
     to_numpy,
@@ -41,6 +42,7 @@ __all__ = [
     "is_dask_array",
     "is_numpy_array",
     "is_pandas",
+    "listed",
     "namespace",
     "squeeze_channel",
     "to_numpy",
@@ -122,8 +124,8 @@ def from_numpy(anchor: Array, x: np.ndarray[Any, Any], dtype: Any = None) -> Arr
         x = torch_holds(x)
     # torch refuses steps backwards, and warns about sharing memory that is read-only.
     ready = x.flags.writeable and x.flags.c_contiguous and x.flags.aligned
-    ready = x if ready else np.array(x, order="C")
-    return namespace(anchor).asarray(ready, dtype=dtype, device=device(anchor))
+    held = x if ready else np.array(x, order="C")
+    return namespace(anchor).asarray(held, dtype=dtype, device=device(anchor))
 
 
 def wide_dtype(x: Array) -> Any:
@@ -151,6 +153,14 @@ def _fits_float32(x: Array) -> bool:
         or x.dtype in (xp.float32, xp.int8, xp.uint8, xp.int16)
         or (xp.isdtype(x.dtype, "real floating") and xp.finfo(x.dtype).bits < 32)
     )
+
+
+def listed(x: Any) -> Any:
+    """Return a list of pictures or tables as one of arrays, perhaps of unequal sizes."""
+    several = isinstance(x, list | tuple) and len(x) > 0 and not is_array_list(x)
+    if several and all(is_array_like(item) for item in x):
+        return [as_array(item) for item in x]
+    return x
 
 
 def is_array_list(x: Any) -> bool:
@@ -186,8 +196,8 @@ def squeeze_channel(x: Array, name: str) -> Array:
 
 
 def _to_one_channel(x: Array, name: str) -> str:
-    if x.ndim == 4 and x.shape[-1] == 1:
-        return f"its channel axis is the last one, pass {name}[..., 0]"
+    if x.ndim == 4 and x.shape[-1] <= min(4, x.shape[1] - 1):  # RGBA at most
+        return f"its channel axis is the last one, pass {name}[..., 0] if channels are equal"
     return "reduce channels to one first, and use xarray for more batch dimensions"
 
 

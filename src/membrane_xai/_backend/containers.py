@@ -19,6 +19,7 @@ from membrane_xai._backend.arrays import (
     is_array_list,
     is_dask_array,
     is_numpy_array,
+    listed,
     namespace,
     squeeze_channel,
     to_same_backend,
@@ -60,6 +61,7 @@ def over_arrays(
     -------
     array of shape (F,) for one sample or (N, F), or a DataArray with the batch dims and "column"
     """
+    arrays = [listed(x) for x in arrays]
     if any(is_dataarray(x) for x in arrays):
         return _over_dataarrays(core, names, arrays, n_columns, cells)
     if is_array_list(arrays[0]):

@@ -10,7 +10,7 @@ import numpy as np
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["column_values", "is_pandas", "native", "to_numpy", "torch_holds"]
+__all__ = ["column_values", "is_array_like", "is_pandas", "native", "to_numpy", "torch_holds"]
 
 Numpy = np.ndarray[Any, Any]
 
@@ -88,13 +88,15 @@ def _from_sequence(x: Sequence[Any]) -> Numpy:
 
 def _item(item: Any) -> Any:
     """Return an item of a list as NumPy reads it; what is no array stays as it is."""
-    known = type(item) in _PLAIN or not (
-        isinstance(item, list | tuple) or hasattr(item, "__array__") or hasattr(item, "detach")
-    )
-    if known:
+    if type(item) in _PLAIN or not (isinstance(item, list | tuple) or is_array_like(item)):
         return item
     array = to_numpy(item)
     return array[()] if array.ndim == 0 else array
+
+
+def is_array_like(x: Any) -> bool:
+    """Tell arrays of any library, pictures of Pillow and columns from other objects."""
+    return any(hasattr(x, name) for name in ("__array__", "__array_interface__", "detach"))
 
 
 def _from_torch(x: Any) -> Any:
@@ -128,6 +130,9 @@ def _without_mask(x: np.ma.MaskedArray[Any, Any]) -> Numpy:
     if not hidden.any():
         return values
     if values.dtype.kind not in "biuf":
-        return np.where(hidden, None, values.astype(object))
-    floats = values if values.dtype.kind == "f" else values.astype(np.float64)
-    return np.where(hidden, floats.dtype.type(np.nan), floats)
+        known: Numpy = values.astype(object)
+        known[hidden] = None
+        return known
+    floats: Numpy = values.astype(values.dtype if values.dtype.kind == "f" else np.float64)
+    floats[hidden] = np.nan
+    return floats

@@ -5,7 +5,7 @@ labels are one group if Python holds them for equal: 1, 1.0 and True are, "1" is
 NaT, pandas.NA and masked cells are no labels.
 """
 
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Mapping, MappingView, Set
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 Codes = NDArray[np.intp]
+
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 def read_labels(labels: Any, name: str) -> list[Any]:
@@ -54,11 +56,13 @@ def read_labels(labels: Any, name: str) -> list[Any]:
     >>> read_labels([np.float32(0.5), np.array(3), "3+", None], "targets")
     [0.5, 3, '3+', None]
     """
-    if isinstance(labels, Mapping | Set):
+    if isinstance(labels, Mapping | Set) and not isinstance(labels, MappingView):
         raise InvalidInputError(
             f"{name} is {labels!r}; it takes a sequence, in the order of the samples"
         )
     found = _as_list(labels, name)
+    if set(map(type, found)) <= _PLAIN:
+        return found
     for i, label in enumerate(found):
         if getattr(label, "ndim", 0) or not isinstance(label, Hashable):
             got = f"{name}[{i}] is {label!r}"
@@ -86,7 +90,8 @@ def _as_list(labels: Any, name: str) -> list[Any]:
             )
         # Dates of nanoseconds have no counterpart in Python: they go one by one.
         labels = list(array.ravel()) if array.dtype.kind in "mM" else array.ravel().tolist()
-    return [plain_label(label) for label in labels]
+    listed = list(labels)
+    return listed if set(map(type, listed)) <= _PLAIN else [plain_label(x) for x in listed]
 
 
 def plain_labels(labels: Any) -> list[Any]:
@@ -148,14 +153,15 @@ def group_codes(
     labels = read_labels(groups, name)
     if len(labels) != count:
         raise InvalidInputError(f"{name} has {len(labels)} labels for {count} {of}")
-    missing = [i for i, label in enumerate(labels) if is_missing(label)]
-    if missing:
-        raise InvalidInputError(
-            f"{name}[{missing[0]}] is {labels[missing[0]]!r}; every sample needs a label, or the "
-            f"unknown ones would count as one group ({len(missing)} of {count} have none)"
-        )
     found: dict[Any, int] = {}
     codes = np.fromiter((found.setdefault(x, len(found)) for x in labels), np.intp, count)
+    unknown = [code for label, code in found.items() if is_missing(label)]
+    if unknown:
+        missing = np.flatnonzero(np.isin(codes, unknown))
+        raise InvalidInputError(
+            f"{name}[{missing[0]}] is {labels[missing[0]]!r}; every sample needs a label, or the "
+            f"unknown ones would count as one group ({missing.size} of {count} have none)"
+        )
     return codes, list(found)
 
 

@@ -22,7 +22,7 @@ taken as they are; set by hand."""
 _SLIVER = 8
 """Maps of at most four columns and of so many rows for each are none that a network or a
 microscope gives; set by hand."""
-_NAMES = ("band", "bands", "c", "channel", "channels", "rgb", "rgba")
+_NAMES = ("band", "bands", "channel", "channels", "rgb", "rgba")
 """Names of dims that are no rows and no columns."""
 
 
@@ -41,9 +41,8 @@ def check_layout(shapes: Mapping[str, Shape], cells: Shape | None = None) -> Non
         return
     single = [shape for shape in shapes.values() if len(shape) == 2] + ([cells] if cells else [])
     for name, shape in batches.items():
-        alone = len(shapes) > 1 or cells is not None
         if any(_fits_better(shape, other) for other in single) or (
-            not single and alone and _is_sliver(shape) and _all_alike(batches)
+            not single and _is_sliver(shape) and _all_alike(batches)
         ):
             raise InvalidInputError(
                 f"{name} has shape {shape}, which is a batch of {shape[0]} maps of {shape[1]}x"
@@ -70,8 +69,9 @@ def check_cells(cells: Sequence[int], size: Sequence[int]) -> None:
 
 def check_dims(dims: Sequence[Any], name: str) -> None:
     """Raise if the last two dims of a DataArray are not rows and columns by their names."""
-    for dim in dims[-2:]:
-        if str(dim).lower() in _NAMES:
+    last = [str(dim).lower() for dim in dims[-2:]]
+    for dim, word in zip(dims[-2:], last, strict=True):
+        if word in _NAMES or (word == "c" and last[0] == "x"):  # beside "r" it is a column
             raise InvalidInputError(
                 f"{name} has dims {tuple(dims)}; the last two are rows and columns: take one "
                 f"channel by .isel({dim}=0), or transpose"
@@ -89,8 +89,9 @@ def _fits_better(shape: Shape, other: Shape) -> bool:
     """Tell whether (A, B, C) lies on another map as A x B much better than as B x C."""
     as_batch = _distortion(shape[1:], other)
     as_channels = _distortion(shape[:2], other)
+    image = min(shape[:2]) > 1  # no image has a single row
     # A whole factor of 2, such as one column for two, counts despite rounding.
-    return as_batch > _STRETCH - 1e-9 and as_channels <= as_batch / 2
+    return image and as_batch > _STRETCH - 1e-9 and as_channels <= as_batch / 2
 
 
 def _distortion(one: Shape, other: Shape) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import as_array, is_array_list
+from membrane_xai._backend.arrays import as_array, is_array_list, listed
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.containers import is_dataarray
 from membrane_xai._backend.vocabulary import EC_STATUSES
@@ -88,6 +88,7 @@ class EcAccumulator:
             As in :func:`membrane_xai.ec_score`; CAMs of another size than before, groups that do
             not fit. Nothing is added then.
         """
+        cams = listed(cams)
         if not is_array_list(cams):
             cams = cams if is_dataarray(cams) else as_array(cams, "cams")
             if cams.ndim == 2:
@@ -267,7 +268,7 @@ class EcAccumulator:
         pixels = int(grid[0]) * int(grid[1]) if grid is not None else 0
         if np.shape(state["sums"])[1:] != (pixels,):
             raise InvalidInputError(
-                f"state has sums of shape {np.shape(state['high'])} and a grid of {grid}; "
+                f"state has sums of shape {np.shape(state['sums'])} and a grid of {grid}; "
                 f"it takes what state_dict returned"
             )
         self._state.load_state_dict(state)

@@ -12,6 +12,7 @@ from membrane_xai._backend.arrays import (
     check_arrays,
     is_array_list,
     is_dask_array,
+    listed,
     squeeze_channel,
     to_numpy,
 )
@@ -113,7 +114,9 @@ def as_cam(given: Any, method: str) -> Array:
     check_arrays(array, name)
     array = array[0, ...] if array.ndim == 3 and array.shape[0] == 1 else array
     if array.ndim != 2:
-        raise InvalidInputError(f"{name} has shape {tuple(array.shape)}; it takes (h, w)")
+        raise InvalidInputError(
+            f"{name} has shape {tuple(array.shape)}; it takes (h, w), without a channel axis"
+        )
     return array
 
 
@@ -160,6 +163,7 @@ def _by_shape(images: Iterable[Rgb]) -> list[list[int]]:
 def _as_cams(given: Any, count: int) -> list[Array]:
     """Split what an explainer gave into `count` maps (h, w)."""
     name = "what explain returned"
+    given = listed(given)
     if is_array_list(given):
         cams = [_computed(one) for one in given]
     else:

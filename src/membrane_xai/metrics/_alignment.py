@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from membrane_xai._backend.arrays import as_array, is_array_list, namespace, to_numpy
+from membrane_xai._backend.arrays import as_array, is_array_list, listed, namespace, to_numpy
 from membrane_xai._backend.cam_grid import CamGrid, check_cam_grid
 from membrane_xai._backend.checks import check_fraction, check_grid
 from membrane_xai._backend.containers import CAM_MASK, columns, is_dataarray, over_arrays
@@ -191,10 +191,10 @@ def map_score(
     ----------
     cam : array, DataArray or list of maps
         (h, w), (N, h, w) or (N, 1, h, w), any real dtype, any finite scale. Its library and
-        device are those of the result.
+        device are those of the result. A masked cell of NumPy is NaN, here and in the others.
     mask : array, DataArray or list of maps
         (H, W), (N, H, W) or (N, 1, H, W), bool or fractions in [0, 1]. An (H, W) mask serves
-        every CAM of a batch.
+        every CAM of a batch. NumPy arrays follow the CAM to its library and device.
     region : array, optional
         What counts, such as tissue: same shape rules as `mask`; bool or weights in [0, 1].
     grid : CamGrid, optional
@@ -218,8 +218,9 @@ def map_score(
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, a dtype that is not real, a mask outside [0, 1], a grid that the CAM
-        does not fit, unknown options.
+        Shapes that do not fit, such as channels that come last or a CAM coarser than the mask along
+        one side and finer along the other; a dtype that is not real, a mask outside [0, 1], a grid
+        that the CAM does not fit, unknown options.
     UndefinedScoreError
         With ``on_undefined="raise"``, if any sample has no score.
 
@@ -549,7 +550,7 @@ def pool_mask(mask: Any, grid: tuple[int, int] | CamGrid, *, region: Any = None)
     result = over_arrays(core, ("mask", "region"), (mask, region), 2 * h * w, cells=(h, w))
     share = _folded(result, mask, slice(0, h * w), (h, w))
     weight = _folded(result, mask, slice(h * w, None), (h, w))
-    while region is None and not is_array_list(mask) and weight.ndim > 2:
+    while region is None and not is_array_list(listed(mask)) and weight.ndim > 2:
         weight = weight[0, ...]  # the same for every mask
     return PooledMask(share, weight)
 
@@ -570,6 +571,7 @@ def _cells(grid: Any) -> tuple[tuple[int, int], CamGrid | None]:
 
 
 def _grid_of(cam: Any) -> tuple[int, ...]:
+    cam = listed(cam)
     if is_array_list(cam):
         grids = {shape_of(item) for item in cam}
         return grids.pop() if len(grids) == 1 else ()

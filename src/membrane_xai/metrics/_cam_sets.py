@@ -9,6 +9,7 @@ from membrane_xai._backend.arrays import (
     check_arrays,
     is_array_list,
     is_dask_array,
+    listed,
     namespace,
     squeeze_channel,
     to_numpy,
@@ -16,7 +17,7 @@ from membrane_xai._backend.arrays import (
     wide_dtype,
 )
 from membrane_xai._backend.containers import is_dataarray
-from membrane_xai._backend.layout import check_dims
+from membrane_xai._backend.layout import check_dims, check_layout
 from membrane_xai._backend.resample import upsample
 from membrane_xai.errors import InvalidInputError
 
@@ -32,6 +33,7 @@ def as_set(cams: Any, name: str) -> Any:
                 f"{name} has dims {cams.dims}; it takes (..., map, row, column)"
             )
         return cams
+    cams = listed(cams)
     if is_array_list(cams):
         return _stack(cams, name)
     cams = as_array(cams, name)
@@ -41,6 +43,7 @@ def as_set(cams: Any, name: str) -> Any:
         raise InvalidInputError(
             f"{name} has shape {tuple(cams.shape)}; it takes (N, h, w), (N, 1, h, w) or a list"
         )
+    check_layout({name: tuple(cams.shape)})
     return cams
 
 

@@ -98,7 +98,7 @@ def ec_score(
         Compare every map with this one only: an index into `cams` (not compared with itself) or
         another map.
     groups : sequence of N labels, optional
-        Average within each group.
+        Average within each group, as :func:`membrane_xai.statistics.group_codes` tells them apart.
     weights : N non-negative numbers, optional
         Weight of each map, such as confidence; a map of weight 0 is left out.
     k : int or float
@@ -113,7 +113,8 @@ def ec_score(
     Raises
     ------
     InvalidInputError
-        Not a set of maps, unknown similarity, reference, groups or weights that do not fit.
+        Not a set of maps, unknown similarity, reference, groups or weights that do not fit, a
+        missing label.
 
     Notes
     -----

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from membrane_xai._backend.arrays import Array, as_array, check_arrays
+from membrane_xai._backend.arrays import Array
 from membrane_xai._backend.checks import check_seed
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.perturb._geometric import (
+    checked_cam,
     horizontal_flip,
     rotation,
     translation,
@@ -170,8 +171,7 @@ def _apply_steps(rgb: Any, steps: Steps) -> Any:
 
 
 def _restore_steps(cam: Any, steps: Steps) -> Array:
-    cam = as_array(cam)
-    check_arrays(cam, "cam")
+    cam = checked_cam(cam)
     valid = _valid_steps((cam.shape[-2], cam.shape[-1]), steps)
     for step in reversed(steps):
         cam = step.restore(cam)

@@ -23,6 +23,7 @@ from membrane_xai._backend.arrays import (
     namespace,
 )
 from membrane_xai._backend.checks import check_grid, check_number
+from membrane_xai._backend.layout import check_layout
 from membrane_xai.perturb._perturbation import (
     Bools,
     Perturbation,
@@ -34,6 +35,7 @@ from membrane_xai.perturb._perturbation import (
 
 __all__ = [
     "bilinear",
+    "checked_cam",
     "horizontal_flip",
     "rotation",
     "translation",
@@ -277,7 +279,7 @@ def _warp(rgb: Rgb, affine: _Affine) -> Rgb:
 
 
 def _restore(cam: Any, affine: _Affine) -> Array:
-    cam = _checked_cam(cam)
+    cam = checked_cam(cam)
     positions = affine.positions((cam.shape[-2], cam.shape[-1]))
     return zero_outside(bilinear(cam, positions), _inside(positions))
 
@@ -320,13 +322,13 @@ def _flip(name: str, axis: int) -> Perturbation:
 
 
 def _flip_cam(cam: Any, axis: int) -> Array:
-    cam = _checked_cam(cam)
+    cam = checked_cam(cam)
     return namespace(cam).flip(cam, axis=axis)
 
 
 def _turn(cam: Any, turns: int) -> Array:
     """Turn counter-clockwise by quarter turns."""
-    cam = _checked_cam(cam)
+    cam = checked_cam(cam)
     xp = namespace(cam)
     if turns == 2:
         return xp.flip(cam, axis=(-2, -1))
@@ -341,7 +343,9 @@ def _turned(grid: tuple[int, int], turns: int) -> Bools:
     return everywhere((columns, rows) if turns % 2 else (rows, columns))
 
 
-def _checked_cam(cam: Any) -> Array:
-    cam = as_array(cam)
+def checked_cam(cam: Any) -> Array:
+    """Return maps (..., h, w) of a known library, or raise."""
+    cam = as_array(cam, "cam")
     check_arrays(cam, "cam")
+    check_layout({"cam": tuple(cam.shape)})
     return cam

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import Array, as_array, check_arrays
+from membrane_xai._backend.arrays import Array
 from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._backend.checks import check_grid
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.perturb._geometric import bilinear, zero_outside
+from membrane_xai.perturb._geometric import bilinear, checked_cam, zero_outside
 from membrane_xai.perturb._perturbation import Bools, Perturbation
 
 __all__ = ["restore_registered"]
@@ -79,8 +79,7 @@ def restore_registered(
         raise InvalidInputError(f"perturbation is {perturbation!r}; it takes a Perturbation")
     if not isinstance(grid, CamGrid):
         raise InvalidInputError(f"grid is {grid!r}; it takes a membrane_xai.CamGrid")
-    array = as_array(cam)
-    check_arrays(array, "cam")
+    array = checked_cam(cam)
     shape = int(array.shape[-2]), int(array.shape[-1])
     valid = np.asarray(perturbation.valid(shape), bool)
     target = (int(valid.shape[0]), int(valid.shape[1])) if cells is None else check_grid(cells)

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import check_choice
-from membrane_xai._backend.labels import is_missing
+from membrane_xai._backend.labels import is_missing, read_labels
 from membrane_xai._backend.numeric import read_numbers
 from membrane_xai.errors import InvalidInputError
 
@@ -97,14 +96,13 @@ def count_reasons(undefined: NDArray[np.bool_], status: Any) -> dict[str, int]:
     if status is None:
         words = np.full(count, "undefined")
     else:
-        words = to_numpy(status)
-        if words.shape != (count,) or words.dtype.kind not in "UO":
+        labels = read_labels(status, "status")
+        known = [x for x in labels if not is_missing(x)]
+        if len(labels) != count or not all(isinstance(x, str) for x in known):
+            odd = next((f", one is {x!r}" for x in known if not isinstance(x, str)), "")
             raise InvalidInputError(
-                f"status has shape {words.shape} and dtype {words.dtype}; "
-                f"it takes ({count},) words, one per sample"
+                f"status has shape ({len(labels)},){odd}; it takes ({count},) words, one per sample"
             )
-        if words.dtype.kind == "O":
-            words = np.array(["undefined" if is_missing(x) else str(x) for x in words.tolist()])
-        words = np.where(words == "ok", "undefined", words)
+        words = np.array(["undefined" if is_missing(x) or x == "ok" else x for x in labels])
     reasons, counts = np.unique(words[undefined].astype(str), return_counts=True)
     return dict(zip(reasons.tolist(), counts.tolist(), strict=True))

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import Array, as_array, from_numpy, is_array_list, to_numpy
+from membrane_xai._backend.arrays import (
+    Array,
+    as_array,
+    from_numpy,
+    is_array_list,
+    listed,
+    to_numpy,
+)
 from membrane_xai._backend.checks import check_seed, is_count
 from membrane_xai._backend.containers import CAM_MASK, is_dataarray, over_arrays
 from membrane_xai._backend.labels import group_codes
@@ -229,6 +236,7 @@ def permutation_null(
 
 def _on_grid(cams: Any, masks: Any, region: Any, negative: str) -> tuple[Floats, Any]:
     """Return CAMs, masks and regions of all samples, (N, 3 h w), and statuses."""
+    cams = listed(cams)
     one = cams[0] if is_array_list(cams) else cams if is_dataarray(cams) else as_array(cams, "cam")
     pixels = math.prod(shape_of(one))
 

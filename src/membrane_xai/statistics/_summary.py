@@ -102,7 +102,8 @@ def summarize(
         Such as `map` of :func:`membrane_xai.alignment`. NaN is undefined: left out, and counted.
         Columns, here and below, go by position, whatever their index; NA is NaN.
     groups : sequence of N labels, optional
-        The patient (or slide) of each sample. Without it every sample is a group of its own.
+        The patient (or slide) of each sample, as :func:`membrane_xai.statistics.group_codes` tells
+        them apart. Without it every sample is a group of its own.
     weights : (N,) non-negative numbers, optional
         Weight of each sample within the mean; samples of weight 0 are left out.
     ci : float in (0, 1)

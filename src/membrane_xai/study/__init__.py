@@ -1,7 +1,7 @@
 """Explainers, images and masks in, one table out: MAP and EC of every image by every method."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, MappingView, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -403,7 +403,8 @@ def _named(explainers: Mapping[str, Any], labels: Mapping[str, Any]) -> dict[str
 def _check_columns(columns: Mapping[str, Any]) -> None:
     """Refuse what is no sequence of one value for each image."""
     for name, values in columns.items():
-        if isinstance(values, str | bytes | Mapping | Set):
+        unordered = isinstance(values, Mapping | Set) and not isinstance(values, MappingView)
+        if unordered or isinstance(values, str | bytes):
             raise InvalidInputError(
                 f"{name} is {values!r}; it takes a sequence, one value an image"
             )
