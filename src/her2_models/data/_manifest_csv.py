@@ -22,8 +22,8 @@ _SPLITS = {
 }
 _REQUIRED = ("path", "score")
 _COLUMNS = (*_REQUIRED, "split", "group", "magnification", "mpp", "source", "label_level", "scheme")
-# What pandas reads as missing; it and R write some of them
-_NO_WORD = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null"})
+# As pandas, Python, databases and spreadsheets write what is missing; "NA" may be initials
+_NO_WORD = frozenset({"nan", "NaN", "<NA>", "NaT", "None", "null", "NULL", "N/A", "#N/A"})
 
 
 def manifest_from_csv(path: str | Path) -> Manifest:
@@ -35,8 +35,8 @@ def manifest_from_csv(path: str | Path) -> Manifest:
         A file with a header, as :func:`membrane_xai.tables.read_csv` reads it. The columns
         ``path`` and ``score`` ("2", "2+", "2.0", "class_2+", ...) are needed; ``split``, ``group``,
         ``magnification`` ("40", "40x"), ``mpp``, ``source``, ``label_level`` ("slide" or "patch")
-        and ``scheme`` may be there, others are passed over. "nan", "NA", "None" and the like are
-        empty in ``split``, ``group``, ``source``, ``label_level`` and ``scheme``.
+        and ``scheme`` may be there, others are passed over. "nan", "<NA>", "None", "null" and
+        "N/A" are empty in ``split``, ``group``, ``source``, ``label_level`` and ``scheme``.
         Relative paths start at the folder of the CSV, and may have the backslashes of Windows.
 
     Returns
@@ -119,7 +119,7 @@ def _cell(row: Mapping[str, str], name: str) -> str | None:
 
 def _word(row: Mapping[str, str], name: str) -> str | None:
     text = _cell(row, name)
-    return None if text is None or text.lower() in _NO_WORD else text
+    return None if text is None or text in _NO_WORD else text
 
 
 def _path(text: str, base: Path) -> Path:
