@@ -116,9 +116,10 @@ def _copies_on_both(
     learned: Sequence[Record], tested: Sequence[Record], copies: Iterable[Collection[Path]]
 ) -> list[str]:
     sides = [{record.path for record in records} for records in (learned, tested)]
+    sets = [[Path(path) for path in same] for same in copies]
     return [
         " = ".join(path.name for path in same)
-        for same in copies
+        for same in sets
         if all(not side.isdisjoint(same) for side in sides)
     ]
 

@@ -183,7 +183,10 @@ def test_pairs_side_by_side_are_noted(tmp_path, decode):
     wide(tmp_path / "class_2+" / "field.png")
     wide(tmp_path / "class_2+" / "other.png", (16, 9))
     (tmp_path / "class_2+" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    (note,) = (n for n in check(discover(tmp_path), decode=decode).notes if "twice as wide" in n)
+    report = check(discover(tmp_path), decode=decode)
+    (note,) = (note for note in report.notes if "twice as wide" in note)
+    assert [path.name for path in report.pairs] == ["00000_train_1+.png"]
+    assert any("1 image of BCI with H&E and IHC side by" in one for one in report.problems)
     assert note.startswith("2 images are twice as wide as high, like field.png: H&E and IHC side")
 
 

@@ -294,6 +294,16 @@ def test_a_backslash_may_be_part_of_a_name(tmp_path):
     assert record.path == tmp_path / "sub\\a.png"
 
 
+def test_a_table_may_tell_cases_as_windows_does_not(tmp_path):
+    own = image(tmp_path / "IHC" / "Class_1" / "a.PNG")
+    for name in ("b.png", "B.png"):
+        image(tmp_path / "IHC" / name)
+    text = "path,score\nihc\\class_1\\A.png,1\nIHC/b.PNG,1\nihc/B.png,2\nihc/c.png,3\n"
+    assert [record.path for record in manifest_from_csv(write(tmp_path, text)).records] == [
+        own, tmp_path / "IHC/b.PNG", tmp_path / "IHC/B.png", tmp_path / "ihc/c.png",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
