@@ -53,6 +53,7 @@ bench: .venv/installed-all browser
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.masks.swapped
 	$(BIN)/python -m benchmarks.cells
+	$(BIN)/python -m benchmarks.data_sets
 	$(BIN)/python -m benchmarks.registration
 	$(BIN)/python -m benchmarks.registration.pretrained
 	$(BIN)/python -m benchmarks.statistics

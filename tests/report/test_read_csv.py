@@ -39,6 +39,34 @@ def test_an_index_without_a_name_is_a_column(tmp_path):
     assert read_csv(written(tmp_path, "\tname\n0\ta\n")).rows == [{"": "0", "name": "a"}]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_the_unicode_text_of_spreadsheets(tmp_path, encoding):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = written(tmp_path, mark + "name\tgröße\na\t1\n", encoding)
+    assert read_csv(path).rows == [{"name": "a", "größe": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("sep=;\nname;x\na;1,5\n", [{"name": "a", "x": "1,5"}]),
+        ('"sep=,"\r\nname,x\r\na,1;2\r\n', [{"name": "a", "x": "1;2"}]),
+        ('"name, of it";x\na;1,5\n', [{"name, of it": "a", "x": "1,5"}]),
+        ('"a;b;c;d",x\n1,2\n', [{"a;b;c;d": "1", "x": "2"}]),
+        ('name, x\n"a", "1, 2"\n', [{"name": "a", "x": "1, 2"}]),
+        ("name,x\n a, b\n", [{"name": " a", "x": " b"}]),
+        ("name,x\na,b,\nc,d,, \n", [{"name": "a", "x": "b"}, {"name": "c", "x": "d"}]),
+        ("wkt\nPOINT(1 2, 3)\n", [{"wkt": "POINT(1 2, 3)"}]),
+    ],
+)
+def test_what_separates_cells(tmp_path, text, rows):
+    assert read_csv(written(tmp_path, text)).rows == rows
+
+
+def test_lines_are_counted_below_a_line_of_the_separator(tmp_path):
+    assert read_csv(written(tmp_path, "\nsep=;\nname;x\na;1\n")).lines == [4]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -17,7 +17,7 @@ from her2_models.data._left_out import left_out_lines
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._names import read_file_name
 from her2_models.data._nuclei import nuclear_sizes
-from her2_models.data._pairs import is_wide, stated_shape
+from her2_models.data._pairs import is_wide, pairs_of_bci, stated_shape
 from her2_models.data._published import PUBLISHED
 from her2_models.data._report import DataReport
 from membrane_xai.cells import PLAUSIBLE_DIAMETERS, NuclearSize
@@ -95,6 +95,7 @@ def check(manifest: Manifest, *, decode: bool = True, max_pixels: int = MAX_PIXE
         unreadable=tuple(seen.unreadable),
         empty_classes=tuple(_empty_classes(manifest)),
         patient_safe=_patient_safe(records, crossing, (*across, *near_across)),
+        pairs=pairs_of_bci(seen.shapes),
         leak_safe=safety.verdict,
         split=safety.reason,
         groups_across_splits=crossing,
@@ -271,7 +272,7 @@ def _notes(
 ) -> list[str]:
     """Say whose the scores are, what names and shapes tell, and which images look alike."""
     notes = []
-    if wide := [path.name for path, (height, width) in shapes.items() if is_wide(height, width)]:
+    if wide := [path.name for path, shape in shapes.items() if is_wide(shape)]:
         notes.append(
             f"{len(wide)} images are twice as wide as high, like {wide[0]}: H&E and IHC side by "
             f"side, as in BCI for pix2pix, take cutting, and the IHC half alone"

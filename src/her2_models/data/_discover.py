@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,28 +141,33 @@ def _below(root: Path, follow_links: bool) -> Manifest:
     if not images:
         raise InvalidInputError(f"{root}: no images there; looked for {', '.join(IMAGE_SUFFIXES)}")
     inside = _inside(images, root, follow_links)
-    reasons = dict.fromkeys(images, OUTSIDE) | dict.fromkeys(inside, "")
+    reasons = dict.fromkeys(images, OUTSIDE) | dict.fromkeys(inside, NO_SCORE)
     reasons |= not_ihc(list(inside), root)
     here = root.resolve()
-    found: list[Record] = []
-    for path, reason in reasons.items():
-        if reason:
-            continue
-        if record := record_of(path, path.relative_to(root), here):
-            found.append(record)
-        else:
-            reasons[path] = NO_SCORE
-    records = one_each(found, inside, root)
+    found = [
+        record
+        for path, reason in reasons.items()
+        if reason == NO_SCORE and (record := record_of(path, path.relative_to(root), here))
+    ]
+    records = sorted(one_each(found, inside, root), key=lambda record: record.path)
     kept = {inside[record.path]: record.path for record in records}
-    reasons |= {
-        path: AGAIN
-        for path, real in inside.items()
-        if reasons[path] in ("", NO_SCORE) and kept.get(real, path) != path
-    }
-    left_out = {
-        reason: tuple(path for path, why in reasons.items() if why == reason)
-        for reason in dict.fromkeys(filter(None, reasons.values()))
-    }
+    left_out: dict[str, list[Path]] = {}
+    for path, reason in reasons.items():
+        own = kept.get(inside.get(path, path))
+        if own != path:
+            why = AGAIN if own and reason == NO_SCORE else reason
+            left_out.setdefault(why, []).append(path)
+    _tell(root, images, records, left_out)
+    return Manifest(tuple(records), left_out={why: tuple(p) for why, p in left_out.items()})
+
+
+def _tell(
+    root: Path,
+    images: Sequence[Path],
+    records: Sequence[Record],
+    left_out: Mapping[str, Sequence[Path]],
+) -> None:
+    """Warn of images that are left out, or raise if no other is there."""
     lines = left_out_lines(left_out, root)
     if not records:
         raise InvalidInputError(
@@ -171,8 +176,7 @@ def _below(root: Path, follow_links: bool) -> Manifest:
             f"score; {'; '.join(lines)}"
         )
     for line in lines:
-        warnings.warn(f"{root}: {line}", MembraneXAIWarning, stacklevel=4)
-    return Manifest(tuple(sorted(records, key=lambda record: record.path)), left_out=left_out)
+        warnings.warn(f"{root}: {line}", MembraneXAIWarning, stacklevel=5)
 
 
 def _inside(paths: Sequence[Path], root: Path, follow_links: bool) -> dict[Path, Path]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path, PurePath
 
+from her2_models.data._he_half import is_ihc_folder
 from her2_models.data._manifest import Record
 from her2_models.data._names import SPLIT_FOLDER, read_file_name, read_grade
 from membrane_xai.errors import InvalidInputError
@@ -9,7 +10,7 @@ from membrane_xai.her2_rule import GRADES
 
 __all__ = ["record_of"]
 
-_NO_SLIDES = frozenset({"image", "images", "ihc", "patch", "patches", "png", "tile", "tiles"})
+_NO_SLIDES = frozenset({"image", "images", "patch", "patches", "png", "tile", "tiles"})
 _MAGNIFICATIONS = {"bci": 20.0, "her2-ihc-40x": 40.0}
 # BCI: NanoZoomer S60, Liu et al., BCI, CVPR Workshops 2022, section 3.1. HER2-IHC-40x: nominal
 _MPP = {"bci": 0.46, "her2-ihc-40x": 0.25}
@@ -79,8 +80,11 @@ def _group(folders: tuple[str, ...], class_level: int | None, by_folder: bool) -
     if not by_folder:
         return None
     inner = folders if class_level is None else folders[class_level + 1 :]
-    slides = [p for p in inner if not SPLIT_FOLDER.fullmatch(p) and p.lower() not in _NO_SLIDES]
-    return "/".join(slides) or None
+    return "/".join(part for part in inner if not _is_no_slide(part)) or None
+
+
+def _is_no_slide(part: str) -> bool:
+    return bool(part.lower() in _NO_SLIDES or SPLIT_FOLDER.fullmatch(part) or is_ihc_folder(part))
 
 
 def _source(family: str, folders: tuple[str, ...]) -> str:

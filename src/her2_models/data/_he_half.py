@@ -11,17 +11,17 @@ from pathlib import PurePath
 from her2_models.data._names import SPLIT_FOLDER, read_file_name
 from her2_models.data._tree import Key, Tree, key_of
 
-__all__ = ["is_he", "is_he_root"]
+__all__ = ["is_he", "is_he_root", "is_ihc_folder"]
 
 # Nothing else is spelled so, whatever stands around it
 _SURE = re.compile(
     r"(?<![a-z0-9])h[\s_]*(?:&(?:amp;)?|\+|%26)[\s_]*e|"
-    r"(?<![a-z])h[-_ ]and[-_ ]e(?![a-z])|eosin(?!o)",
+    r"(?<![a-z])h[-_ ]and[-_ ]e(?![a-z])|(?-i:HandE)|eosin(?!o)",
     re.I,
 )
 # Names that people and slides may have, too, such as Dr_He or HE_12
 _HE = r"(?:he|hes|hne|h[-_ .]e)"
-_MAYBE = re.compile(rf"(?<![a-z]){_HE}(?![a-z])", re.I)
+_MAYBE = re.compile(rf"(?<![a-z])(?:{_HE}|ha?ematoxylin)(?![a-z])", re.I)
 _CAMEL = re.compile(r"(?<=[a-z])HE(?![A-Za-z])|(?<![A-Za-z])HE(?=[A-Z][a-z])")
 _WORDS = (
     r"(?:[-_. ()]|(?:train|test|val)(?:ing|id|idation)?(?:[-_ ]?[ab](?![a-z]))?|"
@@ -31,8 +31,9 @@ _WORDS = (
     r"final|new|copy|class|png|jpe?g|tiff?|(?:batch|fold)[-_ ]?[0-9]*|"
     r"(?:64|128|224|256|299|384|512|768|1024|2048)(?:px)?|(?:5|10|20|40)x)*"
 )
-_ONLY_HE = re.compile(rf"{_WORDS}{_HE}{_WORDS}", re.I)
-_ONLY_IHC = re.compile(rf"{_WORDS}(?:ihc|dab){_WORDS}", re.I)
+_ORDER = r"(?:[0-9]{1,2}[-_. ]+)?"  # "01_HE"; behind it, a number may be that of a slide
+_ONLY_HE = re.compile(rf"{_ORDER}{_WORDS}{_HE}{_WORDS}", re.I)
+_ONLY_IHC = re.compile(rf"{_ORDER}{_WORDS}(?:ihc|dab){_WORDS}", re.I)
 _IHC = re.compile(r"(?i:(?<![a-z])(?:ihc|dab)(?![a-z]))|IHC|DAB")
 _GLUED_A = re.compile(r"(?:train|test|val)(?:ing|id|idation)?(?P<side>a)", re.I)
 _PARTNERS = ("ihc", "dab", "her2")
@@ -64,6 +65,11 @@ def is_he_root(name: str, beside: Collection[str], *, of_bci: bool) -> bool:
     return _is_he_folder(name, beside) or _is_side_a(name, beside, of_bci=of_bci)
 
 
+def is_ihc_folder(name: str) -> bool:
+    """Tell whether a folder's name says IHC and nothing that a slide or patient is called."""
+    return _ONLY_IHC.fullmatch(name) is not None
+
+
 def _is_he_folder(name: str, beside: Collection[str]) -> bool:
     if _IHC.search(name):
         return False  # "HE_IHC" holds both
@@ -76,7 +82,7 @@ def _is_he_folder(name: str, beside: Collection[str]) -> bool:
 
 
 def _is_ihc_among(names: Collection[str]) -> bool:
-    return any(_ONLY_IHC.fullmatch(one) for one in names)
+    return any(is_ihc_folder(one) for one in names)
 
 
 def _is_side_a(name: str, beside: Collection[str], *, of_bci: bool) -> bool:

@@ -84,8 +84,8 @@ def leak_safety(
     for what, keys_of in (("image", _image_keys), ("slide or patient", _group_keys)):
         if shared := sorted(keys_of(learned) & keys_of(tested)):
             return LeakSafety("no", _shared_text(what, [str(key[-1]) for key in shared]))
-    if shared := _copies_on_both(learned, tested, copies):
-        return LeakSafety("no", _shared_text("set of images that show the same", shared))
+    if seen := _copies_on_both(learned, tested, copies):
+        return LeakSafety("no", _shared_text("set of images that show the same", seen))
     if apart := _other_data_set(learned, tested):
         return LeakSafety("yes", apart)
     if not ungrouped:
@@ -116,9 +116,10 @@ def _copies_on_both(
     learned: Sequence[Record], tested: Sequence[Record], copies: Iterable[Collection[Path]]
 ) -> list[str]:
     sides = [{record.path for record in records} for records in (learned, tested)]
+    sets = [[Path(path) for path in same] for same in copies]
     return [
         " = ".join(path.name for path in same)
-        for same in copies
+        for same in sets
         if all(not side.isdisjoint(same) for side in sides)
     ]
 

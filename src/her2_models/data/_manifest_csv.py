@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from her2_models.data._manifest import Manifest, Record
 from her2_models.data._names import read_score
@@ -22,8 +22,8 @@ _SPLITS = {
 }
 _REQUIRED = ("path", "score")
 _COLUMNS = (*_REQUIRED, "split", "group", "magnification", "mpp", "source", "label_level", "scheme")
-# What pandas reads as missing; it and R write some of them
-_NO_WORD = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null"})
+# As pandas, Python, databases and spreadsheets write what is missing; "NA" may be initials
+_NO_WORD = frozenset({"nan", "NaN", "<NA>", "NaT", "None", "null", "NULL", "N/A", "#N/A"})
 
 
 def manifest_from_csv(path: str | Path) -> Manifest:
@@ -35,9 +35,10 @@ def manifest_from_csv(path: str | Path) -> Manifest:
         A file with a header, as :func:`membrane_xai.tables.read_csv` reads it. The columns
         ``path`` and ``score`` ("2", "2+", "2.0", "class_2+", ...) are needed; ``split``, ``group``,
         ``magnification`` ("40", "40x"), ``mpp``, ``source``, ``label_level`` ("slide" or "patch")
-        and ``scheme`` may be there, others are passed over. "nan", "NA", "None" and the like are
-        empty in ``split``, ``group``, ``source``, ``label_level`` and ``scheme``.
-        Relative paths start at the folder of the CSV, and may have the backslashes of Windows.
+        and ``scheme`` may be there, others are passed over. "nan", "<NA>", "None", "null" and
+        "N/A" are empty in ``split``, ``group``, ``source``, ``label_level`` and ``scheme``.
+        Relative paths start at the folder of the CSV, and may have the backslashes of Windows, or
+        capitals that the files do not.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def manifest_from_csv(path: str | Path) -> Manifest:
     rows = _rows(path)
     if not rows:
         raise InvalidInputError(f"{path}: has no rows; it takes one for each image")
-    records = [_record(row, f"{path}, line {line}", path.parent) for line, row in rows]
+    disk = _Disk(path.parent)
+    records = [_record(row, f"{path}, line {line}", disk) for line, row in rows]
     schemes = {_word(row, "scheme") for _, row in rows}
     try:
         return Manifest(tuple(records), schemes.pop() if len(schemes) == 1 else None)
@@ -90,7 +92,7 @@ def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
     return list(zip(table.lines, rows, strict=True))
 
 
-def _record(row: Mapping[str, str], where: str, base: Path) -> Record:
+def _record(row: Mapping[str, str], where: str, disk: "_Disk") -> Record:
     name = _cell(row, "path")
     if name is None:
         raise InvalidInputError(f"{where}: path is empty; it takes the path of an image")
@@ -100,7 +102,7 @@ def _record(row: Mapping[str, str], where: str, base: Path) -> Record:
         raise InvalidInputError(f"{where}: score is {text!r}; it takes 0, 1+, 2+ or 3+")
     try:
         return Record(
-            _path(name, base),
+            disk.path(name),
             grade,
             _split(_word(row, "split")),
             _word(row, "group"),
@@ -119,21 +121,46 @@ def _cell(row: Mapping[str, str], name: str) -> str | None:
 
 def _word(row: Mapping[str, str], name: str) -> str | None:
     text = _cell(row, name)
-    return None if text is None or text.lower() in _NO_WORD else text
+    return None if text is None or text in _NO_WORD else text
 
 
-def _path(text: str, base: Path) -> Path:
-    """Return the path of an image; the table may have been written on Windows."""
-    path = base / text
-    if "\\" not in text or os.name == "nt" or path.exists():
-        return path
-    windows = PureWindowsPath(text)
-    if windows.drive or windows.root:
-        raise InvalidInputError(
-            f"path is {text!r}, which is one of Windows; it takes one of this system, or one that "
-            f"starts at the folder of the table"
-        )
-    return base / windows.as_posix()
+class _Disk:
+    """The files that a table names, however Windows would have spelled them."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._listed: dict[Path, dict[str, list[str]]] = {}
+
+    def path(self, text: str) -> Path:
+        """Return the path of an image."""
+        path = self._base / text
+        if os.name == "nt" or path.exists():
+            return path
+        windows = PureWindowsPath(text)
+        if "\\" in text and (windows.drive or windows.root):
+            raise InvalidInputError(
+                f"path is {text!r}, which is one of Windows; it takes one of this system, or one "
+                f"that starts at the folder of the table"
+            )
+        spelled = windows.as_posix() if "\\" in text else text
+        return self._in_any_case(spelled) or self._base / spelled
+
+    def _in_any_case(self, text: str) -> Path | None:
+        """Return the one file whose path differs in case alone, if there is one."""
+        here = self._base
+        for part in PurePosixPath(text).parts:
+            found = [part] if (here / part).exists() else self._names_in(here).get(part.lower(), [])
+            if len(found) != 1:
+                return None
+            here /= found[0]
+        return here
+
+    def _names_in(self, folder: Path) -> dict[str, list[str]]:
+        if folder not in self._listed:
+            names = self._listed[folder] = {}
+            for one in folder.iterdir() if folder.is_dir() else ():
+                names.setdefault(one.name.lower(), []).append(one.name)
+        return self._listed[folder]
 
 
 def _split(text: str | None) -> str | None:

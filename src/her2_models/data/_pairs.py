@@ -1,7 +1,7 @@
 """H&E and IHC side by side in one image, the form in which pix2pix takes BCI."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import PIL.Image
@@ -10,12 +10,21 @@ from her2_models.data._manifest import Record
 from her2_models.data._names import read_file_name
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["is_wide", "refuse_pairs", "stated_shape"]
+__all__ = ["is_wide", "pairs_of_bci", "refuse_pairs", "stated_shape"]
 
 
-def is_wide(height: int, width: int) -> bool:
-    """Tell the shape of two squares side by side."""
-    return width == 2 * height > 0
+def is_wide(shape: tuple[int, int]) -> bool:
+    """Tell the shape of two squares side by side, height and width."""
+    return shape[1] == 2 * shape[0] > 0
+
+
+def pairs_of_bci(shapes: Mapping[Path, tuple[int, int]]) -> tuple[Path, ...]:
+    """Return the images of BCI, whose patches are square, that have such a shape."""
+    return tuple(path for path, shape in shapes.items() if _is_of_bci(path) and is_wide(shape))
+
+
+def _is_of_bci(path: Path) -> bool:
+    return read_file_name(path.stem).family == "bci"
 
 
 def refuse_pairs(records: Sequence[Record]) -> None:
@@ -23,11 +32,9 @@ def refuse_pairs(records: Sequence[Record]) -> None:
 
     Others may be of such a shape by themselves. Only the beginnings of files are read.
     """
-    pairs = [
-        record.path
-        for record in records
-        if read_file_name(record.path.stem).family == "bci" and is_wide(*stated_shape(record.path))
-    ]
+    pairs = pairs_of_bci({
+        record.path: stated_shape(record.path) for record in records if _is_of_bci(record.path)
+    })  # fmt: skip
     if pairs:
         raise InvalidInputError(
             f"{pairs[0]}: is twice as wide as high, as are {len(pairs)} of {len(records)} images: "

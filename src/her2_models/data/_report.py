@@ -42,6 +42,9 @@ class DataReport:
     patient_safe : str
         "yes" only if every image has a group, and no group and no image, by its bytes or its looks,
         lies in two splits; else "no: ", and why.
+    pairs : tuple of Path
+        Images of BCI, whose patches are square, that are twice as wide as high: H&E and IHC side by
+        side. Others of such a shape are one of the `notes`.
     leak_safe, split : str
         Verdict and reason of :func:`leak_safety` on the test split, copies included.
     groups_across_splits : tuple of str
@@ -85,6 +88,7 @@ class DataReport:
     pixel_sizes: tuple[str, ...] = ()
     near_duplicates: tuple[tuple[Path, ...], ...] = ()
     near_across_splits: tuple[tuple[Path, ...], ...] = ()
+    pairs: tuple[Path, ...] = ()
     leak_safe: str = "unknown"
     split: str = ""
 
@@ -101,6 +105,7 @@ class DataReport:
             _listed(near, "set{} of images that look alike in several splits"),
             _listed(copies, "set{} of identical images in all"),
             _listed(damaged, "unreadable image{}"),
+            _listed(self.pairs, "image{} of BCI with H&E and IHC side by side"),
             _listed(self.groups_across_splits, "group{} in several splits"),
         )
         return (

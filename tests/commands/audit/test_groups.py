@@ -17,6 +17,20 @@ def test_groups_as_spreadsheets_write_them(root):
     assert not any(value is None for _, value in by)
 
 
+@pytest.mark.parametrize("index", ["", "Unnamed: 0", '""'])
+@pytest.mark.parametrize("first", [0, 1])
+def test_groups_as_pandas_and_r_write_them(root, index, first):
+    """Their row numbers are no column, and their missing values no group of their own."""
+    rows = ["one,A,nan", "two,B,<NA>", "three,A,NaN"]
+    lines = [f"{index},name,group,score", *(f"{i},{row}" for i, row in enumerate(rows, first))]
+    write_groups(root, lines)
+    assert audit(root, "--groups", root / "groups.csv") == 0
+    found = {row["id"]: row for row in table(root)}
+    assert [found[name]["group"] for name in NAMES] == ["A", "B", "A"]
+    assert not any(row["score"] for row in found.values())
+    assert not {"", "Unnamed: 0"} & set(found["one"])
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

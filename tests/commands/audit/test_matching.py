@@ -22,6 +22,15 @@ def test_folders_below_match_too(root, fields, cams):
     assert "é <script>" not in page
 
 
+@pytest.mark.parametrize("name", ["sub\\one", "sub\\one.png", "sub/one.png"])
+def test_rows_of_a_table_written_on_windows(root, fields, cams, name):
+    save_image(root / "images" / "sub" / "one.png", fields["one"])
+    save_npy(root / "cams" / "grad" / "sub" / "one.npy", cams["one"])
+    write_groups(root, ["name,group", f"{name},S7"])
+    assert audit(root, "--groups", root / "groups.csv") == 0
+    assert {row["id"]: row["group"] for row in table(root)}["sub/one"] == "S7"
+
+
 def test_one_method_may_have_folders_below(root, fields, cams):
     shutil.rmtree(root / "cams")
     save_image(root / "images" / "sub" / "one.png", fields["two"])

@@ -127,3 +127,20 @@ def test_copies_of_an_image_are_one():
     assert leak_safety([patch], [Record("00017_test_1+.png", 1, source="bci")]) == (
         "yes", "by data set: learned from her2-ihc-40x, tested on bci"
     )  # fmt: skip
+
+
+def test_copies_that_were_seen_count():
+    learned = [Record("a.png", 2, group="S1"), Record("b.png", 2, group="S2")]
+    tested = [Record("c.png", 2, group="S3", source="Porto")]
+    paths = [record.path for record in (*learned, *tested)]
+    assert leak_safety(learned, tested, copies=[paths[:2]]) == ("yes", "by slide")
+    assert leak_safety(learned, tested, copies=[paths[1:]]) == (
+        "no", "1 set of images that show the same lies on both sides: b.png = c.png"
+    )  # fmt: skip
+    assert leak_safety(learned, tested, copies=[paths[1:], paths]).reason == (
+        "2 sets of images that show the same lie on both sides, such as b.png = c.png"
+    )
+    elsewhere = [Record("c.png", 2, source="Porto")]
+    assert leak_safety([Record("b.png", 2, source="Bonn")], elsewhere, copies=[paths[1:]]) == (
+        "no", "1 set of images that show the same lies on both sides: b.png = c.png"
+    )  # fmt: skip

@@ -34,6 +34,7 @@ def kept(root, told):
         ("H_E", "IHC"), ("H-E", "IHC"), ("HnE", "IHC"), ("H+E", "IHC"), ("H and E", "IHC"),
         ("hematoxylin_eosin", "HER2"), ("Haematoxylin and Eosin", "IHC"), ("HE 20x", "IHC 20x"),
         ("HE_07", "IHC_07"), ("Bonn-HE", "Bonn-IHC"), ("HEBonn", "IHC"), ("HES", "IHC"),
+        ("01_HE", "02_IHC"), ("1. he", "2. ihc"), ("HandE", "DAB"), ("hematoxylin", "IHC 40x"),
         ("trainA", "trainB"), ("valA", "valB"), ("testa", "testb"), ("TESTA", "TESTB"),
         ("train_A", "train_B"), ("validationA", "validationB"),
     ],
@@ -68,7 +69,8 @@ def test_the_he_half_by_the_names_of_files(tmp_path, he, ihc):
         "the/class_2+/x.png", "sHEll/class_2+/x.png", "class_2+/Dr_He/x.png", "HER2/2+/x.png",
         "class_2+/HE2026-014/x.png", "class_2+/HEK/x.png", "class_2+/she/x.png", "IHC/2+/x.png",
         "class_2+/he_1.png", "class_2+/the_1.png", "class_2+/cache.png", "HE_IHC/class_2+/x.png",
-        "IHC_hematoxylin/class_2+/x.png", "class_2+/eosinophilia/x.png", "testB/class_2+/x.png",
+        "IHC_hematoxylin/class_2+/x.png", "hematoxylin/2+/x.png", "Hande/class_2+/x.png",
+        "class_2+/eosinophilia/x.png", "testB/class_2+/x.png",
         "class_2+/mask/x.png", "class_2+/mask.png", "class_2+/mask_1.png", "class_2+/S1_mask.png",
         "class_2+/unmasked/x.png", "class_2+/masks/x.png", "class_2+/x_overlay.png",
     ],
@@ -109,6 +111,14 @@ def test_masks_and_pictures_made_from_a_patch(tmp_path, made, of):
     laid_out(tmp_path, made, of)
     told = f"1 {MADE}, like .*{re.escape(made.split('/')[-1])}"
     assert kept(tmp_path, told) == [of]
+
+
+def test_the_stain_is_no_slide_and_hides_no_split(tmp_path):
+    laid_out(tmp_path, "class_1+/IHC stained/S4/x.png", "IHC_train/class_1+/IHC_20x/y.png")
+    found = {
+        record.path.name: (record.split, record.group) for record in discover(tmp_path).records
+    }
+    assert found == {"x.png": (None, "S4"), "y.png": ("train", None)}
 
 
 def test_what_is_left_out_is_noted_by_the_check(tmp_path):
@@ -183,7 +193,10 @@ def test_pairs_side_by_side_are_noted(tmp_path, decode):
     wide(tmp_path / "class_2+" / "field.png")
     wide(tmp_path / "class_2+" / "other.png", (16, 9))
     (tmp_path / "class_2+" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    (note,) = (n for n in check(discover(tmp_path), decode=decode).notes if "twice as wide" in n)
+    report = check(discover(tmp_path), decode=decode)
+    (note,) = (note for note in report.notes if "twice as wide" in note)
+    assert [path.name for path in report.pairs] == ["00000_train_1+.png"]
+    assert any("1 image of BCI with H&E and IHC side by" in one for one in report.problems)
     assert note.startswith("2 images are twice as wide as high, like field.png: H&E and IHC side")
 
 

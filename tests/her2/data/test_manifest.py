@@ -234,7 +234,7 @@ def test_a_linked_data_set_stays_where_the_link_is(tmp_path):
 
 def write(tmp_path, text, **options):
     path = tmp_path / "labels.csv"
-    path.write_text(text, **{"encoding": "utf-8", **options})
+    path.write_text(text, newline="", **{"encoding": "utf-8", **options})
     return path
 
 
@@ -249,8 +249,74 @@ def test_a_csv_needs_path_and_score_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "path,score,split,group,mpp,magnification\nsub/a.png,2+,Test,S1,0.25,40\n",
+        "path;score;split;group;mpp;magnification\nsub/a.png;2,0;Test;S1;0,25;40x\n",
+        "sep=;\r\npath;score;split;group;mpp;magnification\r\nsub/a.png;2;test;S1;0,25;40,0\r\n",
+        "path\tscore\tsplit\tgroup\tmpp\tmagnification\nsub\\a.png\t2.0\ttest\tS1\t0.25\t40X\n",
+        ",path,score,split,group,mpp,magnification\n0,sub/a.png,2.0,test,S1,.25,40.0\n",
+        "Unnamed: 0,path,score,split,group,mpp,magnification\n7,sub\\a.png,2.00,test,S1,0.25,4e1\n",
+        '"path", "score", "split", "group", "mpp", "magnification"\n'
+        '"sub/a.png", "HER2 2+", "test", "S1", "0.25", "40"\n',
+        "\n\n path , score , split , group , mpp , magnification \n\n,,,,,\n"
+        " sub/a.png , 2 , test , S1 , 0.25 , 40 \n\n",
+        "path,score,split,group,mpp,magnification\nsub/a.png,2+,test,S1,0.25,40,\n",
+        'PATH;Score;SPLIT;group;mpp;magnification;"note, of whom, when, why, how, where, who"\n'
+        "sub/a.png;2plus;testing;S1;0.25;40;\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_other_programs(tmp_path, text, encoding):
+    (record,) = manifest_from_csv(write(tmp_path, text, encoding=encoding)).records
+    assert record == Record(tmp_path / "sub/a.png", 2, "test", "S1", 40.0, 0.25, "csv")
+
+
+@pytest.mark.parametrize("word", ["", "nan", "NaN", "<NA>", "None", "null", "N/A"])
+def test_missing_words_are_no_names(tmp_path, word):
+    """One group of all images without one would keep together, or call safe, what nobody knows."""
+    text = f"path,score,split,group,source,label_level,scheme\na.png,1,{word},{word}," + ",".join(
+        [word] * 3
+    )
+    manifest = manifest_from_csv(write(tmp_path, text))
+    assert manifest.records == (Record(tmp_path / "a.png", 1, source="csv"),)
+    assert manifest.scheme is None
+    initials = Manifest(
+        [Record(tmp_path / "a.png", 1, group="NA"), Record("b.png", 1, group="Nan")]
+    )
+    back = manifest_from_csv(initials.to_csv(tmp_path / "b.csv"))
+    assert [record.group for record in back.records] == ["NA", "Nan"]
+
+
+def test_a_backslash_may_be_part_of_a_name(tmp_path):
+    image(tmp_path / "sub\\a.png")
+    (record,) = manifest_from_csv(write(tmp_path, "path,score\nsub\\a.png,1\n")).records
+    assert record.path == tmp_path / "sub\\a.png"
+
+
+def test_a_table_may_tell_cases_as_windows_does_not(tmp_path):
+    own = image(tmp_path / "IHC" / "Class_1" / "a.PNG")
+    for name in ("b.png", "B.png"):
+        image(tmp_path / "IHC" / name)
+    text = "path,score\nihc\\class_1\\A.png,1\nIHC/b.PNG,1\nihc/B.png,2\nihc/c.png,3\n"
+    assert [record.path for record in manifest_from_csv(write(tmp_path, text)).records] == [
+        own, tmp_path / "IHC/b.PNG", tmp_path / "IHC/B.png", tmp_path / "ihc/c.png",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("path,score,Path\na.png,1,b.png\n", "has 2 columns path; it takes one"),
+        (
+            "path,score\nD:\\x\\a.png,1\n",
+            r"line 2: path is 'D:\\\\x\\\\a.png', which is one of Win",
+        ),
+        ("path,score\n\\\\server\\x\\a.png,1\n", "which is one of Windows"),
+        ("path,score\na.png,1.5\n", "line 2: score is '1.5'; it takes 0"),
+        ("path,score\na.png,nan\n", "line 2: score is 'nan'; it takes 0"),
+        ("path|score\na.png|1\n", r"has no column path and score but path\|score"),
+        ("path;score;mpp\na.png;1;1.000,5\n", "line 2: mpp is '1.000,5'; it takes a positive"),
         ("", "has no column path and score"),
         ("path,label\na.png,1\n", "has no column score but path, label"),
         ("path,score\n", "has no rows"),

@@ -14,7 +14,7 @@ __all__ = ["GroupTable", "read_groups"]
 
 _NAME = "name"
 _UNNAMED = re.compile(r"(?:unnamed: \d+)?", re.I)
-_MISSING = frozenset({"", "nan", "<na>", "nat"})
+_MISSING = frozenset({"", "nan", "NaN", "<NA>", "NaT"})
 _TAKEN = frozenset((*COLUMNS, *CHANCE_TEST)) - {"group", "class"}
 
 
@@ -55,8 +55,8 @@ def _is_index(table: CsvTable, name: str) -> bool:
 
 def _value(text: str) -> str | None:
     """Return a cell; None where it is empty, or pandas wrote that its value is missing."""
-    plain_text = text.strip()
-    return None if plain_text.lower() in _MISSING else plain_text
+    bare = text.strip()
+    return None if bare in _MISSING else bare
 
 
 def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
