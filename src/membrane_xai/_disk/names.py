@@ -62,7 +62,8 @@ def named_files(
 ) -> dict[str, Path]:
     """Return files by their names; a suffix may have two parts, such as ``.json.gz``."""
     if not folder.is_dir():
-        raise InvalidInputError(f"{folder}: there is no such folder")
+        found = "is a file; it takes a folder" if folder.exists() else "there is no such folder"
+        raise InvalidInputError(f"{folder}: {found}")
     ends = {one[one.rindex(".") :] for one in suffixes}
     files = {
         path: plain(path.relative_to(folder).with_name(stem(path.name, suffixes)).as_posix())

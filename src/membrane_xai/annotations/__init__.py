@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
-from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_real
+from membrane_xai._backend.checks import check_choice, check_distance, check_fraction
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import named_files
 from membrane_xai.annotations import _geojson

@@ -1,5 +1,6 @@
 """Which rows of a table are of which image."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,6 +18,7 @@ _SUFFIXES = (
 )  # fmt: skip
 """Of images and slides, which a name may have or not."""
 _SHOWN = 5
+_ABSOLUTE = re.compile(r"\s*(/|[A-Za-z]:|\\)")
 
 EVERY = object()
 """In place of an image: the rows of all."""
@@ -26,7 +28,8 @@ def image_names(table: CsvTable) -> list[str]:
     """Return what a table calls its images, without suffix: names, or else ids."""
     columns = _columns(table)
     cells = [row[columns[0]] for row in table.rows] if columns else []
-    return list(dict.fromkeys(_bare(cell) for cell in cells if cell.strip()))
+    names = [_last(cell) if _ABSOLUTE.match(cell) else _bare(cell) for cell in cells]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def of_image(table: CsvTable, image: Any, *, strict: bool) -> list[int]:
@@ -48,12 +51,12 @@ def of_image(table: CsvTable, image: Any, *, strict: bool) -> list[int]:
     if image is None or (len(images) == 1 and not strict):
         return every
     wanted = _bare(str(image))
-    found = [i for i, key in enumerate(keys) if any(_is(cell, wanted) for cell in key)]
-    if not found:
-        raise InvalidInputError(
-            f"image is {image!r}, of which the table has no row; it has images {_some(images)}"
-        )
-    return found
+    found = [key for key in images if wanted in map(_bare, key)]
+    found = found or [key for key in images if wanted in map(_last, key)]
+    if len(found) != 1:
+        problem = f"which is the name of {_some(found)}" if found else "of which there is no row"
+        raise InvalidInputError(f"image is {image!r}, {problem}; the table has {_some(images)}")
+    return [i for i, key in enumerate(keys) if key == found[0]]
 
 
 def _columns(table: CsvTable) -> list[str]:
@@ -62,9 +65,9 @@ def _columns(table: CsvTable) -> list[str]:
     return [by_key[key] for key in (*_NAMES, *_IDS) if key in by_key]
 
 
-def _is(cell: str, wanted: str) -> bool:
-    bare = _bare(cell)
-    return wanted in (bare, PurePosixPath(bare.replace("\\", "/")).name)
+def _last(cell: str) -> str:
+    """Return a name without the folders before it, whichever system wrote them."""
+    return PurePosixPath(_bare(cell).replace("\\", "/")).name
 
 
 def _bare(name: str) -> str:

@@ -27,13 +27,14 @@ def read(
     image: Any = None,
     strict: bool = False,
     stacklevel: int = 1,
+    remarks: Remarks | None = None,
 ) -> list[Annotation]:
     """Do what :func:`membrane_xai.read_annotations` does with all but shapely geometries.
 
     Without `strict`, a table of one image is taken whole whatever `image` is: a file that is
-    named like its image may call it otherwise.
+    named like its image may call it otherwise. `remarks` are there to be looked at afterwards.
     """
-    remarks = Remarks()
+    remarks = Remarks() if remarks is None else remarks
     if not isinstance(source, str | os.PathLike):
         found = _geojson.read_features(source, remarks)
         remarks.tell(stacklevel=stacklevel + 1)
@@ -58,9 +59,9 @@ def read(
     return found
 
 
-def read_every_image(path: Path) -> list[Annotation]:
-    """Return the annotations of all images in a file, without regard to where y counts from."""
-    return read(path, height=1, image=EVERY)
+def read_every_image(path: Path, height: float) -> list[Annotation]:
+    """Return the annotations of all images in a file, as if each were of that height."""
+    return read(path, height=height, image=EVERY)
 
 
 def images_of_table(path: Path) -> list[str]:

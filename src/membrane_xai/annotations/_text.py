@@ -49,7 +49,7 @@ def content_of(source: str | os.PathLike[str], max_bytes: int) -> Content:
     if len(content.data) > max_bytes:
         raise InvalidInputError(f"the annotations have more than max_bytes, {max_bytes} bytes")
     kind = content_kind(content.data[:HEAD])
-    if not content.data.strip():
+    if not content.data or content.data.isspace():
         raise _empty(content)
     if kind is not None and kind != "empty":
         raise InvalidInputError(f"{content.name} is {kind}; outlines are read from {FORMATS}")
@@ -74,7 +74,7 @@ def text_of(content: Content) -> str:
         raise InvalidInputError(
             f"{content.name} is not UTF-8 text: {error.reason}; save it as UTF-8"
         ) from None
-    if not text.strip():
+    if not text or text.isspace():
         raise _empty(content)
     if "\0" in text:
         raise InvalidInputError(f"{content.name} is not text: it has zero bytes")

@@ -45,14 +45,21 @@ def test_rows_of_an_image(text, image, expected):
 def test_several_images_are_not_one(text):
     with pytest.raises(InvalidInputError, match=r"the table has rows of 2 images \('.*7.*', '.*8"):
         ids(text)
-    with pytest.raises(InvalidInputError, match="image is 'c', of which the table has no row; it"):
+    with pytest.raises(InvalidInputError, match="image is 'c', of which there is no row"):
         ids(text, image="c")
+
+
+def test_names_that_are_of_two_images():
+    two = BY_NAME.replace("a.svs", "/1/a.svs").replace("b.ome.tif", "/2/a.svs")
+    with pytest.raises(InvalidInputError, match=r"'a', which is the name of '/1/a\.svs 7', "):
+        ids(two, image="a")
+    assert ids(two, image="/2/a.svs") == ["59"]
 
 
 def test_a_table_of_one_image_needs_no_name_and_is_of_no_other():
     one = BY_ID.replace(";8;", ";7;")
     assert ids(one) == ids(one, image=7) == ["58", "59", "60"]
-    with pytest.raises(InvalidInputError, match="image is 9, of which the table has no row"):
+    with pytest.raises(InvalidInputError, match="image is 9, of which there is no row"):
         ids(one, image=9)
 
 
