@@ -108,7 +108,7 @@ def _top_level(document: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(document, list):
         yield from ((f"features[{i}]", item) for i, item in enumerate(document))
         return
-    kind = document.get("type") if isinstance(document, Mapping) else None
+    kind = _type_of(document)
     if kind == "FeatureCollection":
         features = document.get("features")
         if not isinstance(features, list):
@@ -118,10 +118,15 @@ def _top_level(document: Any) -> Iterator[tuple[str, Any]]:
         yield "the document", document
 
 
+def _type_of(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return kind if kind is None or isinstance(kind, str) else repr(kind)
+
+
 def _walk(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each feature with its name; wrap bare geometries, descend into children."""
     for place, item in items:
-        kind = item.get("type") if isinstance(item, Mapping) else None
+        kind = _type_of(item)
         if item is None or kind == "GeometryCollection" or kind in _LISTS:
             yield place, {"geometry": item}
         elif kind == "Feature":
@@ -238,7 +243,7 @@ def _geometry(value: Any, where: str, dropped: list[str]) -> Any:
         raise NothingThereError(f"{where} has no geometry")
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{where} has a geometry of {type(value).__name__}")
-    kind = value.get("type")
+    kind = _type_of(value)
     if kind == "GeometryCollection":
         members = value.get("geometries")
         if not isinstance(members, list):

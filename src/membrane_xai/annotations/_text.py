@@ -109,10 +109,12 @@ def _from_zip(path: Path, max_bytes: int) -> bytes:
                 )
             with archive.open(member) as file:
                 return file.read(max_bytes + 1)
+    except InvalidInputError:
+        raise
     except RuntimeError as error:  # encrypted, or a method that is not there
         raise InvalidInputError(f"{path} cannot be unpacked: {error}; unzip it") from None
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise InvalidInputError(f"{path} is a damaged zip: {error}") from None
+    except Exception as error:  # zipfile raises whatever it comes across
+        raise InvalidInputError(f"{path} is a damaged zip: {error}") from error
 
 
 def _outlines_in(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
