@@ -172,6 +172,14 @@ def test_results_are_no_images_and_that_is_said(image, tmp_path, capsys):
     for named in (made, image.parent, image.parent / "*.png"):
         assert run(named, "--mpp", 0.5, out=tmp_path / "out") == 1
         assert "x.mask.png ends like one (.mask.png, " in capsys.readouterr().err
+    PIL.Image.open(made).save(image)
+    options = ("--mpp", 0.5, "--formats", "png")
+    assert run(image, made, *options, out=tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "note: 1 files are called like results of this command and were passed " in said
+    assert f"such as {made}" in said
+    assert run(image.parent, *options, out=tmp_path / "out") == 0
+    assert "passed over" not in capsys.readouterr().err
 
 
 def test_json_is_for_programs(image, tmp_path, capsys):

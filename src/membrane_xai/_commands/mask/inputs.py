@@ -11,7 +11,7 @@ from membrane_xai.errors import InvalidInputError
 from membrane_xai.io._images import IMAGE_SUFFIXES
 from membrane_xai.io._slides import SLIDE_SUFFIXES, slide_key
 
-__all__ = ["ENDINGS", "RECORD", "Job", "find_jobs"]
+__all__ = ["ENDINGS", "RECORD", "Job", "find_jobs", "results_among"]
 
 ENDINGS = {"png": ".mask.png", "ome-tiff": ".mask.ome.tif", "geojson": ".mask.geojson"}
 """Suffixes of the results of an image, by format."""
@@ -44,7 +44,7 @@ def find_jobs(arguments: Sequence[str]) -> list[Job]:
     passed_over = []
     for argument in arguments:
         for job in _jobs_of(argument):
-            if job.source.name.lower().endswith(tuple(ENDINGS.values())):
+            if _is_result(job.source):
                 passed_over.append(job.source)
             else:
                 jobs.setdefault(slide_key(job.source), job)
@@ -53,6 +53,15 @@ def find_jobs(arguments: Sequence[str]) -> list[Job]:
     found = _told_apart(list(jobs.values()))
     _check_distinct(found)
     return found
+
+
+def results_among(arguments: Sequence[str]) -> list[Path]:
+    """Return the files that are named, one by one, and are called like results."""
+    return [path for path in map(Path, arguments) if _is_result(path) and path.is_file()]
+
+
+def _is_result(path: Path) -> bool:
+    return path.name.lower().endswith(tuple(ENDINGS.values()))
 
 
 def _nothing(passed_over: Sequence[Path]) -> str:
