@@ -62,7 +62,8 @@ def test_files_of_other_viewers_are_masks(root, cams):
     (folder / "two.annotations").write_text(
         layer.format(shape.format("Polygon", corners.format("V")))
     )
-    geojson = write_geojson(root / "a.geojson", box(0, 0, 10, 128))
+    area = Annotation(box(0, 0, 10, 128), "Membrane")
+    geojson = write_geojson(root / "a.geojson", area)
     with zipfile.ZipFile(folder / "three.zip", "w") as archive:
         archive.write(geojson, "three.geojson")
     assert audit(root, "--annotations", folder) == 0
@@ -134,6 +135,7 @@ def test_an_object_of_nothing_does_not_fail_its_image(root, cams, capsys):
     mask[:, :10] = True
     for row in table(root):
         assert_scores(row, alignment(cams[row["id"]], mask))
+        assert row["flags"] == ("objects_left_out" if row["id"] == "one" else "")
 
 
 def test_lines_have_a_width_and_wkt_is_read(root, cams):
