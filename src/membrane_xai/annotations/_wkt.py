@@ -28,6 +28,8 @@ _WKT = re.compile(
     re.IGNORECASE,
 )
 _SRID = re.compile(r"^\s*SRID=-?\d+\s*;", re.IGNORECASE)
+_SEPARATOR = re.compile('"?sep=', re.IGNORECASE)
+"""Of a line by which Excel says what separates the cells."""
 _NUMBERS = re.compile(r"[-+.\deE,\s]*")
 _DELIMITERS = (",", ";", "\t")
 _SHOWN, _LONGEST = 40, 200  # characters of a text, and of a header, in a message
@@ -49,7 +51,8 @@ def read_wkt(text: str, height: float, remarks: Remarks) -> list[Annotation]:
 
 def read_table(text: str, name: str) -> CsvTable:
     """Return a table that has a column of geometries, or raise saying what the text is."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    lines = (line for line in text.splitlines() if line.strip() and not _SEPARATOR.match(line))
+    header = next(lines, "")
     if not any(one in header for one in _DELIMITERS) and header.strip().lower() not in _GEOMETRIES:
         raise InvalidInputError(
             f"{name} is no GeoJSON, XML, WKT or table with a column WKT; it begins with "

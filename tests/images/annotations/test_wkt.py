@@ -82,5 +82,7 @@ def test_a_table_of_outlines_keeps_its_lines_and_must_hold_together():
         "Tumour",
         {"note": "two\nlines"},
     )
-    with pytest.raises(InvalidInputError, match="line 2 has 2 cells; it takes 1"):
-        read_annotations("WKT\nPOINT (1 2),x\n", format="csv", height=10)
+    with pytest.raises(InvalidInputError, match="line 2 has 3 cells; it takes 2"):
+        read_annotations("WKT,note\nPOINT (1 2),x,y\n", format="csv", height=10)
+    [found] = read_annotations("sep=;\nID;WKT\n7;POINT (1 2)\n", height=10)  # as Excel begins one
+    assert found.id == "7"
