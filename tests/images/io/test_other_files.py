@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io import read_cam, read_image
+from membrane_xai.io import open_slide, read_cam, read_image, read_mask
 
 
 def picture(form):
@@ -45,10 +45,22 @@ OTHERS = {
 def test_what_is_no_image(tmp_path, what, suffix):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(OTHERS[what])
+    for read in (read_image, lambda one: read_mask(one, shape=(4, 4))):
+        with pytest.raises(InvalidInputError) as refused:
+            read(path)
+        assert str(refused.value).startswith(f"{path}: is {what}")
+        assert str(refused.value).endswith(", and not a PNG, JPEG, BMP or TIFF image")
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_is_no_slide(tmp_path, what):
+    pytest.importorskip("openslide")
+    path = tmp_path / "a.svs"
+    path.write_bytes(OTHERS[what])
     with pytest.raises(InvalidInputError) as refused:
-        read_image(path)
+        open_slide(path)
     assert str(refused.value).startswith(f"{path}: is {what}")
-    assert str(refused.value).endswith(", and not a PNG, JPEG, BMP or TIFF image")
+    assert ", and is not a slide that OpenSlide" in str(refused.value)
 
 
 CAMS = {"a zip archive": "npz", "a NumPy array": "npy"}
@@ -79,8 +91,9 @@ def test_damage_is_still_called_so(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.ones((9, 9)))
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InvalidInputError, match="truncated or damaged"):
-        read_cam(path)
+    for read in (read_cam, lambda one: read_mask(one, shape=(9, 9))):
+        with pytest.raises(InvalidInputError, match="truncated or damaged"):
+            read(path)
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG" + bytes(40))
     with pytest.raises(InvalidInputError, match="TIFF image, or its beginning is damaged"):
