@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from membrane_xai._disk.names import by_name, files_below, plain, stem, without_ome
+from membrane_xai._disk.names import by_name, check_folder, files_below, plain, stem, without_ome
 from membrane_xai.annotations._reading import images_of_table
 from membrane_xai.annotations._tiles import bare_name
-from membrane_xai.errors import InvalidInputError
 
 __all__ = ["FilesOfImages", "files_of_images"]
 
@@ -52,8 +51,7 @@ def files_of_images(
         of_table = images_of_table(folder)
         files = {name: folder for name, key in wanted.items() if key in of_table}
         return FilesOfImages(files, [name for name in of_table if name not in keys])
-    if not folder.is_dir():
-        raise InvalidInputError(f"{folder}: there is no such folder")
+    check_folder(folder)
     there = _by_kind(_named(folder, (*suffixes, *pictures), without), suffixes, keys)
     slides = {bare_name(name) for name in keys}
     by_outlines = by_name(_of(there.outlines, keys | slides), _WHAT)

@@ -10,6 +10,7 @@ from shapely import LineString, box
 
 from membrane_xai import alignment, extract_membrane_mask
 from membrane_xai.annotations import Annotation, write_geojson
+from membrane_xai.cli import main
 from membrane_xai.datasets import synthetic_her2
 
 
@@ -118,6 +119,16 @@ def test_a_table_of_several_images_named_like_one_gives_that_ones_rows(root, cam
         "image is 'three', of which there is no row; the table has '7', '8'"
         in (rows["three"]["error"])
     )
+
+
+def test_a_file_in_place_of_a_folder(tmp_path, capsys):
+    path = tmp_path / "a.png"
+    path.touch()
+    for folders in ((path, tmp_path), (tmp_path, path)):
+        images, cams = folders
+        options = [f"--images={images}", f"--cams={cams}"]
+        assert main(["audit", *options, "--mpp=0.5", f"--out={tmp_path / 'out'}"]) == 1
+        assert f"{path}: is a file; it takes a folder" in capsys.readouterr().err
 
 
 def test_an_object_of_nothing_does_not_fail_its_image(root, cams, capsys):
