@@ -158,7 +158,8 @@ def evaluate(
         image, wholly or in part, "objects_left_out" where some cover nothing, and
         "coordinates_unclear" where those of a tile, named as QuPath names it, may be the slide's or
         its own; ``error``; ``key``, a hash that tells the image with its mask and labels from
-        others. With `controls` also ``specificity_<name>`` of each, NaN unless ``told_<name>`` is "ok": `specificity` and `specificity_status` of
+        others. With `controls` also ``specificity_<name>`` of each, NaN unless
+        ``told_<name>`` is "ok": `specificity` and `specificity_status` of
         :class:`AlignmentResult`. With ``chance_test="shift"`` also ``p_value``, ``p_mid`` and ``z``
         of :class:`membrane_xai.statistics.NullResult`. Undefined numbers are NaN.
 
