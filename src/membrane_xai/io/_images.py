@@ -104,7 +104,7 @@ def as_input_errors(path: Path) -> Iterator[None]:
             yield
         except UnidentifiedImageError:
             kind = unlike(path, *IMAGE_KINDS)
-            what = f"is {kind}, and" if kind else "is"
+            what = f"is {kind}, and is" if kind else "is"
             damaged = "" if kind else ", or its beginning is damaged"
             raise InvalidInputError(
                 f"{path}: {what} not a PNG, JPEG, BMP or TIFF image{damaged}"

@@ -49,7 +49,7 @@ def test_what_is_no_image(tmp_path, what, suffix):
         with pytest.raises(InvalidInputError) as refused:
             read(path)
         assert str(refused.value).startswith(f"{path}: is {what}")
-        assert str(refused.value).endswith(", and not a PNG, JPEG, BMP or TIFF image")
+        assert str(refused.value).endswith(", and is not a PNG, JPEG, BMP or TIFF image")
 
 
 @pytest.mark.parametrize("what", OTHERS)
