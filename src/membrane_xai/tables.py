@@ -1,6 +1,5 @@
 """Write rows as CSV, Markdown, and JSON with provenance; read CSV."""
 
-import codecs
 import csv
 import hashlib
 import io
@@ -16,6 +15,7 @@ import numpy as np
 
 from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._disk.atomic import write_text
+from membrane_xai._disk.contents import HEAD, any_kind, as_text
 from membrane_xai._disk.csv_rows import CsvTable, parse_csv
 from membrane_xai.errors import InvalidInputError
 
@@ -56,7 +56,8 @@ def read_csv(path: str | Path) -> CsvTable:
     Raises
     ------
     InvalidInputError
-        Not UTF-8, two columns of one name, or a row with more or fewer cells than the header.
+        Not text in UTF-8 or UTF-16, two columns of one name, or a row with more or fewer cells
+        than the header.
 
     Examples
     --------
@@ -72,15 +73,24 @@ def read_csv(path: str | Path) -> CsvTable:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
-        # Spreadsheets start UTF-8 with a mark, which would become part of the first column's name,
-        # and write UTF-16 with one as "Unicode text".
-        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return parse_csv(data.decode("utf-16" if utf16 else "utf-8-sig"))
+        return parse_csv(_text_of(path))
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path}: is not UTF-8 text: {error.reason}") from None
+        raise InvalidInputError(
+            f"{path}: is not UTF-8 text: {error.reason}; save it as UTF-8"
+        ) from None
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None
+
+
+def _text_of(path: Path) -> str:
+    if path.is_dir():
+        raise InvalidInputError("is a folder; it takes a CSV")
+    data = path.read_bytes()
+    kind = any_kind(data[:HEAD])
+    if kind not in (None, "empty", "text", "text in UTF-16"):
+        sheet = " (a spreadsheet is one)" if kind == "a zip archive" else ""
+        raise InvalidInputError(f"is {kind}{sheet}; it takes a CSV")
+    return as_text(data)
 
 
 def write_csv(path: str | Path, rows: Sequence[Row]) -> Path:

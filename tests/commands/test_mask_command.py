@@ -153,6 +153,35 @@ def test_images_that_would_overwrite_each_other_are_refused(image, tmp_path, cap
     assert not (tmp_path / "out").exists()
 
 
+def test_images_that_differ_in_the_suffix_alone_have_results_of_their_own(image, tmp_path, capsys):
+    PIL.Image.open(image).save(image.with_suffix(".jpg"))
+    out = tmp_path / "out"
+    for named in ([image.parent], [image, image.with_suffix(".jpg")]):
+        assert run(*named, "--mpp", 0.5, "--formats", "png", out=out) == 0
+        assert sorted(path.name for path in out.glob("*.png")) == [
+            "patch.jpg.mask.png", "patch.png.mask.png"
+        ]  # fmt: skip
+    assert "2 there already" in capsys.readouterr().out
+    image.with_suffix(".JPG").write_bytes(image.with_suffix(".jpg").read_bytes())
+    assert run(image.parent, "--mpp", 0.5, out=out) == 1
+    assert "would both write patch.jpg.mask.*; rename one of them" in capsys.readouterr().err
+
+
+def test_results_are_no_images_and_that_is_said(image, tmp_path, capsys):
+    made = image.rename(image.with_name("x.mask.png"))
+    for named in (made, image.parent, image.parent / "*.png"):
+        assert run(named, "--mpp", 0.5, out=tmp_path / "out") == 1
+        assert "x.mask.png ends like one (.mask.png, " in capsys.readouterr().err
+    PIL.Image.open(made).save(image)
+    options = ("--mpp", 0.5, "--formats", "png")
+    assert run(image, made, *options, out=tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "note: 1 files are called like results of this command and were passed " in said
+    assert f"such as {made}" in said
+    assert run(image.parent, *options, out=tmp_path / "out") == 0
+    assert "passed over" not in capsys.readouterr().err
+
+
 def test_json_is_for_programs(image, tmp_path, capsys):
     assert run(image, "--mpp", 0.5, "--json", "--formats", "png", out=tmp_path / "out") == 0
     document = json.loads(capsys.readouterr().out)

@@ -85,3 +85,33 @@ def test_tables_that_do_not_hold_together(tmp_path, text, message):
 def test_a_table_in_another_encoding(tmp_path):
     with pytest.raises(InvalidInputError, match=r"table\.csv: is not UTF-8 text: invalid"):
         read_csv(written(tmp_path, "a\nä\n", "latin-1"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_text_as_windows_writes_it(tmp_path, encoding):
+    found = read_csv(written(tmp_path, "name\tgröße\r\na\t1\r\n", encoding))
+    assert found.rows == [{"name": "a", "größe": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"<!doctype html>", "an HTML page (servers send one"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"PK\x03\x04\x14\x00", "a zip archive (a spreadsheet is one)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a file of an old Microsoft Office"),
+        (b'{"name": 1}', "JSON"),
+        (b'<?xml version="1.0"?><a/>', "XML"),
+        (b"\x89PNG\r\n", "a PNG image"),
+        (b"PAR1\x15", "a Parquet table"),
+    ],
+)
+def test_what_is_no_table(tmp_path, data, what):
+    path = tmp_path / "table.csv"
+    path.write_bytes(data)
+    with pytest.raises(InvalidInputError) as refused:
+        read_csv(path)
+    assert str(refused.value).startswith(f"{path}: is {what}")
+    assert str(refused.value).endswith("; it takes a CSV")
+    with pytest.raises(InvalidInputError, match="is a folder; it takes a CSV"):
+        read_csv(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["by_name", "files_below", "named_files", "plain", "stem", "without_ome"]
+__all__ = ["by_name", "check_folder", "files_below", "named_files", "plain", "stem", "without_ome"]
 
 _FOLDERS = (".zarr",)
 """Folders that stand for a file."""
@@ -57,12 +57,18 @@ def files_below(
     return sorted(found)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise if there is no such folder."""
+    if not folder.is_dir():
+        found = "is a file; it takes a folder" if folder.exists() else "there is no such folder"
+        raise InvalidInputError(f"{folder}: {found}")
+
+
 def named_files(
     folder: Path, suffixes: Sequence[str], what: str, *, without: Iterable[Path] = ()
 ) -> dict[str, Path]:
     """Return files by their names; a suffix may have two parts, such as ``.json.gz``."""
-    if not folder.is_dir():
-        raise InvalidInputError(f"{folder}: there is no such folder")
+    check_folder(folder)
     ends = {one[one.rindex(".") :] for one in suffixes}
     files = {
         path: plain(path.relative_to(folder).with_name(stem(path.name, suffixes)).as_posix())

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
-from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_real
+from membrane_xai._backend.checks import check_choice, check_distance, check_fraction
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import named_files
-from membrane_xai.annotations import _geojson, _wkt
+from membrane_xai.annotations import _geojson
 from membrane_xai.annotations._annotation import Annotation
 from membrane_xai.annotations._classes import is_region_class
 from membrane_xai.annotations._drawn import half_width, pixels_inside
@@ -34,8 +34,8 @@ from membrane_xai.annotations._polygons import (
     polygons_of,
     united,
 )
+from membrane_xai.annotations._reading import MAX_BYTES, images_of_table, read
 from membrane_xai.annotations._scanline import pixel_areas, polygon_edges
-from membrane_xai.annotations._text import format_of, parse_json, text_of
 from membrane_xai.annotations._window import Window, check_window
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
@@ -51,10 +51,13 @@ __all__ = [
     "write_geojson",
 ]
 
-_MAX_BYTES = 512 * 2**20  # bounds what a small archive can unpack to; set by hand
-_FORMATS = ("auto", "geojson", "wkt", "csv")
 
-OUTLINE_SUFFIXES = (".geojson.gz", ".json.gz", ".geojson", ".json", ".wkt", ".csv")
+_FORMATS = ("auto", "geojson", "xml", "wkt", "csv")
+
+OUTLINE_SUFFIXES = (
+    ".geojson.gz", ".json.gz", ".geojson.zip", ".geojson", ".json", ".zip", ".xml", ".annotations",
+    ".wkt", ".csv",
+)  # fmt: skip
 """Suffixes of files of annotations."""
 
 
@@ -82,7 +85,8 @@ def find_outlines(
     ----------
     folder : path
         Where to look, folders below it included. A file is named like its image and ends in one of
-        :data:`OUTLINE_SUFFIXES`.
+        :data:`OUTLINE_SUFFIXES`. Or a CSV of all images, as Cytomine exports it, with a column for
+        the name or id of the image.
     names : collection of str, optional
         Of the images: their paths below their own folder, with ``/``, without suffix. By default
         all files are returned.
@@ -115,6 +119,8 @@ def find_outlines(
     >>> sorted(find_outlines(folder, ["one", "three"]))
     ['one']
     """
+    if names is None and Path(folder).is_file():
+        return dict.fromkeys(images_of_table(Path(folder)), Path(folder))
     if names is None:
         suffixes = (*OUTLINE_SUFFIXES, *pictures)
         return named_files(Path(folder), suffixes, "annotations of the name", without=without)
@@ -129,23 +135,31 @@ def read_annotations(
     *,
     format: str = "auto",  # noqa: A002
     height: float | None = None,
-    max_bytes: int = _MAX_BYTES,
+    image: str | int | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> list[Annotation]:
-    """Read annotations that QuPath or Cytomine exported.
+    r"""Read annotations that QuPath, ImageScope, HALO, ASAP or Cytomine exported.
 
     Parameters
     ----------
     source : path, str, dict, list or shapely geometries
-        A file, gzip-compressed or not; its text; parsed GeoJSON; or shapely geometries. A str that
-        starts like GeoJSON or WKT, or has several lines, is text; pass a file of such a name as
-        pathlib.Path. GeoJSON is read as QuPath writes it, from version 0.2 on: a FeatureCollection,
-        a list of features or a single one, children included (listed after their parent).
-    format : {"auto", "geojson", "wkt", "csv"}
-        WKT has one geometry on each line, CSV a header with a column ``WKT``, ``location`` or
-        ``geometry``, and optionally ``term`` and ``id``, separated by ``;``, tab or ``,``.
+        A file, compressed by gzip or not, or a zip with one GeoJSON, as QuPath writes it; its text;
+        parsed GeoJSON; or shapely geometries. A str that starts like GeoJSON, XML or WKT, or has
+        several lines, is text; pass a file of such a name as pathlib.Path. GeoJSON is read as
+        QuPath writes it, from version 0.2 on: a FeatureCollection, a list of features or a single
+        one, children included (listed after their parent).
+    format : {"auto", "geojson", "xml", "wkt", "csv"}
+        By default, how the text begins. XML is that of ImageScope and HALO, where layers are
+        classes and regions with ``NegativeROA`` holes, or that of ASAP, where groups are. WKT,
+        PostGIS' with ``SRID=`` included, has one geometry on each line, CSV a header with a column
+        ``WKT``, ``location`` or ``geometry``, and optionally ``term``, ``id`` and ``image``,
+        separated by ``;``, tab or ``,``.
     height : float, optional
         Of the image in pixels: needed for WKT and CSV, where Cytomine counts y from the lower edge.
         WKT with y down is read with ``shapely.from_wkt``, whose geometries this module takes.
+    image : str or int, optional
+        Of a CSV of several images, the one whose rows to take: its name, with or without suffix, or
+        id, as in the columns ``Image``, ``Image Filename`` or ``Image ID``.
     max_bytes : int
         Longest text to take, after decompression.
 
@@ -157,13 +171,16 @@ def read_annotations(
     Raises
     ------
     InvalidInputError
-        Text of no known format or too long, no `height`, or an object that has no geometry, no
-        coordinates, NaN in them, an open ring, too few points, or no area; the message names it.
+        Text of no known format or too long, no `height`, a CSV of several images without `image`,
+        an object that has NaN in its coordinates or an open ring, or not one object that can be
+        used; the message names it.
 
     Warns
     -----
     MembraneXAIWarning
-        Outlines that cross themselves, which were repaired to cover all that they enclose.
+        Objects that have no geometry, no coordinates, too few points or no area: they are left out,
+        counted, and the first ones named. Outlines that cross themselves, which were repaired to
+        cover all that they enclose.
 
     Examples
     --------
@@ -179,22 +196,26 @@ def read_annotations(
     >>> [found] = read_annotations("POINT (3 90)", height=100)
     >>> found.geometry
     <POINT (3 10)>
+
+    A table of several images:
+
+    >>> table = "Image;Term;WKT\n7;Tumor;POINT (3 90)\n8;Tumor;POINT (1 2)\n"
+    >>> [found] = read_annotations(table, height=100, image=8)
+    >>> found.geometry
+    <POINT (1 98)>
     """
     check_choice(format, "format", _FORMATS)
-    if isinstance(source, Mapping) or _is_features(source):
-        return _geojson.read_features(source)
-    if not isinstance(source, str | os.PathLike):
+    if not (isinstance(source, str | os.PathLike | Mapping) or _is_features(source)):
         return as_annotations(source)
-    text = text_of(source, max_bytes)
-    kind = format_of(text) if format == "auto" else format
-    if kind == "geojson":
-        return _geojson.read_features(parse_json(text))
-    if not is_real(height) or height is None or height <= 0:
-        raise InvalidInputError(
-            f"height is {height!r}; {kind.upper()} counts y from the lower edge of the image and "
-            f"takes the height of the image in pixels"
-        )
-    return (_wkt.read_wkt if kind == "wkt" else _wkt.read_csv)(text, height)
+    return read(
+        source,
+        format=format,
+        height=height,
+        max_bytes=max_bytes,
+        image=image,
+        strict=True,
+        stacklevel=2,
+    )
 
 
 def rasterize(
@@ -388,7 +409,8 @@ def write_geojson(path: str | Path, annotations: Any) -> Path:
     Raises
     ------
     InvalidInputError
-        Something that JSON cannot hold, such as NaN outside the measurements, which are dropped.
+        Something that JSON cannot hold, such as NaN outside the measurements, of which those that
+        are no numbers are left out.
 
     Examples
     --------
@@ -401,7 +423,9 @@ def write_geojson(path: str | Path, annotations: Any) -> Path:
     >>> found.classification, found.geometry.area
     ('Tumor', 2.0)
     """
-    if not isinstance(annotations, Mapping):
+    if isinstance(annotations, Mapping):
+        annotations = _geojson.cleaned(annotations)
+    else:
         features = [_geojson.to_feature(item) for item in as_annotations(annotations)]
         annotations = {"type": "FeatureCollection", "features": features}
     try:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
-__all__ = ["Annotation", "check_geometries", "named"]
+__all__ = ["Annotation", "NothingThereError", "Remarks", "check_geometries", "named"]
 
 _SHOWN = 5
 _NOUNS = ("point", "length", "area")
@@ -48,47 +47,97 @@ class Annotation:
     color: tuple[int, int, int] | None = None
 
 
+class NothingThereError(InvalidInputError):
+    """An object that covers no point: it can be left out and nothing is lost."""
+
+
+@dataclass
+class Remarks:
+    """What is to be said about the objects that were read, once they all are."""
+
+    count: int = 0
+    """Objects there were, those left out included."""
+    left_out: list[str] = field(default_factory=list)
+    """Why, for each object that was."""
+    parts: list[str] = field(default_factory=list)
+    """Likewise of rings, parts and nuclei of objects that were kept."""
+    repaired: list[str] = field(default_factory=list)
+
+    def tell(self, source: str = "", *, stacklevel: int) -> None:
+        """Warn of all that was left out or repaired; raise if not one object is left.
+
+        `source` goes before the text: the file, and a colon. `stacklevel` is that of the caller.
+        """
+        if self.count and len(self.left_out) == self.count:
+            reason = _listed(self.left_out)
+            several = f"none of {self.count} objects can be used: " if self.count > 1 else ""
+            raise InvalidInputError(f"{source}{several}{reason}")
+        said = {
+            f"left out {len(self.left_out)} of {self.count} objects": self.left_out,
+            "left out parts": self.parts,
+            "repaired": self.repaired,
+        }
+        for what, reasons in said.items():
+            if reasons:
+                colon = "" if what == "repaired" else ":"
+                warnings.warn(
+                    f"{source}{what}{colon} {_listed(reasons)}",
+                    MembraneXAIWarning,
+                    stacklevel=stacklevel + 1,
+                )
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    more = f" and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return f"{'; '.join(reasons[:_SHOWN])}{more}"
+
+
 def named(place: str, identifier: Any) -> str:
     """Return what an error calls an object: its place, and its id where it has one."""
     return place if identifier is None else f"{place} (id {identifier!r})"
 
 
-def check_geometries(geometries: Sequence[Any], names: Sequence[str]) -> list[Any]:
+def check_geometries(
+    geometries: Sequence[Any], names: Sequence[str], remarks: Remarks
+) -> list[Any | None]:
     """Return geometries that are finite, not empty and valid; repair what crosses itself.
 
-    Raises for those that cannot be used, and warns once about all that were repaired.
+    None stands for one that is empty or has no area (or length, for lines), which `remarks` names
+    with those that were repaired. None may stand for one already.
     """
     import shapely
 
-    array = np.array(geometries, dtype=object)
-    _raise_for_first(shapely.is_empty(array), names, "has no coordinates")
+    found: list[Any | None] = list(geometries)
+    at = [i for i, geometry in enumerate(found) if geometry is not None]
+    array = np.array([found[i] for i in at], dtype=object)
+    empty = shapely.is_empty(array)
     points, owner = shapely.get_coordinates(array, return_index=True)
     odd = np.zeros(len(array), bool)
     odd[owner[~np.isfinite(points).all(axis=1)]] = True
-    _raise_for_first(odd, names, "has coordinates that are NaN or infinite")
-    invalid = np.flatnonzero(~shapely.is_valid(array)).tolist()
-    reasons = [f"{names[i]}: {shapely.is_valid_reason(array[i])}" for i in invalid]
-    for i, reason in zip(invalid, reasons, strict=True):
-        array[i] = _repaired(array[i], reason)
-    if reasons:
-        more = f" and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-        warnings.warn(
-            f"repaired {'; '.join(reasons[:_SHOWN])}{more}", MembraneXAIWarning, stacklevel=4
-        )
-    return list(array)
+    if odd.any():
+        name = names[at[int(odd.argmax())]]
+        raise InvalidInputError(f"{name} has coordinates that are NaN or infinite")
+    for k in np.flatnonzero(empty | ~shapely.is_valid(array)).tolist():
+        i = at[k]
+        try:
+            found[i] = _repaired(array[k], names[i], remarks)
+        except NothingThereError as error:
+            found[i] = None
+            remarks.left_out.append(str(error))
+    remarks.count += len(at)
+    return found
 
 
-def _raise_for_first(bad: NDArray[np.bool_], names: Sequence[str], what: str) -> None:
-    if bad.any():
-        raise InvalidInputError(f"{names[int(bad.argmax())]} {what}")
-
-
-def _repaired(geometry: Any, reason: str) -> Any:
+def _repaired(geometry: Any, name: str, remarks: Remarks) -> Any:
     """Return the valid geometry of the same dimension that covers the same points."""
     import shapely
 
+    if shapely.is_empty(geometry):
+        raise NothingThereError(f"{name} has no coordinates")
+    reason = f"{name}: {shapely.is_valid_reason(geometry)}"
     dimension = int(shapely.get_dimensions(geometry))
     valid = shapely.make_valid(geometry, method="structure", keep_collapsed=False)
     if shapely.is_empty(valid) or shapely.get_dimensions(valid) != dimension:
-        raise InvalidInputError(f"{reason}; it has no {_NOUNS[dimension]}")
+        raise NothingThereError(f"{reason}; it has no {_NOUNS[dimension]}")
+    remarks.repaired.append(reason)
     return valid

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from membrane_xai._disk.names import by_name, files_below, plain, stem, without_ome
+from membrane_xai._disk.names import by_name, check_folder, files_below, plain, stem, without_ome
+from membrane_xai.annotations._reading import images_of_table
 from membrane_xai.annotations._tiles import bare_name
-from membrane_xai.errors import InvalidInputError
 
 __all__ = ["FilesOfImages", "files_of_images"]
 
@@ -41,13 +41,17 @@ def files_of_images(
 ) -> FilesOfImages:
     """Find the file of each image: outlines first, then a picture, then what ``mask`` writes.
 
+    In place of a folder there may be one table for all images.
     Two files of one name and kind raise. Pictures without an image are listed only where another
     image has a picture for its mask: else they are there for something else.
     """
-    if not folder.is_dir():
-        raise InvalidInputError(f"{folder}: there is no such folder")
     wanted = {name: plain(without_ome(name)) for name in names}
     keys = {*wanted.values()}
+    if folder.is_file():
+        of_table = images_of_table(folder)
+        files = {name: folder for name, key in wanted.items() if key in of_table}
+        return FilesOfImages(files, [name for name in of_table if name not in keys])
+    check_folder(folder)
     there = _by_kind(_named(folder, (*suffixes, *pictures), without), suffixes, keys)
     slides = {bare_name(name) for name in keys}
     by_outlines = by_name(_of(there.outlines, keys | slides), _WHAT)

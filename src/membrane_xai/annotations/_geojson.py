@@ -5,17 +5,29 @@ among the properties, and a ``classification`` that is ``{name, color}`` or ``{n
 version 0.4, ``{name, colorRGB}`` before, or a plain string.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.annotations._annotation import Annotation, check_geometries, named
+from membrane_xai.annotations._annotation import (
+    Annotation,
+    NothingThereError,
+    Remarks,
+    check_geometries,
+    named,
+)
+from membrane_xai.annotations._other_json import other_json
+from membrane_xai.annotations._qupath_objects import (
+    legacy_kind,
+    object_kind,
+    with_kind,
+    without_nan,
+)
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["read_features", "to_feature", "without_nan"]
+__all__ = ["cleaned", "read_features", "to_feature"]
 
 _OWN_FIELDS = ("classification", "name", "childObjects", "children")
 
@@ -30,17 +42,20 @@ _LISTS = {
 """Number of lists around the positions of a geometry."""
 
 
-def read_features(document: Any) -> list[Annotation]:
-    """Return the annotations of a parsed GeoJSON document, children after their parents."""
+def read_features(document: Any, remarks: Remarks) -> list[Annotation]:
+    """Return the annotations of a parsed GeoJSON document, children after their parents.
+
+    Objects that cover no point are left out, and `remarks` says which.
+    """
     features = list(_walk(_top_level(document)))
-    names = [name for name, _ in features]
-    geometries = check_geometries(
-        [_geometry(feature.get("geometry"), name) for name, feature in features], names
+    geometries = _geometries(
+        [(name, feature.get("geometry")) for name, feature in features], remarks
     )
-    nuclei = _nuclei(features)
+    nuclei = _nuclei(features, remarks)
     return [
         _annotation(feature, geometry, nuclei.get(i), name)
         for i, ((name, feature), geometry) in enumerate(zip(features, geometries, strict=True))
+        if geometry is not None
     ]
 
 
@@ -48,16 +63,17 @@ def to_feature(annotation: Annotation) -> dict[str, Any]:
     """Return an annotation as a GeoJSON feature; measurements without a value are left out."""
     from shapely.geometry import mapping
 
-    properties = {"objectType": "annotation"} | dict(annotation.properties)
-    if "measurements" in properties:
-        properties["measurements"] = without_nan(_measurements(properties["measurements"]))
+    kind = object_kind(annotation.properties, annotation.id)
+    if kind is None:  # QuPath keeps the nucleus of a cell alone
+        kind = "annotation" if annotation.nucleus is None else "cell"
+    properties = _with_numbers(with_kind(annotation.properties, kind))
     if annotation.name is not None:
         properties["name"] = annotation.name
     if annotation.classification is not None:
         color = annotation.color or (200, 0, 0)  # QuPath refuses a class without one
         properties["classification"] = {"name": annotation.classification, "color": list(color)}
     feature = {"type": "Feature"}
-    if annotation.id is not None:
+    if annotation.id is not None and legacy_kind(annotation.id) is None:
         feature["id"] = annotation.id
     feature["geometry"] = mapping(annotation.geometry)
     if annotation.nucleus is not None:
@@ -65,23 +81,34 @@ def to_feature(annotation: Annotation) -> dict[str, Any]:
     return feature | {"properties": properties}
 
 
-def without_nan(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return the values that JSON can hold."""
-    return {key: float(x) for key, x in values.items() if math.isfinite(float(x))}
+def cleaned(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a GeoJSON document without the measurements that have no value."""
+    features = document.get("features")
+    if isinstance(features, list):
+        return {**document, "features": [_cleaned_feature(one) for one in features]}
+    found: Mapping[str, Any] = _cleaned_feature(document)
+    return found
 
 
-def _measurements(values: Any) -> Mapping[str, Any]:
-    """Read measurements as a mapping; before 0.4 they were a list of names and values."""
-    if isinstance(values, Mapping):
-        return values
-    return {item["name"]: item["value"] for item in values}
+def _cleaned_feature(feature: Any) -> Any:
+    properties = feature.get("properties") if isinstance(feature, Mapping) else None
+    if not (isinstance(properties, Mapping) and "measurements" in properties):
+        return feature
+    return {**feature, "properties": _with_numbers(properties)}
+
+
+def _with_numbers(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties whose measurements, if there are any, are all numbers."""
+    if "measurements" not in properties:
+        return dict(properties)
+    return {**properties, "measurements": without_nan(properties["measurements"])}
 
 
 def _top_level(document: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(document, list):
         yield from ((f"features[{i}]", item) for i, item in enumerate(document))
         return
-    kind = document.get("type") if isinstance(document, Mapping) else None
+    kind = _type_of(document)
     if kind == "FeatureCollection":
         features = document.get("features")
         if not isinstance(features, list):
@@ -91,56 +118,87 @@ def _top_level(document: Any) -> Iterator[tuple[str, Any]]:
         yield "the document", document
 
 
+def _type_of(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return kind if kind is None or isinstance(kind, str) else repr(kind)
+
+
 def _walk(items: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each feature with its name; wrap bare geometries, descend into children."""
     for place, item in items:
-        kind = item.get("type") if isinstance(item, Mapping) else None
-        if kind == "GeometryCollection" or kind in _LISTS:
+        kind = _type_of(item)
+        if item is None or kind == "GeometryCollection" or kind in _LISTS:
             yield place, {"geometry": item}
         elif kind == "Feature":
             yield from _feature_and_children(place, item)
         else:
             got = f"type {kind!r}" if isinstance(item, Mapping) else type(item).__name__
+            other = other_json(item)
             raise InvalidInputError(
-                f"{place} is {got}; GeoJSON takes a FeatureCollection, a Feature or a geometry"
+                f"{place} is {other or got}; GeoJSON takes a FeatureCollection, a Feature or a "
+                f"geometry{': export GeoJSON' if other else ''}"
             )
 
 
 def _feature_and_children(
     place: str, feature: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    name = named(place, feature.get("id"))
+    identifier = feature.get("id")
+    name = named(place, None if legacy_kind(identifier) else identifier)
     properties = feature.get("properties") or {}
     if not isinstance(properties, Mapping):
         raise InvalidInputError(f"{name} has properties of {type(properties).__name__}")
-    kind = properties.get("objectType", properties.get("object_type", feature.get("id")))
-    if kind not in ("root", "PathRootObject"):  # QuPath's root has no place
+    if object_kind(properties, identifier) != "root":  # QuPath's root has no place
         yield name, feature
     children = properties.get("childObjects", properties.get("children"))
     if isinstance(children, list):
         yield from _walk((f"{place}.childObjects[{i}]", child) for i, child in enumerate(children))
 
 
-def _nuclei(features: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[int, Any]:
+def _nuclei(features: list[tuple[str, Mapping[str, Any]]], remarks: Remarks) -> dict[int, Any]:
+    """Return the nuclei by the index of their cells, which are kept where a nucleus is none."""
     found = [
         (i, f"nucleusGeometry of {name}", feature["nucleusGeometry"])
         for i, (name, feature) in enumerate(features)
         if feature.get("nucleusGeometry") is not None
     ]
-    names = [name for _, name, _ in found]
-    geometries = check_geometries([_geometry(value, name) for _, name, value in found], names)
-    return {i: geometry for (i, _, _), geometry in zip(found, geometries, strict=True)}
+    own = Remarks()
+    geometries = _geometries([(name, value) for _, name, value in found], own)
+    remarks.parts += own.left_out + own.parts
+    remarks.repaired += own.repaired
+    return {
+        i: geometry
+        for (i, _, _), geometry in zip(found, geometries, strict=True)
+        if geometry is not None
+    }
+
+
+def _geometries(named_values: list[tuple[str, Any]], remarks: Remarks) -> list[Any | None]:
+    """Return valid geometries, None for those that cover no point."""
+    parsed: list[Any | None] = []
+    for name, value in named_values:
+        try:
+            parsed.append(_geometry(value, name, remarks.parts))
+        except NothingThereError as error:
+            parsed.append(None)
+            remarks.left_out.append(str(error))
+            remarks.count += 1
+    return check_geometries(parsed, [name for name, _ in named_values], remarks)
 
 
 def _annotation(feature: Mapping[str, Any], geometry: Any, nucleus: Any, name: str) -> Annotation:
     properties = feature.get("properties") or {}
     classification, color = _classification(properties.get("classification"), name)
     own_name, identifier = properties.get("name"), feature.get("id")
+    rest = {key: x for key, x in properties.items() if key not in _OWN_FIELDS}
+    kind = object_kind(properties, identifier)
+    if legacy_kind(identifier) is not None:
+        identifier = None
     return Annotation(
         geometry=geometry,
         classification=classification,
         name=None if own_name is None else str(own_name),
-        properties={key: x for key, x in properties.items() if key not in _OWN_FIELDS},
+        properties=with_kind(rest, kind),
         id=None if identifier is None else str(identifier),
         nucleus=nucleus,
         color=color,
@@ -176,47 +234,80 @@ def _color(value: Mapping[str, Any]) -> tuple[int, int, int] | None:
     return None
 
 
-def _geometry(value: Any, where: str) -> Any:
+def _geometry(value: Any, where: str, dropped: list[str]) -> Any:
+    """Return a geometry; parts that cover no point are left out of it, and named in `dropped`."""
     import shapely
     from shapely.geometry import shape
 
+    if value is None:
+        raise NothingThereError(f"{where} has no geometry")
     if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{where} has no geometry")
-    kind = value.get("type")
+        raise InvalidInputError(f"{where} has a geometry of {type(value).__name__}")
+    kind = _type_of(value)
     if kind == "GeometryCollection":
-        parts = value.get("geometries")
-        if not isinstance(parts, list):
+        members = value.get("geometries")
+        if not isinstance(members, list):
             raise InvalidInputError(f"{where} is a GeometryCollection without geometries")
-        return shapely.GeometryCollection([_geometry(part, where) for part in parts])
+        return shapely.GeometryCollection(
+            _some(members, dropped, lambda one: _geometry(one, where, dropped))
+        )
     if kind not in _LISTS:
         raise InvalidInputError(
             f"{where} has geometry of type {kind!r}; "
             f"it takes GeometryCollection, {', '.join(_LISTS)}"
         )
-    coordinates = _parts(value.get("coordinates"), where)
-    return shape({"type": kind, "coordinates": _checked(coordinates, where, kind, _LISTS[kind])})
+    coordinates = _checked(value.get("coordinates"), where, kind, _LISTS[kind], dropped)
+    return shape({"type": kind, "coordinates": coordinates})
 
 
-def _checked(value: Any, where: str, kind: str, lists: int) -> Any:
+def _checked(value: Any, where: str, kind: str, lists: int, dropped: list[str]) -> Any:
     """Return coordinates with every list of positions as an array, without z."""
+    parts = _parts(value, where)
+    if kind.endswith("Polygon") and lists == 2:
+        holes, reasons = _those_there(parts[1:], lambda hole: _ring(hole, where))
+        dropped += reasons
+        return [_ring(parts[0], where), *holes]
     if lists > 1:
-        return [_checked(part, where, kind, lists - 1) for part in _parts(value, where)]
-    if kind.endswith("Polygon"):
-        return _ring(value, where)
+        return _some(parts, dropped, lambda part: _checked(part, where, kind, lists - 1, dropped))
     if kind.endswith("LineString"):
-        return _positions(value, where, at_least=2)
-    return _positions(value, where) if lists else _positions([value], where)[0]
+        return _line(parts, where)
+    return _positions(parts, where) if lists else _positions([parts], where)[0]
+
+
+def _some(values: list[Any], dropped: list[str], read: Callable[[Any], Any]) -> list[Any]:
+    """Return those of the values that cover a point, of which there must be one."""
+    found, reasons = _those_there(values, read)
+    if reasons and not found:
+        raise NothingThereError(reasons[0])
+    dropped += reasons
+    return found
+
+
+def _those_there(values: list[Any], read: Callable[[Any], Any]) -> tuple[list[Any], list[str]]:
+    """Return what is read of the values that cover a point, and why the others do not."""
+    found, reasons = [], []
+    for value in values:
+        try:
+            found.append(read(value))
+        except NothingThereError as error:
+            reasons.append(str(error))
+    return found, reasons
 
 
 def _parts(value: Any, where: str) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise InvalidInputError(f"{where} has no coordinates")
-    return value
+    if value is None or value == []:
+        raise NothingThereError(f"{where} has no coordinates")
+    if not isinstance(value, list | tuple):
+        raise InvalidInputError(f"{where} has coordinates that are not a list of [x, y]")
+    return list(value)
 
 
 def _ring(value: Any, where: str) -> NDArray[np.float64]:
-    ring = _positions(value, where, at_least=4)
-    if (ring[0] != ring[-1]).any():
+    ring = _positions(value, where)
+    closed = (ring[0] == ring[-1]).all()
+    if len(ring) < 3 or (len(ring) == 3 and closed):
+        raise NothingThereError(f"{where} has a ring of {len(ring)} points; it takes 4 or more")
+    if not closed:
         first, last = ring[0].tolist(), ring[-1].tolist()
         raise InvalidInputError(
             f"{where} has a ring that is not closed: it starts at {first} and ends at {last}"
@@ -224,9 +315,18 @@ def _ring(value: Any, where: str) -> NDArray[np.float64]:
     return ring
 
 
-def _positions(value: Any, where: str, at_least: int = 1) -> NDArray[np.float64]:
+def _line(value: Any, where: str) -> NDArray[np.float64]:
+    line = _positions(value, where)
+    if len(line) < 2:
+        raise NothingThereError(f"{where} has a line of 1 points; it takes 2 or more")
+    return line
+
+
+def _positions(value: Any, where: str) -> NDArray[np.float64]:
     """Return (n, 2) finite coordinates, without z."""
     parts = _parts(value, where)
+    if all(part == [] for part in parts):
+        raise NothingThereError(f"{where} has no coordinates")
     try:
         array = np.asarray(parts)
     except ValueError:  # positions of unequal lengths
@@ -235,9 +335,4 @@ def _positions(value: Any, where: str, at_least: int = 1) -> NDArray[np.float64]
         raise InvalidInputError(f"{where} has coordinates that are not a list of [x, y]")
     if not np.isfinite(array[:, :2]).all():
         raise InvalidInputError(f"{where} has coordinates that are NaN or infinite")
-    if len(array) < at_least:
-        what = "ring" if at_least == 4 else "line"
-        raise InvalidInputError(
-            f"{where} has a {what} of {len(array)} points; it takes {at_least} or more"
-        )
     return array[:, :2].astype(float)

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
 from membrane_xai.annotations._contours import Ring, edge_connected, region_polygons
-from membrane_xai.annotations._geojson import without_nan
+from membrane_xai.annotations._qupath_objects import without_nan
 from membrane_xai.annotations._window import Window
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["Objects", "features_of", "mask_objects"]
+
+_HALVINGS = 3
+"""How often the tolerance is halved for an object whose parts would lie in each other, before they
+are joined: less is left out of the one object, but its area stays near."""
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "membrane_xai.annotations")
 
@@ -109,10 +113,26 @@ def _simplified(
 
     shapes = shapely.MultiPolygon([shapely.Polygon(rings[0], rings[1:]) for rings in polygons])
     simple = shapely.simplify(shapes, tolerance, preserve_topology=True)
+    for halvings in range(1, _HALVINGS + 1):
+        if shapely.is_valid(simple):
+            break
+        simple = shapely.simplify(shapes, tolerance / 2**halvings, preserve_topology=True)
+    if not shapely.is_valid(simple):
+        simple = _joined(simple)
     return [
         [shapely.get_coordinates(ring) for ring in shapely.get_rings(part)]
         for part in shapely.get_parts(shapely.orient_polygons(simple))
     ]
+
+
+def _joined(polygons: Any) -> Any:
+    """Return what a multipolygon covers: each part was simplified alone, and may lie in another."""
+    import shapely
+
+    parts = shapely.make_valid(
+        shapely.get_parts(polygons), method="structure", keep_collapsed=False
+    )
+    return shapely.union_all(parts)
 
 
 def _coordinates(ring: NDArray[Any]) -> list[list[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.annotations._annotation import Annotation, check_geometries, named
+from membrane_xai.annotations._annotation import Annotation, Remarks, check_geometries, named
 from membrane_xai.annotations._window import Window
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 
@@ -20,7 +20,10 @@ _COLLECTION = 7  # shapely's type id
 
 
 def as_annotations(values: Any) -> list[Annotation]:
-    """Return one or more annotations or shapely geometries as a list of annotations."""
+    """Return one or more annotations or shapely geometries as a list of annotations.
+
+    Geometries that cover no point are left out, with a warning.
+    """
     import shapely
 
     alone = isinstance(values, Annotation | shapely.Geometry)
@@ -33,10 +36,12 @@ def as_annotations(values: Any) -> list[Annotation]:
                 f"read_annotations returns them, or shapely geometries"
             )
     names = [f"annotations[{i}]" for i in bare]
-    checked = check_geometries([shapely.force_2d(items[i]) for i in bare], names)
+    remarks = Remarks(count=len(items) - len(bare))
+    checked = check_geometries([shapely.force_2d(items[i]) for i in bare], names, remarks)
     for i, geometry in zip(bare, checked, strict=True):
-        items[i] = Annotation(geometry)
-    return items
+        items[i] = None if geometry is None else Annotation(geometry)
+    remarks.tell(stacklevel=3)
+    return [item for item in items if item is not None]
 
 
 def _iterable(values: Any) -> Iterable[Any]:

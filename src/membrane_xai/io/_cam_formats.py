@@ -25,6 +25,15 @@ Source = Path | IO[bytes]
 """Where the bytes are: the file, or what was read of it; a path beside it names it in errors."""
 
 _NAME = "cam"
+_KINDS = {
+    ".npy": ("a NumPy array",),
+    ".npz": ("a zip archive", "an empty zip archive"),
+    ".zarr": ("a folder",),
+    ".png": ("a PNG image",),
+    ".tif": ("a TIFF image",),
+    ".tiff": ("a TIFF image",),
+}
+"""What a file of a suffix is, as :func:`unlike` says it."""
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _PICTURE = "a picture of a heat map is not a CAM; save the array"
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow 10 calls a PNG of them "I"
@@ -137,7 +146,7 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
 @contextmanager
 def _as_input_errors(path: Path) -> Iterator[None]:
     """Turn the many errors of a broken file into one, and name the file in those of this module."""
-    with _tiff.as_input_errors(path):
+    with _tiff.as_input_errors(path, _KINDS.get(path.suffix.lower(), ())):
         try:
             yield
         except FileNotFoundError as error:  # of a file within a store that is there

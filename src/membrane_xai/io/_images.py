@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._disk.contents import IMAGE_KINDS, unlike
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _pixel_size, _png, _tiff
 from membrane_xai.io._depth import FULL, to_8_bits, white_level
@@ -102,8 +103,11 @@ def as_input_errors(path: Path) -> Iterator[None]:
         try:
             yield
         except UnidentifiedImageError:
+            kind = unlike(path, *IMAGE_KINDS)
+            what = f"is {kind}, and is" if kind else "is"
+            damaged = "" if kind else ", or its beginning is damaged"
             raise InvalidInputError(
-                f"{path}: is not a PNG, JPEG, BMP or TIFF image, or its beginning is damaged"
+                f"{path}: {what} not a PNG, JPEG, BMP or TIFF image{damaged}"
             ) from None
 
 

@@ -76,7 +76,7 @@ def read_mask_file(path: Path, shape: Shape, labels: Collection[int]) -> Values:
 
 
 def _from_npy(path: Path, shape: Shape) -> _Picture:
-    with _tiff.as_input_errors(path):
+    with _tiff.as_input_errors(path, ("a NumPy array",)):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.dtype.kind not in "biuf":
             raise InvalidInputError(f"{path}: has values of {array.dtype}; a mask takes numbers")

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._disk.contents import unlike
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._orientation import Box
@@ -219,7 +220,9 @@ def _libraries() -> Iterator[Any]:
 
 def _not_read(path: Path, tried: list[str]) -> Exception:
     if tried:
-        return InvalidInputError(f"{path}: is not a slide that {' or '.join(tried)} can read")
+        kind = unlike(path)
+        what = f"is {kind}, and is not" if kind else "is not"
+        return InvalidInputError(f"{path}: {what} a slide that {' or '.join(tried)} can read")
     return missing("openslide", f"{path}: a slide of this kind", extra="slides")
 
 

@@ -6,7 +6,7 @@ white where the caller says that gaps are expected (scanners leave out tiles wit
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._disk.contents import IMAGE_KINDS, unlike
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _jpeg2000_damage, _jpeg_damage, _pixel_size
 from membrane_xai.io._depth import FULL, to_8_bits, white_level
@@ -304,10 +305,11 @@ def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArr
 
 
 @contextmanager
-def as_input_errors(path: Path) -> Iterator[None]:
+def as_input_errors(path: Path, expected: Sequence[str] = IMAGE_KINDS) -> Iterator[None]:
     """Turn the many errors of a broken file into one, and that of a missing decoder into its own.
 
-    tifffile and the decoders raise whatever they come across in a file they did not expect.
+    tifffile and the decoders raise whatever they come across in a file they did not expect. A file
+    that is something else than `expected` is called that.
     """
     try:
         yield
@@ -316,6 +318,8 @@ def as_input_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         if "requires the 'imagecodecs' package" in str(error):
             raise missing("imagecodecs", f"{path}: its compression", extra="slides") from error
+        if kind := unlike(path, *expected):
+            raise InvalidInputError(f"{path}: is {kind}, in spite of its suffix") from None
         raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
 
 

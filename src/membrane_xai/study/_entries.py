@@ -199,11 +199,14 @@ def entries(
         for name, values in rest.items():
             one[name] = _next(values, name, i)
         default = i if file_of(image) is None else str(image)
+        identifier = default if ids is None else _label(one["ids"])
+        named = file_of(image)
+        called = str(identifier) if named is None else named.name
         yield Entry(
-            id=default if ids is None else _label(one["ids"]),
+            id=identifier,
             image=image,
-            mask=_from_file(one["masks"], MASK_WORDS, image, mask_options),
-            region=_from_file(one["regions"], REGION_WORDS, image, region_options),
+            mask=_from_file(one["masks"], MASK_WORDS, image, called, mask_options),
+            region=_from_file(one["regions"], REGION_WORDS, image, called, region_options),
             mpp=mpp,
             bits=bits,
             group=_label(one["groups"]),
@@ -239,9 +242,11 @@ def _label(value: Any) -> Any:
     return plain if isinstance(plain, str | int | float) else str(plain)
 
 
-def _from_file(value: Any, words: Sequence[str], image: Any, options: Mapping[str, Any]) -> Any:
+def _from_file(
+    value: Any, words: Sequence[str], image: Any, called: str, options: Mapping[str, Any]
+) -> Any:
     path = file_of(value, words)
-    return value if path is None else outlines_of(path, image, **options)
+    return value if path is None else outlines_of(path, image, called=called, **options)
 
 
 def _path_of(value: Any) -> Path | None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._disk.names import stem
-from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation, read_annotations
+from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation
+from membrane_xai.annotations._annotation import Remarks
 from membrane_xai.annotations._classes import (
     is_core,
     is_membrane,
@@ -26,6 +27,7 @@ from membrane_xai.annotations._classes import (
     region_classes,
 )
 from membrane_xai.annotations._drawn import drawn
+from membrane_xai.annotations._reading import read, read_every_image
 from membrane_xai.annotations._tiles import Tile, bare_name, in_tile, lies_on_slide, tile_of
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.io import read_mask
@@ -59,6 +61,9 @@ OUTSIDE = "outlines_outside"
 UNCLEAR = "coordinates_unclear"
 """Flag of a tile whose outlines fit coordinates of the slide and of the tile as well."""
 
+LEFT_OUT = "objects_left_out"
+"""Flag of an image of whose outlines some cover nothing, and were left out."""
+
 Class = str | None
 """None is what bears no class."""
 
@@ -90,23 +95,27 @@ class Outlines:
     others_on_slide: bool | None = None
     """Whether files of other tiles are in coordinates of the slide, for one that may be in both."""
 
+    image: str | None = field(default=None, repr=False)
+    """What a table of several images calls it."""
+
     def draw(self, rgb: Rgb, mpp: float | None) -> Drawn:
         """Return a mask of an image, which may well have no outlines of the classes."""
         shape = (rgb.shape[0], rgb.shape[1])
         if is_mask_file(self.path):
             return Drawn(self._read_mask(shape))
-        found = self._read(shape[0])
+        remarks = Remarks()
+        found = self._read(shape[0], remarks)
         on_slide = self._on_slide(found, shape)
         if self.tile is not None and on_slide:
             found = in_tile(found, self.tile, shape, str(self.path))
         mask, outside = drawn(self._chosen(found), shape, mpp=mpp, line_width=self.line_width)
-        flags: tuple[str, ...] = ()
+        flags = (LEFT_OUT,) if remarks.left_out else ()
         if on_slide is None:
-            flags = (UNCLEAR,)
+            flags = (UNCLEAR, *flags)
             self._warn("may be in coordinates of the slide or of the tile, and are taken for these")
         # a slide's other outlines, and the rest of a region around a tile, lie outside by right
         if outside and not (on_slide and (self.of_slide or self.region)):
-            flags += (OUTSIDE,)
+            flags = (OUTSIDE, *flags)
             size = f"{shape[1]} x {shape[0]} pixels"
             self._warn(f"lie outside their image of {size}: {outside}")
         return Drawn(mask, flags)
@@ -135,9 +144,8 @@ class Outlines:
             f"it takes their numbers"
         )
 
-    def _read(self, height: float) -> list[Annotation]:
-        with _of_file(self.path):
-            return read_annotations(self.path, height=height)
+    def _read(self, height: float, remarks: Remarks) -> list[Annotation]:
+        return read(self.path, height=height, image=self.image, remarks=remarks)
 
     def _chosen(self, found: Sequence[Annotation]) -> list[Annotation]:
         objects = [one for one in found if self.region or not is_core(one)]
@@ -162,13 +170,16 @@ class Outlines:
         warnings.warn(f"{self.path}: outlines {what}", MembraneXAIWarning, stacklevel=3)
 
 
-def outlines_of(path: Path, image: Any, **options: Any) -> Outlines:
-    """Return a file as outlines of an image, whose name may say where on a slide it lies."""
+def outlines_of(path: Path, image: Any, *, called: str | None = None, **options: Any) -> Outlines:
+    """Return a file as outlines of an image, whose name may say where on a slide it lies.
+
+    Of a table of several images those are meant that are `called` so.
+    """
     name = stem(Path(image).name) if isinstance(image, str | Path) else ""
     own = stem(path.name, OUTLINE_SUFFIXES)
     tile = tile_of(name)
     of_slide = tile is not None and own == bare_name(name)
-    return Outlines(path, tile=tile or tile_of(own), of_slide=of_slide, **options)
+    return Outlines(path, tile=tile or tile_of(own), of_slide=of_slide, image=called, **options)
 
 
 def _fits(name: str) -> bool:
@@ -291,7 +302,7 @@ def _read_quietly(path: Path, height: float) -> list[Annotation] | None:
     """Return annotations, of which drawing them will warn; None for a picture."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return None if is_mask_file(path) else read_annotations(path, height=height)
+        return None if is_mask_file(path) else read_every_image(path, height)
 
 
 def _names(classes: Any, name: str) -> tuple[str, ...]:

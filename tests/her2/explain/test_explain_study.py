@@ -8,6 +8,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 from PIL import Image
+from shapely import box
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -305,6 +306,16 @@ def test_annotations_are_the_masks(backbone, images, tmp_path):
     for row in done.images:
         assert row["mask_share"] == mask.mean()
         np.testing.assert_array_equal(read_view(tmp_path / "out", row["key"]).mask, mask)
+
+
+def test_annotations_of_all_images_in_one_table(backbone, images, tmp_path):
+    rows = [
+        f"{image.path.name};{box(0, 0, 128, y).wkt}"
+        for image, y in zip(images[:2], (32, 64), strict=True)
+    ]
+    (tmp_path / "all.csv").write_text("\n".join(["Image;WKT", *rows]))
+    done = study(backbone, images[:2], tmp_path / "out", annotations=tmp_path / "all.csv")
+    assert [row["mask_share"] for row in done.images] == [0.25, 0.5]
 
 
 def test_missing_annotations_are_named(backbone, images, tmp_path):

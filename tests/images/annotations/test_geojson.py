@@ -116,8 +116,18 @@ BAD = {
     "no geometry": ([feature(None)], "features[0] (id 'a1') has no geometry"),
     "geometry type": (feature({"type": "Circle"}), "has geometry of type 'Circle'; it takes"),
     "no coordinates": (
-        [polygon(SQUARE), feature({"type": "Polygon"})],
-        "features[1] (id 'a1') has no coordinates",
+        [feature({"type": "Polygon"})],
+        "features[0] (id 'a1') has no coordinates",
+    ),
+    "several of nothing": (
+        [feature({"type": "Polygon"}), feature(None)],
+        "none of 2 objects can be used: features[0] (id 'a1') has no coordinates; "
+        "features[1] (id 'a1') has no geometry",
+    ),
+    "geometry of text": (feature("Point"), "the document (id 'a1') has a geometry of str"),
+    "ring of a triangle": (
+        feature(polygon(SQUARE[:3])),
+        "has a ring that is not closed: it starts at [0.0, 0.0] and ends at [4.0, 4.0]",
     ),
     "empty": (feature(polygon()), "the document (id 'a1') has no coordinates"),
     "empty ring": (feature(polygon([])), "has no coordinates"),
@@ -145,8 +155,8 @@ BAD = {
     "class": (feature(polygon(SQUARE), classification={"a": 1}), "which has no name"),
     "properties": ({"type": "Feature", "properties": [1]}, "has properties of list"),
     "child": (
-        [feature(polygon(SQUARE), childObjects=[feature(None)])],
-        "features[0].childObjects[0] (id 'a1') has no geometry",
+        [feature(polygon(SQUARE), childObjects=[feature({"type": "Circle"})])],
+        "features[0].childObjects[0] (id 'a1') has geometry of type 'Circle'",
     ),
     "nucleus": (
         feature(polygon(SQUARE)) | {"nucleusGeometry": polygon(SQUARE[:-1])},
@@ -170,7 +180,7 @@ def test_files_that_are_no_text(tmp_path):
     bomb, cut, image = tmp_path / "bomb.gz", tmp_path / "cut.gz", tmp_path / "image.geojson"
     bomb.write_bytes(gzip.compress(b" " * 10**6))
     cut.write_bytes(gzip.compress(json.dumps(QUPATH).encode())[:-20])
-    image.write_bytes(b"\x89PNG\xff")
+    image.write_bytes(b"ID;WKT\nM\xe4rz;POINT (1 2)")  # Latin-1
     with pytest.raises(InvalidInputError, match="more than max_bytes"):
         read_annotations(bomb, max_bytes=1000)
     with pytest.raises(InvalidInputError, match=r"cut\.gz is damaged gzip"):

@@ -136,6 +136,49 @@ def test_simplify_drops_corners_and_stays_valid():
     assert not shapely.is_ccw(shapely.LinearRing(hole))
 
 
+def test_a_part_that_ends_inside_another_after_simplifying():
+    rows = (
+        "....#.....|...##.#...|..##...###|###.###.#.|#...#...#.|#...#...##|###.##...#|..#..#...#|"
+        "..####..##|.....####."
+    )
+    mask = np.array([[one == "#" for one in row] for row in rows.split("|")])
+    [item] = vectorize(mask, simplify=5)["features"]
+    found = shapely.geometry.shape(item["geometry"])
+    assert found.is_valid
+    assert found.area == pytest.approx(mask.sum(), rel=0.25)
+
+
+@given(
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=24)),
+    st.sampled_from([0.1, 0.5, 1, 2, 5, 20, 1000]),
+    st.sampled_from([(0, 0), (100_000.25, 3.7)]),
+    st.sampled_from([1.0, 3.7]),
+)
+@settings(max_examples=150, deadline=None)
+def test_simplified_outlines_are_valid_and_near(mask, pixels, offset, downsample):
+    grid = {"offset": offset, "downsample": downsample}
+    tolerance = pixels * downsample
+    exact, simple = vectorize(mask, **grid), vectorize(mask, simplify=tolerance, **grid)
+    check_valid(simple)
+    assert len(simple["features"]) == len(exact["features"])
+    for before, after in zip(exact["features"], simple["features"], strict=True):
+        one, other = (shapely.geometry.shape(x["geometry"]) for x in (before, after))
+        assert other.area > 0
+        # what was taken away or added lies within the tolerance of the outline
+        assert one.symmetric_difference(other).difference(
+            one.boundary.buffer(tolerance * (1 + 1e-6) + 1e-6)
+        ).area == pytest.approx(0, abs=1e-6)
+
+
+def check_valid(outlines):
+    for item in outlines["features"]:
+        shape = shapely.geometry.shape(item["geometry"])
+        assert shapely.is_valid(shape), shapely.is_valid_reason(shape)
+    for shell, *holes in every_ring(outlines):
+        assert shapely.is_ccw(shapely.LinearRing(shell))
+        assert not any(shapely.is_ccw(shapely.LinearRing(hole)) for hole in holes)
+
+
 @pytest.mark.parametrize(
     ("mask", "options", "message"),
     [

@@ -38,6 +38,15 @@ def test_csv_of_commas_and_wkt_lines():
     assert second.geometry == shapely.MultiPoint([(1, 8)])
 
 
+def test_wkt_of_postgis_names_a_reference_system():
+    [bare] = read_annotations("POINT (1 2)", height=5)
+    for text in ("SRID=0;POINT (1 2)", "srid=-1; POINT (1 2)", "SRID=4326 ;POINT Z (1 2 3)"):
+        [found] = read_annotations(text, height=5)
+        assert found.geometry == bare.geometry
+    [found] = read_annotations("id,wkt\n1,SRID=0;POINT (1 2)\n", height=5)
+    assert found.geometry == bare.geometry
+
+
 def test_long_wkt_in_a_table():
     angle = np.linspace(0, 2 * np.pi, 9000)[:-1]
     circle = shapely.Polygon(np.c_[50 + 40 * np.cos(angle), 50 + 40 * np.sin(angle)])
@@ -73,5 +82,7 @@ def test_a_table_of_outlines_keeps_its_lines_and_must_hold_together():
         "Tumour",
         {"note": "two\nlines"},
     )
-    with pytest.raises(InvalidInputError, match="line 2 has 2 cells; it takes 1"):
-        read_annotations("WKT\nPOINT (1 2),x\n", format="csv", height=10)
+    with pytest.raises(InvalidInputError, match="line 2 has 3 cells; it takes 2"):
+        read_annotations("WKT,note\nPOINT (1 2),x,y\n", format="csv", height=10)
+    [found] = read_annotations("sep=;\nID;WKT\n7;POINT (1 2)\n", height=10)  # as Excel begins one
+    assert found.id == "7"

@@ -72,8 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_masks(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("masks").add_argument
     add("--annotations", type=Path, metavar="DIR",
-        help="outlines, or masks as PNG, TIFF or NPY, named like the images "
-             "(default: masks are extracted)")  # fmt: skip
+        help="outlines, or masks as PNG, TIFF or NPY, named like the images, or a CSV of outlines "
+             "of all images (default: masks are extracted)")  # fmt: skip
     add("--annotation-class", action="append", default=[], metavar="NAME",
         help="outlines of this class are membrane; may be given several times "
              "(default: those called so, else the only class that is no region)")  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane_xai._commands.audit.groups import GroupTable
-from membrane_xai._disk.names import by_name, files_below, named_files, plain, stem
+from membrane_xai._disk.names import by_name, check_folder, files_below, named_files, plain, stem
 from membrane_xai.annotations import OUTLINE_SUFFIXES
 from membrane_xai.annotations._files import files_of_images
 from membrane_xai.errors import InvalidInputError
@@ -94,8 +94,7 @@ def match(
 
 def _images(folder: Path, without: Collection[Path]) -> dict[str, Path]:
     """Return images by name, without what ``membrane-xai mask`` has written beside them."""
-    if not folder.is_dir():
-        raise InvalidInputError(f"{folder}: there is no such folder")
+    check_folder(folder)
     files = {
         path: plain(path.relative_to(folder).with_name(stem(path.name)).as_posix())
         for path in files_below(folder, IMAGE_SUFFIXES, without=without)

@@ -212,6 +212,7 @@ def _entries(
             mask = outlines_of(
                 one.outlines,
                 one.image,
+                called=one.name,
                 classes=request.classes,
                 of_set=chosen.of_set,
                 line_width=request.line_width,
@@ -221,6 +222,7 @@ def _entries(
                 region = outlines_of(
                     one.outlines,
                     one.image,
+                    called=one.name,
                     classes=request.of_region,
                     region=True,
                     others_on_slide=chosen.others_on_slide,

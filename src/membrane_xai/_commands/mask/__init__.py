@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._commands.mask.inputs import ENDINGS, Job, find_jobs
+from membrane_xai._commands.mask.inputs import ENDINGS, Job, find_jobs, results_among
 from membrane_xai._commands.options import bits_type, count_from, mpp_type, numbers
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.io import MAX_PIXELS
@@ -72,6 +72,12 @@ def run(args: argparse.Namespace) -> int:
     from membrane_xai._disk.progress import progress
 
     jobs = find_jobs(args.images)
+    if results := results_among(args.images):
+        print(
+            f"note: {len(results)} files are called like results of this command and were passed "
+            f"over, such as {results[0]}",
+            file=sys.stderr,
+        )
     settings = Settings(
         args.mpp,
         tuple(args.formats),
