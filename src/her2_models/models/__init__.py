@@ -244,9 +244,9 @@ def her2_backbone(config: ModelConfig, path: str | Path) -> Backbone:
     return _backbone(network, config.backbone, str(path), config.input_size)
 
 
-def _backbone(network: Any, name: str, weights: str, size: int) -> Backbone:
+def _backbone(network: Any, name: str, weights: str, size: int | None = None) -> Backbone:
     spec = input_spec(network, 0)
-    layer = target_layer_name(network, size)
+    layer = target_layer_name(network, size or network.default_cfg["input_size"][-1])
     return Backbone(
         name=name,
         weights=weights,
@@ -278,7 +278,7 @@ def imagenet_efficientnet_lite0() -> Backbone:
     """
     network = timm.create_model(_LITE0, pretrained=False)
     load_in_order(network, _read_lite0())
-    return _backbone(network, _LITE0, _LITE0_WEIGHTS, 224)
+    return _backbone(network, _LITE0, _LITE0_WEIGHTS)
 
 
 def load_in_order(network: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:

@@ -134,7 +134,7 @@ def test_a_network_without_a_map_predicts_and_says_that_it_is_not_explained(inpu
         lambda: native_cam(backbone, inputs, "GradCAM", target=0),
         lambda: CamExplainer(backbone, "GradCAM", SIDE),
     ):
-        with pytest.raises(InvalidInputError, match="small has no layer whose output is known"):
+        with pytest.raises(InvalidInputError, match="backbone is small, which predicts and cannot"):
             explain()
 
 
