@@ -243,7 +243,7 @@ def test_jpeg_pages_nan_and_other_things_are_refused(tmp_path):
         "far.npy": r"has the values 0\.0, 2\.5",
         "stack.npy": r"has shape \(4, 6, 9\)",
         "object.npy": "Python objects in dtype",
-        "text.png": "is not a PNG, JPEG, BMP or TIFF image",
+        "text.png": "not a PNG, JPEG, BMP or TIFF image",
     }.items():
         with pytest.raises(InvalidInputError, match=words):
             read_mask(tmp_path / name)
