@@ -85,6 +85,7 @@ def paired():
 
 @pytest.mark.parametrize("strategy", ["multinomial", "poisson"])
 def test_tensors_stay_pairs_when_they_are_resampled(strategy):
+    torch.manual_seed(0)
     cams, masks = paired()
     alone = [map_score(cams[i], masks[i]).item() for i in range(8)]
     boot = BootStrapper(
@@ -92,9 +93,11 @@ def test_tensors_stay_pairs_when_they_are_resampled(strategy):
     )
     boot.update(cams, masks, region=torch.ones(8, 28, 28))
     assert boot.compute()["mean"].item() == pytest.approx(float(np.mean(alone)), abs=0.05)
-    shared = BootStrapper(MembraneActivationPrecision(), num_bootstraps=2)
+    shared = BootStrapper(MembraneActivationPrecision(), num_bootstraps=50)
     shared.update(cams, masks[0].numpy())  # what all share is not resampled
-    assert shared.compute()["mean"].item() < 0.4
+    mean = float(map_score(cams, masks[0]).mean())
+    assert mean < 0.3
+    assert shared.compute()["mean"].item() == pytest.approx(mean, abs=0.07)
     groups, weights = torch.tensor([0] * 4 + [1] * 4), torch.ones(8)
     ec = BootStrapper(
         ExplanationConsistency((7, 7), num_groups=2), num_bootstraps=3, sampling_strategy=strategy
