@@ -94,7 +94,8 @@ def stained(brown, blue, share):
 
 
 HEMATOXYLIN, DAB = np.array([0.65, 0.70, 0.29]), np.array([0.27, 0.57, 0.78])
-CYAN = np.array([0.79, 0.57, 0.20])  # hematoxylin as some scanners show it
+CYAN = np.array([0.85, 0.50, 0.20])  # hematoxylin as some scanners show it
+VIOLET, OCHRE = np.array([0.70, 0.55, 0.35]), np.array([0.27, 0.50, 0.90])  # of other scanners
 BURNT = np.array([0.60, 0.76, 0.80])  # DAB beside it, dark
 
 
@@ -103,6 +104,17 @@ def test_stains_of_every_share_are_right_one_way_round(share):
     image = stained(DAB * 0.8, HEMATOXYLIN * 0.6, share)
     assert "channels_swapped" not in flags(image)
     assert ("channels_swapped" in flags(swapped(image))) == (share < 1)  # DAB alone could be blue
+
+
+@pytest.mark.parametrize(
+    ("brown", "blue"),
+    [(0.4 * DAB, 0.9 * HEMATOXYLIN), (0.8 * OCHRE, 0.6 * VIOLET)],
+    ids=["pale brown", "hematoxylin with little green"],
+)
+def test_swapped_by_one_sign_alone(brown, blue):
+    image = stained(brown, blue, 0.3)
+    assert "channels_swapped" not in flags(image)
+    assert "channels_swapped" in flags(swapped(image))
 
 
 def test_blue_with_little_green_is_not_swapped():

@@ -141,11 +141,12 @@ def test_alpha_of_deep_samples(tmp_path, alpha):
     rgba = np.full((2, 2, 4), 2048, np.uint16)
     rgba[..., 3] = alpha
     rgba[0, 0, 3] = 0
+    rgba[0, 1] = (0, 0, 0, alpha // 2 + 1)
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(rgba))
     write_tiff(tmp_path / "a.tif", rgba, extrasamples=["unassalpha"])
     for name in ("a.png", "a.tif"):
         rgb = read_image(tmp_path / name, bits=12).rgb
-        assert rgb[..., 0].tolist() == [[255, 128], [128, 128]]
+        assert rgb[..., 0].tolist() == [[255, 127], [128, 128]]
 
 
 def test_grey_with_alpha_of_16_bits_is_grey(tmp_path):

@@ -289,6 +289,14 @@ def test_whole_jpeg_2000(codec, level, pixels):
     assert find_damage_of_2000(b"") == ""
 
 
+def test_markers_among_data_of_jpeg_2000():
+    imagecodecs = pytest.importorskip("imagecodecs")
+    data = bytearray(imagecodecs.jpeg2k_encode(texture(), level=30))
+    middle = len(data) // 2
+    data[middle : middle + 4] = b"\0\xff\xa0\0"
+    assert find_damage_of_2000(bytes(data)) == "there are markers among its data"
+
+
 @pytest.mark.parametrize("where", ["pixels", "checksum", "end"])
 def test_png_by_its_checksums(tmp_path, rgb, where):
     PIL.Image.fromarray(rgb).save(tmp_path / "a.png", compress_level=0)
