@@ -182,3 +182,39 @@ def test_rows_of_other_weights_are_refused(tmp_path: Path) -> None:
     evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "a"})
     with pytest.raises(InvalidInputError, match=r"there about\.weights is 'a', now 'b'"):
         evaluate(methods, [image], [np.eye(4, dtype=bool)], out=tmp_path, about={"weights": "b"})
+
+
+def broken(_images):
+    raise ValueError("no such device")
+
+
+def test_a_study_that_scored_nothing_leaves_its_folder_free(images, masks, tmp_path):
+    out = tmp_path / "study"
+    steps = {"perturbations": STEPS, "views": True}
+    slip = evaluate({"m": broken}, images, masks, out=out, k=0.3, similarity="cosine", **steps)
+    assert {row["status"] for row in slip.rows} == {"error"}
+    told = {"out": out, "k": 0.2, **steps}
+    result = evaluate({"m": darkness}, images, masks, **told)
+    clean = evaluate({"m": darkness}, images, masks, **{**told, "out": tmp_path / "clean"})
+    same(result.rows, clean.rows)
+    same(read_study(out).rows, clean.rows)
+    names = {path.relative_to(out) for path in out.rglob("*")}
+    clean_names = {path.relative_to(tmp_path / "clean") for path in (tmp_path / "clean").rglob("*")}
+    assert names == clean_names
+    # One that has scored an image keeps it.
+    with pytest.raises(InvalidInputError, match=r"there similarity is 'pearson', now 'cosine'"):
+        evaluate({"m": broken}, images, masks, **{**told, "similarity": "cosine"})
+    same(read_study(out).rows, clean.rows)
+
+
+def test_a_study_whose_folder_was_taken_meanwhile_mixes_nothing_in(images, masks, tmp_path):
+    out = tmp_path / "study"
+
+    def taken(rgb):
+        if not (out / "rows.jsonl").exists():
+            evaluate({"m": darkness}, images[:1], masks[:1], out=out, similarity="cosine")
+        return darkness(rgb)
+
+    with pytest.raises(InvalidInputError, match=r"there similarity is 'cosine', now 'pearson'"):
+        evaluate({"m": taken}, images, masks, out=out, batch_size=1)
+    assert len(read_study(out).rows) == 1

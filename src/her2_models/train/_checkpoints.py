@@ -93,7 +93,15 @@ def save_weights(path: Path, weights: Mapping[str, torch.Tensor], about: Mapping
     about : mapping of str to str
         Goes into the file's header.
     """
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    tensors: dict[str, torch.Tensor] = {}
+    written: set[int] = set()
+    for name, tensor in weights.items():
+        tensors[name] = tensor.contiguous()
+        if (
+            tensors[name].data_ptr() in written
+        ):  # of two layers, as in CoaT; safetensors has no ties
+            tensors[name] = tensors[name].clone()
+        written.add(tensors[name].data_ptr())
     _replace(path, save(tensors, metadata=dict(about)))
 
 

@@ -392,6 +392,20 @@ def test_other_weights_are_refused(backbone, images, tmp_path):
         study(backbone, images[:1], tmp_path)
 
 
+def test_how_many_channels_score_cam_scores_at_once_may_change(backbone, images, tmp_path):
+    before = study(
+        backbone, images[:2], tmp_path, ("ScoreCAM",), options={"ScoreCAM": {"batch_size": 4}}
+    )
+    again = study(
+        backbone, images[:2], tmp_path, ("ScoreCAM",), options={"ScoreCAM": {"batch_size": 9}}
+    )
+    same(again.images, before.images)
+    with pytest.raises(InvalidInputError, match=r"options\.ScoreCAM\.max_channels is None, now 3"):
+        study(
+            backbone, images[:2], tmp_path, ("ScoreCAM",), options={"ScoreCAM": {"max_channels": 3}}
+        )
+
+
 @pytest.mark.parametrize(
     ("sizes", "words"), [((0.5, 0.25), "say 0.25, 0.5"), ((None, None), "say None")]
 )

@@ -30,6 +30,7 @@ from her2_models.models import (  # noqa: E402
     make_plan,
 )
 from her2_models.models._head import classifiers, is_of  # noqa: E402
+from her2_models.train import save_weights  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
 
 SMALL = """
@@ -234,3 +235,13 @@ def test_predicting_needs_no_target_layer_and_explaining_says_that_there_is_none
             backbone, [ExplainedImage(image, mpp=0.5)], out=tmp_path / "out", input_size=64
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_layers_that_share_their_weights_are_written_and_read(tmp_path):
+    config = ModelConfig("coat_tiny", "none", 0.3, 224)
+    network = create_network(config)
+    assert len(network.state_dict()) > len(dict(network.named_parameters()))
+    save_weights(tmp_path / "weights.safetensors", network.state_dict(), {})
+    again = her2_backbone(config, tmp_path / "weights.safetensors").network
+    own = network.state_dict()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in again.state_dict().items())
