@@ -67,8 +67,8 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     add("--most", type=int, metavar="N", help="explain N images, as many of every score (all)")
     add("--mpp", type=float, metavar="UM", help="micrometres per pixel, if the images do not say")
     add("--annotations", type=Path, metavar="DIR",
-        help="outlines, or masks as PNG, TIFF or NPY, named like the images "
-             "(default: masks are extracted)")  # fmt: skip
+        help="outlines, or masks as PNG, TIFF or NPY, named like the images, or a CSV of outlines "
+             "of all images (default: masks are extracted)")  # fmt: skip
     add("--annotation-class", action="append", default=[], metavar="NAME",
         help="outlines of this class are membrane; may be given several times "
              "(default: those called so, else the only class that is no region)")  # fmt: skip

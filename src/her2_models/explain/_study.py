@@ -186,8 +186,9 @@ def explain_images(
     every_class : bool
         Whether to explain all scores instead of the predicted one.
     annotations : path, optional
-        Folder with a file for every image, by name: outlines (QuPath's GeoJSON, or WKT), or a mask
-        (PNG, TIFF, NPY). By default the membrane is extracted.
+        Folder with a file for every image, by name: outlines, as
+        :func:`membrane_xai.read_annotations` reads them, or a mask (PNG, TIFF, NPY); or one CSV of
+        the outlines of all images, with a column ``Image``. By default the membrane is extracted.
     mask_classes, region_classes : sequence of str
         Classes of the outlines that are membrane, and that are the region, as in
         :func:`membrane_xai.evaluate`; without `region_classes` the region is `regions`.

@@ -79,7 +79,8 @@ def evaluate(
         (H, W) arrays of bool or fractions in [0, 1], :class:`MembraneMask`, or paths: of outlines
         that :func:`read_annotations` reads, or of masks that :func:`membrane_xai.io.read_mask`
         reads. "extract" finds each by :func:`extract_membrane_mask`, whose flags go into the table;
-        any other str is a path.
+        any other str is a path. Of a CSV of several images the rows of the one are drawn, by the
+        name of its file, or else by `ids`.
     groups, ids : sequence of N, optional
         Labels for the table, such as slide and name. `ids` are paths or positions by default.
     labels : mapping of str to iterable of N, optional
