@@ -193,11 +193,13 @@ def test_early_stopping_counts_on_over_more_epochs(images, tmp_path, monkeypatch
     with pytest.warns(MembraneXAIWarning, match=r"the last 2 did not lower the validation loss"):
         train(config(images, "train.epochs=20", "train.patience=2"), folder)
     assert run.weights.stat().st_mtime_ns == before
-    train(config(images, "train.epochs=7", "train.patience=3"), folder)
-    assert len(history(run)) == 5
-    train(config(images, "train.epochs=7", "train.patience=0"), folder)
+    train(config(images, "train.epochs=7", "train.patience=4"), folder)
     assert len(history(run)) == 7
     assert checkpoint(run, "best")["epoch"] == 5
+    # The epochs before count, too, where nothing had counted them.
+    stopped(config(images, "train.epochs=7"), tmp_path / "late", 3)
+    late = train(config(images, "train.epochs=7", "train.patience=2"), tmp_path / "late")
+    assert len(history(late)) == 4
 
 
 def test_a_run_stopped_after_its_last_epoch_only_writes_its_weights(images, tmp_path, monkeypatch):
