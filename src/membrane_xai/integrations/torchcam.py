@@ -46,8 +46,8 @@ def to_maps(cams: Any, *, layer: int | None = None) -> torch.Tensor:
     Returns
     -------
     torch.Tensor of shape (N, h, w) or (h, w)
-        On the grid of the layer, outside the gradient graph, values as they were. That channels were
-        second cannot be seen here any more: an extractor on a transformer takes TorchCAM's
+        On the grid of the layer, outside the gradient graph, values as they were. Whether channels
+        were second cannot be seen here any more: an extractor on a transformer takes TorchCAM's
         `reshape_transform`; :class:`MembraneActivationPrecision` knows networks of timm.
 
     Raises
