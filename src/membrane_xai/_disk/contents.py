@@ -3,7 +3,19 @@
 import json
 from pathlib import Path
 
-__all__ = ["HEAD", "IMAGE_KINDS", "any_kind", "as_text", "content_kind", "unlike"]
+__all__ = [
+    "HEAD",
+    "IMAGE_KINDS",
+    "JPEG_START",
+    "NUMPY_START",
+    "PNG_START",
+    "TIFF_STARTS",
+    "any_kind",
+    "as_text",
+    "content_kind",
+    "is_dicom",
+    "unlike",
+]
 
 HEAD = 512
 """Bytes from the start of a file that :func:`content_kind` looks at."""
@@ -11,17 +23,20 @@ HEAD = 512
 IMAGE_KINDS = ("a JPEG image", "a PNG image", "a TIFF image")
 """Of images that are read."""
 
+JPEG_START = b"\xff\xd8\xff"
+NUMPY_START = b"\x93NUMPY"
+PNG_START = b"\x89PNG"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""Of the classic one and of BigTIFF, in both byte orders."""
+
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LFS = b"version https://git-lfs"
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script")
 _BEGINNINGS = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
+    (PNG_START, "a PNG image"),
+    (JPEG_START, "a JPEG image"),
     (b"GIF8", "a GIF image"),
-    (b"II*\0", "a TIFF image"),
-    (b"MM\0*", "a TIFF image"),
-    (b"II+\0", "a TIFF image"),
-    (b"MM\0+", "a TIFF image"),
+    *((start, "a TIFF image") for start in TIFF_STARTS),
     (b"\0\0\0\x0cjP", "a JPEG 2000 image"),
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip archive"),
@@ -34,7 +49,7 @@ _BEGINNINGS = (
     (b"Rar!", "a RAR archive"),
     (b"\xac\xed\0\x05", "a data file of QuPath (.qpdata) or other serialized Java objects"),
     (b"\xd0\xcf\x11\xe0", "a file of an old Microsoft Office"),
-    (b"\x93NUMPY", "a NumPy array"),
+    (NUMPY_START, "a NumPy array"),
     (b"\x89HDF", "an HDF5 file"),
     (b"SQLite format 3", "an SQLite database"),
     (b"PAR1", "a Parquet table"),
@@ -55,9 +70,14 @@ def content_kind(head: bytes) -> str | None:
         return "an HTML page (servers send one in place of a file that they do not give)"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "a WebP image"
-    if head[128:132] == b"DICM":
+    if is_dicom(head):
         return "a DICOM file"
     return next((what for start, what in _BEGINNINGS if head.startswith(start)), None)
+
+
+def is_dicom(head: bytes) -> bool:
+    """Tell DICOM by the word after its preamble, which may be the beginning of another format."""
+    return head[128:132] == b"DICM"
 
 
 def as_text(data: bytes) -> str:

@@ -6,17 +6,15 @@ from typing import Any
 
 from membrane_xai._disk.csv_rows import CsvTable
 from membrane_xai._disk.names import plain
+from membrane_xai._disk.suffixes import IMAGE_SUFFIXES, SLIDE_SUFFIXES
 from membrane_xai.errors import InvalidInputError
 
 __all__ = ["EVERY", "image_names", "of_image"]
 
 _NAMES = ("imagefilename", "imagename", "imagefile", "image", "slidename", "slide")
 _IDS = ("imageid", "imageinstance", "slideid")
-_SUFFIXES = (
-    ".ome.tif", ".ome.tiff", ".bif", ".bmp", ".czi", ".dcm", ".jpeg", ".jpg", ".mrxs", ".ndpi",
-    ".png", ".scn", ".svs", ".svslide", ".tif", ".tiff", ".vms", ".vmu", ".vsi",
-)  # fmt: skip
-"""Of images and slides, which a name may have or not."""
+_SUFFIXES = (".ome.tif", ".ome.tiff", *IMAGE_SUFFIXES, *SLIDE_SUFFIXES, ".vsi")
+"""Of images and slides, also of those that are not read here, which a name may have or not."""
 _SHOWN = 5
 _ABSOLUTE = re.compile(r"\s*(/|[A-Za-z]:|\\)")
 

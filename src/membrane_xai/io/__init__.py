@@ -16,11 +16,12 @@ from membrane_xai._backend.checks import MPP_LIMITS, check_mpp, check_number, is
 from membrane_xai._backend.images import check_rgb
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai._disk.names import files_below
+from membrane_xai._disk.suffixes import IMAGE_SUFFIXES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._cams import CAM_SUFFIXES, MAX_VALUES, read_cam
 from membrane_xai.io._depth import check_bits
-from membrane_xai.io._images import IMAGE_SUFFIXES, read_pixels
+from membrane_xai.io._images import read_pixels
 from membrane_xai.io._masks import MASK_SUFFIXES, read_mask_file
 from membrane_xai.io._ome import write_single
 from membrane_xai.io._pixel_size import MICROMETERS, MPP_AT_1X, magnification_of, scale_text

@@ -22,10 +22,7 @@ from membrane_xai.io._unlimited import open_unlimited
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["IMAGE_SUFFIXES", "Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-"""Suffixes of image files, in lower case."""
+__all__ = ["Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOR = ("RGB", "RGBA", "RGBX", "P", "PA")

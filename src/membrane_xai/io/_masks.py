@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from membrane_xai._disk.contents import JPEG_START, NUMPY_START, PNG_START, TIFF_STARTS
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
 from membrane_xai.io import _images, _png, _tiff
 from membrane_xai.io._orientation import UPRIGHT, orientation_of
@@ -29,8 +29,7 @@ MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
 Values = NDArray[Any]
 Shape = tuple[int, int] | None
 
-_STARTS = (b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", npy.MAGIC_PREFIX[:4])
-_JPEG = b"\xff\xd8\xff"
+_STARTS = (JPEG_START, PNG_START, *TIFF_STARTS, NUMPY_START)  # of JPEG to refuse it
 _CLASSES = 3  # that `membrane-xai mask` tells apart: weak, moderate, strong
 _CHANNEL = re.compile(r'<(?:\w+:)?Channel\b[^>]*\bName="Membrane"')
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # as TIFF numbers colour models
@@ -54,18 +53,18 @@ def is_mask_file(path: Path) -> bool:
     """Tell pictures and arrays from outlines by their names, or by how they start."""
     with path.open("rb") as file:
         start = file.read(8)
-    return path.suffix.lower() in MASK_SUFFIXES or start.startswith((*_STARTS, _JPEG))
+    return path.suffix.lower() in MASK_SUFFIXES or start.startswith(_STARTS)
 
 
 def read_mask_file(path: Path, shape: Shape, labels: Collection[int]) -> Values:
     """Return (H, W): bool, or float64 shares where the file holds fractions."""
     with path.open("rb") as file:
         start = file.read(8)
-    if start.startswith(_JPEG):
+    if start.startswith(JPEG_START):
         raise InvalidInputError(
             f"{path}: is JPEG, which alters the values of a mask; save it as PNG or TIFF"
         )
-    if start.startswith(npy.MAGIC_PREFIX[:4]):
+    if start.startswith(NUMPY_START):
         found = _from_npy(path, shape)
     elif _images.is_tiff(path):
         found = _from_tiff(path, shape)

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._disk.contents import unlike
+from membrane_xai._disk.contents import HEAD, is_dicom, unlike
+from membrane_xai._disk.suffixes import SLIDE_SUFFIXES
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.io import _pixel_size
 from membrane_xai.io._orientation import Box
@@ -21,7 +22,6 @@ from membrane_xai.io._pixel_size import PixelSize
 from membrane_xai.io._tiff import MAX_CHUNK, TiffReader, is_tiff, over_white
 
 __all__ = [
-    "SLIDE_SUFFIXES",
     "FileReader",
     "SlideReader",
     "is_slide",
@@ -31,16 +31,10 @@ __all__ = [
     "slide_key",
 ]
 
-SLIDE_SUFFIXES = (
-    ".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu",
-)  # fmt: skip
-"""Of scanners' own formats, and of DICOM."""
-
 _LIBRARIES = (("openslide", "OpenSlide"), ("tiffslide", "TiffSlide"))
 # What the libraries call kinds of TIFF that hold one picture in rows of tiles and no more.
 # OpenSlide believes any resolution of these and nothing of orientation, and tells no damage.
 _PLAIN_TIFF = ("generic-tiff", "aperio")
-_DICOM, _PREAMBLE = b"DICM", 128  # which stands after a preamble of 128 bytes
 
 
 class SlideReader(Protocol):
@@ -251,7 +245,7 @@ def _is_ome(path: Path) -> bool:
 
 def _is_dicom(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(_PREAMBLE + len(_DICOM))[_PREAMBLE:] == _DICOM
+        return is_dicom(file.read(HEAD))
 
 
 def _bounds_of(slide: Any) -> Box:

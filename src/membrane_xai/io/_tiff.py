@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._disk.contents import IMAGE_KINDS, unlike
+from membrane_xai._disk.contents import IMAGE_KINDS, TIFF_STARTS, unlike
 from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
 from membrane_xai.io import _jpeg2000_damage, _jpeg_damage, _pixel_size
 from membrane_xai.io._depth import FULL, to_8_bits, white_level
@@ -29,7 +29,6 @@ __all__ = ["MAX_CHUNK", "TiffReader", "as_input_errors", "is_tiff", "over_white"
 MAX_CHUNK = 2**26
 """Pixels of one tile or strip, which has to be decoded whole."""
 
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the classic one and BigTIFF
 # Numbers that TIFF gives compressions, colour models and kinds of alpha.
 _JPEG = (6, 7, 33007, 34892)
 _WHOLE_JPEG = _JPEG[1:]  # whose tiles are streams of their own
@@ -326,7 +325,7 @@ def as_input_errors(path: Path, expected: Sequence[str] = IMAGE_KINDS) -> Iterat
 def is_tiff(path: Path) -> bool:
     """Tell TIFF from other files by how it starts."""
     with path.open("rb") as file:
-        return file.read(4) in _MAGIC
+        return file.read(4) in TIFF_STARTS
 
 
 def _opened(path: Path) -> Any:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane_xai._disk.names import files_below, stem
+from membrane_xai._disk.suffixes import IMAGE_SUFFIXES, SLIDE_SUFFIXES
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io._images import IMAGE_SUFFIXES
-from membrane_xai.io._slides import SLIDE_SUFFIXES, slide_key
+from membrane_xai.io._slides import slide_key
 
 __all__ = ["ENDINGS", "RECORD", "Job", "find_jobs", "results_among"]
 
