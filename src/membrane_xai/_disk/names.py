@@ -7,7 +7,16 @@ from pathlib import Path
 
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["by_name", "check_folder", "files_below", "named_files", "plain", "stem", "without_ome"]
+__all__ = [
+    "by_name",
+    "check_folder",
+    "files_below",
+    "named_files",
+    "names_below",
+    "plain",
+    "stem",
+    "without_ome",
+]
 
 _FOLDERS = (".zarr",)
 """Folders that stand for a file."""
@@ -67,15 +76,26 @@ def check_folder(folder: Path) -> None:
 def named_files(
     folder: Path, suffixes: Sequence[str], what: str, *, without: Iterable[Path] = ()
 ) -> dict[str, Path]:
-    """Return files by their names; a suffix may have two parts, such as ``.json.gz``."""
+    """Return files by their names; two of one name raise."""
+    return by_name(names_below(folder, suffixes, without=without), what)
+
+
+def names_below(
+    folder: Path, suffixes: Sequence[str], *, without: Iterable[Path] = ()
+) -> dict[Path, str]:
+    """Return the name of each file: its place below the folder, without suffix.
+
+    A suffix may have two parts, such as ``.json.gz``. `without` are files and folders.
+    """
     check_folder(folder)
+    barred = [*without]
+    files = {one.resolve() for one in barred if one.is_file()}
     ends = {one[one.rindex(".") :] for one in suffixes}
-    files = {
+    return {
         path: plain(path.relative_to(folder).with_name(stem(path.name, suffixes)).as_posix())
-        for path in files_below(folder, ends, without=without)
-        if path.name.lower().endswith(tuple(suffixes))
+        for path in files_below(folder, ends, without=barred)
+        if path.name.lower().endswith(tuple(suffixes)) and not (files and path.resolve() in files)
     }
-    return by_name(files, what)
 
 
 def stem(name: str, suffixes: Sequence[str] = ()) -> str:

@@ -8,16 +8,13 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from membrane_xai._disk.names import by_name, check_folder, files_below, plain, stem, without_ome
+from membrane_xai._disk.mask_results import MARK, RECORD, TABLE
+from membrane_xai._disk.names import by_name, names_below, plain, without_ome
 from membrane_xai.annotations._reading import images_of_table
 from membrane_xai.annotations._tiles import bare_name
 
 __all__ = ["FilesOfImages", "files_of_images"]
 
-_MADE = ".mask"
-"""How names of what ``membrane-xai mask`` writes end before the suffix."""
-_RECORD, _TABLE = ".mask.json", "masks.csv"
-"""Of those files the ones that are neither masks nor outlines."""
 _MADE_FIRST = (".png", ".tif", ".geojson")
 """Forms of one mask, of which the first is taken."""
 _WHAT = "annotations of the name"
@@ -51,8 +48,8 @@ def files_of_images(
         of_table = images_of_table(folder)
         files = {name: folder for name, key in wanted.items() if key in of_table}
         return FilesOfImages(files, [name for name in of_table if name not in keys])
-    check_folder(folder)
-    there = _by_kind(_named(folder, (*suffixes, *pictures), without), suffixes, keys)
+    named = names_below(folder, (*suffixes, *pictures), without=without)
+    there = _by_kind(named, suffixes, keys)
     slides = {bare_name(name) for name in keys}
     by_outlines = by_name(_of(there.outlines, keys | slides), _WHAT)
     by_picture = by_name(_of(there.pictures, keys), _WHAT)
@@ -77,11 +74,11 @@ def _by_kind(files: dict[Path, str], suffixes: Sequence[str], keys: Collection[s
     """Tell outlines, pictures and what was made by ``mask`` apart."""
     kinds = _Kinds({}, {}, {})
     for path, name in files.items():
-        base, lower = name.removesuffix(_MADE), path.name.lower()
+        base, lower = name.removesuffix(MARK), path.name.lower()
         if name in keys or base == name:
             kind = kinds.outlines if lower.endswith(tuple(suffixes)) else kinds.pictures
             kind[path] = name
-        elif not lower.endswith(_RECORD):
+        elif not lower.endswith(RECORD):
             kinds.made[path] = base
     return kinds
 
@@ -91,7 +88,7 @@ def _left(there: _Kinds, taken: Collection[Path], keys: Collection[str]) -> list
     ours = there.outlines | there.made
     if any(path in there.pictures for path in taken):
         ours |= there.pictures
-    table = _TABLE if there.made else None
+    table = TABLE if there.made else None
     return list(
         dict.fromkeys(
             name
@@ -103,18 +100,6 @@ def _left(there: _Kinds, taken: Collection[Path], keys: Collection[str]) -> list
 
 def _of(files: dict[Path, str], names: Collection[str]) -> dict[Path, str]:
     return {path: name for path, name in files.items() if name in names}
-
-
-def _named(folder: Path, suffixes: Sequence[str], without: Iterable[Path]) -> dict[Path, str]:
-    """Return the name of each file."""
-    barred = [*without]
-    files = {one.resolve() for one in barred if one.is_file()}
-    ends = {one[one.rindex(".") :] for one in suffixes}
-    return {
-        path: plain(path.relative_to(folder).with_name(stem(path.name, suffixes)).as_posix())
-        for path in files_below(folder, ends, without=barred)
-        if path.name.lower().endswith(tuple(suffixes)) and not (files and path.resolve() in files)
-    }
 
 
 def _slide(name: str, found: Collection[str], outlines: Collection[str]) -> str | None:

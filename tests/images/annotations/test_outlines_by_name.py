@@ -18,6 +18,7 @@ def test_outlines_by_name(tmp_path):
         "below/a.ome", "below/A\u0308"
     ]  # fmt: skip
     assert len(find_outlines(tmp_path)) == len(OUTLINE_SUFFIXES) + 3
+    assert len(find_outlines(tmp_path, without=[found["0"]])) == len(OUTLINE_SUFFIXES) + 2
 
 
 def test_outlines_that_are_not_to_be_told_apart(tmp_path):

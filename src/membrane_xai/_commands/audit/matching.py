@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane_xai._commands.audit.groups import GroupTable
-from membrane_xai._disk.names import by_name, check_folder, files_below, named_files, plain, stem
+from membrane_xai._disk.mask_results import MARK
+from membrane_xai._disk.names import by_name, named_files, names_below, plain
 from membrane_xai.annotations import OUTLINE_SUFFIXES
 from membrane_xai.annotations._files import files_of_images
 from membrane_xai.errors import InvalidInputError
@@ -94,13 +95,9 @@ def match(
 
 def _images(folder: Path, without: Collection[Path]) -> dict[str, Path]:
     """Return images by name, without what ``membrane-xai mask`` has written beside them."""
-    check_folder(folder)
-    files = {
-        path: plain(path.relative_to(folder).with_name(stem(path.name)).as_posix())
-        for path in files_below(folder, IMAGE_SUFFIXES, without=without)
-    }
+    files = names_below(folder, IMAGE_SUFFIXES, without=without)
     names = {*files.values()}
-    made = {name for name in names if name.endswith(".mask") and name[: -len(".mask")] in names}
+    made = {name for name in names if name.endswith(MARK) and name.removesuffix(MARK) in names}
     images = {path: name for path, name in files.items() if name not in made}
     return by_name(images, "images of the name")
 

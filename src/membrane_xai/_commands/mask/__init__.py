@@ -26,8 +26,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from membrane_xai._commands.mask.inputs import ENDINGS, Job, find_jobs, results_among
+from membrane_xai._commands.mask.inputs import Job, find_jobs, results_among
 from membrane_xai._commands.options import bits_type, count_from, mpp_type, numbers
+from membrane_xai._disk.mask_results import ENDINGS, TABLE
 from membrane_xai.errors import InvalidInputError, MembraneXAIError
 from membrane_xai.io import MAX_PIXELS
 from membrane_xai.tables import json_text
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _FORMATS = tuple(ENDINGS)
-_TABLE = "masks.csv"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,14 +138,14 @@ def _note(kind: str, job: Job, text: str) -> None:
 def _write_table(out: Path, rows: list[dict[str, Any]]) -> None:
     from membrane_xai.tables import write_csv
 
-    write_csv(out / _TABLE, rows)
+    write_csv(out / TABLE, rows)
 
 
 def _summarize(
     args: argparse.Namespace, rows: list[dict[str, Any]], skipped: int, failed: int
 ) -> None:
     made = len(rows) - skipped - failed
-    table = args.out / _TABLE
+    table = args.out / TABLE
     if args.json:
         counts = {"made": made, "skipped": skipped, "failed": failed}
         print(json_text({**counts, "table": str(table), "rows": rows}))

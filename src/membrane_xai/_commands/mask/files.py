@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from membrane_xai import __version__
-from membrane_xai._commands.mask.inputs import ENDINGS, RECORD, Job
+from membrane_xai._commands.mask.inputs import Job
 from membrane_xai._commands.mask.settings import Settings, class_map
 from membrane_xai._commands.mask.slide import write_slide_mask
 from membrane_xai._commands.mask.tally import Tally
+from membrane_xai._disk.mask_results import ENDINGS, RECORD
 from membrane_xai.annotations import vectorize, write_geojson
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import open_slide, read_image, write_mask

@@ -6,16 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from membrane_xai._disk.mask_results import ENDINGS, MARK
 from membrane_xai._disk.names import files_below, stem
 from membrane_xai._disk.suffixes import IMAGE_SUFFIXES, SLIDE_SUFFIXES
 from membrane_xai.errors import InvalidInputError
 from membrane_xai.io._slides import slide_key
 
-__all__ = ["ENDINGS", "RECORD", "Job", "find_jobs", "results_among"]
-
-ENDINGS = {"png": ".mask.png", "ome-tiff": ".mask.ome.tif", "geojson": ".mask.geojson"}
-"""Suffixes of the results of an image, by format."""
-RECORD = ".mask.json"
+__all__ = ["Job", "find_jobs", "results_among"]
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *SLIDE_SUFFIXES)
 
@@ -112,6 +109,7 @@ def _check_distinct(jobs: Sequence[Job]) -> None:
             if taken[key].source.parent == job.source.parent:
                 remedy = "rename one of them"
             raise InvalidInputError(
-                f"{taken[key].source} and {job.source} would both write {job.name}.mask.*; {remedy}"
+                f"{taken[key].source} and {job.source} would both write {job.name}{MARK}.*; "
+                f"{remedy}"
             )
         taken[key] = job
