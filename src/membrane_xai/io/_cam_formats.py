@@ -10,8 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
-from membrane_xai.io import _images, _tiff
+from membrane_xai._disk.naming import naming
+from membrane_xai.errors import InvalidInputError, missing
+from membrane_xai.io._broken import as_image_errors, as_input_errors
 from membrane_xai.io._orientation import UPRIGHT, orientation_of
 from membrane_xai.io._unlimited import open_unlimited
 from membrane_xai.io._zarr_codecs import check_codecs
@@ -40,12 +41,12 @@ _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow 10 calls a PN
 
 
 def _read_npy(path: Path, source: Source, check: Check) -> NDArray[Any]:
-    with _as_input_errors(path), _opened(source) as file:
+    with _as_cam_errors(path), _opened(source) as file:
         return _from_stream(file, check)
 
 
 def _read_npz(path: Path, source: Source, check: Check) -> NDArray[Any]:
-    with _as_input_errors(path), zipfile.ZipFile(source) as archive:
+    with _as_cam_errors(path), zipfile.ZipFile(source) as archive:
         name = _chosen(path, [one.removesuffix(".npy") for one in archive.namelist()])
         with archive.open(f"{name}.npy") as file:
             return _from_stream(file, check)
@@ -56,7 +57,7 @@ def _read_zarr(path: Path, _source: Source, check: Check) -> NDArray[Any]:
         import zarr
     except ImportError as error:
         raise missing(error, f"{path}: a Zarr array", extra="dask") from error
-    with _as_input_errors(path):
+    with _as_cam_errors(path):
         check_codecs(path)
         member: Any = zarr.open(path, mode="r")
         if isinstance(member, zarr.Group):
@@ -66,7 +67,7 @@ def _read_zarr(path: Path, _source: Source, check: Check) -> NDArray[Any]:
 
 
 def _read_png(path: Path, source: Source, check: Check) -> NDArray[Any]:
-    with _images.as_input_errors(path), open_unlimited(source, ("PNG",)) as image:
+    with as_image_errors(path), open_unlimited(source, ("PNG",)) as image:
         return _from_picture(path, image, check)
 
 
@@ -84,7 +85,7 @@ def _from_picture(path: Path, image: Any, check: Check) -> NDArray[Any]:
 def _read_tiff(path: Path, source: Source, check: Check) -> NDArray[Any]:
     import tifffile
 
-    with _tiff.as_input_errors(path), closing(tifffile.TiffFile(source)) as file:
+    with as_input_errors(path), closing(tifffile.TiffFile(source)) as file:
         pages = file.pages
         if len(pages) != 1:
             raise InvalidInputError(f"{path}: has {len(pages)} pages; it takes one map a file")
@@ -144,19 +145,15 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
 
 
 @contextmanager
-def _as_input_errors(path: Path) -> Iterator[None]:
+def _as_cam_errors(path: Path) -> Iterator[None]:
     """Turn the many errors of a broken file into one, and name the file in those of this module."""
-    with _tiff.as_input_errors(path, _KINDS.get(path.suffix.lower(), ())):
+    with as_input_errors(path, _KINDS.get(path.suffix.lower(), ())), naming(path):
         try:
             yield
         except FileNotFoundError as error:  # of a file within a store that is there
             if not path.exists():
                 raise
             raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
-        except MembraneXAIError as error:
-            if str(path) in str(error):
-                raise
-            raise InvalidInputError(f"{path}: {error}") from None
 
 
 READERS: dict[str, Callable[[Path, Source, Check], NDArray[Any]]] = {

@@ -1,7 +1,6 @@
 """Read an image file as RGB pixels, whole or not at all."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._disk.contents import IMAGE_KINDS, unlike
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
-from membrane_xai.io import _pixel_size, _png, _tiff
+from membrane_xai.io import _pixel_size, _png
+from membrane_xai.io._broken import as_image_errors
 from membrane_xai.io._depth import FULL, to_8_bits, white_level
 from membrane_xai.io._jpeg_damage import find_damage
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
@@ -22,7 +21,7 @@ from membrane_xai.io._unlimited import open_unlimited
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["Pixels", "as_input_errors", "check_count", "is_tiff", "read_pixels"]
+__all__ = ["Pixels", "check_count", "read_pixels"]
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _COLOR = ("RGB", "RGBA", "RGBX", "P", "PA")
@@ -82,30 +81,13 @@ def check_count(width: int, height: int, max_pixels: int, path: Path) -> None:
 def _by_pillow(
     path: Path, max_pixels: int, formats: tuple[str, ...], bits: int | None = None
 ) -> Pixels:
-    with as_input_errors(path), open_unlimited(path, formats) as image:
+    with as_image_errors(path), open_unlimited(path, formats) as image:
         check_count(image.width, image.height, max_pixels, path)
         if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
             raise InvalidInputError(f"{path}: has several pages")
         _check_whole_jpeg(image, path)
         rgb = _to_rgb(image, path, bits)
         return Pixels(rgb, _size(image))
-
-
-@contextmanager
-def as_input_errors(path: Path) -> Iterator[None]:
-    """Turn the many errors that Pillow's decoders raise for a broken file into one."""
-    from PIL import UnidentifiedImageError
-
-    with _tiff.as_input_errors(path):
-        try:
-            yield
-        except UnidentifiedImageError:
-            kind = unlike(path, *IMAGE_KINDS)
-            what = f"is {kind}, and is" if kind else "is"
-            damaged = "" if kind else ", or its beginning is damaged"
-            raise InvalidInputError(
-                f"{path}: {what} not a PNG, JPEG, BMP or TIFF image{damaged}"
-            ) from None
 
 
 def _check_whole_jpeg(image: "PillowImage", path: Path) -> None:

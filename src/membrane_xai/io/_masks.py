@@ -7,8 +7,8 @@ says from which shade on, or which label, is membrane, unless the caller does. T
 
 import math
 import re
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from membrane_xai._disk.contents import JPEG_START, NUMPY_START, PNG_START, TIFF_STARTS
-from membrane_xai.errors import InvalidInputError, MembraneXAIError, MissingDependencyError
-from membrane_xai.io import _images, _png, _tiff
+from membrane_xai._disk.naming import naming
+from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.io import _png
+from membrane_xai.io._broken import as_image_errors, as_input_errors
 from membrane_xai.io._orientation import UPRIGHT, orientation_of
+from membrane_xai.io._tiff import is_tiff
+from membrane_xai.io._tiff_numbers import BLACK_IS_0, PALETTE, RGB, WHITE_IS_0
 from membrane_xai.io._unlimited import open_unlimited
 
 __all__ = ["MASK_SUFFIXES", "is_mask_file", "read_mask_file"]
@@ -32,7 +36,6 @@ Shape = tuple[int, int] | None
 _STARTS = (JPEG_START, PNG_START, *TIFF_STARTS, NUMPY_START)  # of JPEG to refuse it
 _CLASSES = 3  # that `membrane-xai mask` tells apart: weak, moderate, strong
 _CHANNEL = re.compile(r'<(?:\w+:)?Channel\b[^>]*\bName="Membrane"')
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # as TIFF numbers colour models
 _MODES = ("1", "L", "I;16", "I;16L", "I;16B", "I;16N", "I", "RGB", "RGBA")
 _LARGEST = 2**30  # pixels of a mask whose size nobody says
 _LARGEST_PIECE = 2**26  # pixels of a tile or strip, which is decoded whole
@@ -66,16 +69,16 @@ def read_mask_file(path: Path, shape: Shape, labels: Collection[int]) -> Values:
         )
     if start.startswith(NUMPY_START):
         found = _from_npy(path, shape)
-    elif _images.is_tiff(path):
+    elif is_tiff(path):
         found = _from_tiff(path, shape)
     else:
         found = _from_pillow(path, shape, ("PNG", "BMP"))
-    with _named(path):
+    with naming(path):
         return _mask_of(found, frozenset(labels))
 
 
 def _from_npy(path: Path, shape: Shape) -> _Picture:
-    with _tiff.as_input_errors(path, ("a NumPy array",)):
+    with as_input_errors(path, ("a NumPy array",)):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.dtype.kind not in "biuf":
             raise InvalidInputError(f"{path}: has values of {array.dtype}; a mask takes numbers")
@@ -92,7 +95,7 @@ def _from_tiff(path: Path, shape: Shape) -> _Picture:
     import tifffile
 
     try:
-        with _tiff.as_input_errors(path), closing(tifffile.TiffFile(path)) as file:
+        with as_input_errors(path), closing(tifffile.TiffFile(path)) as file:
             page = _only_page(path, file)
             orientation = orientation_of(page) or UPRIGHT
             _check_size(path, orientation.size(*page.shape[:2]), shape)
@@ -132,13 +135,13 @@ def _check_whole(path: Path, page: Any, end: int) -> None:
 def _colors(path: Path, page: Any, values: Values, *, imagej: bool) -> Values:
     """Return values as they are seen: white high, and colours for those of a palette."""
     kind, samples = int(page.photometric), page.samplesperpixel
-    if kind == _RGB and samples in (3, 4) and values.dtype == np.uint8:
+    if kind == RGB and samples in (3, 4) and values.dtype == np.uint8:
         return values
-    if kind == _PALETTE and page.colormap is not None and samples == 1:
+    if kind == PALETTE and page.colormap is not None and samples == 1:
         return np.asarray((page.colormap.T >> 8).astype(np.uint8)[values])
-    if samples == 1 and kind in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
+    if samples == 1 and kind in (WHITE_IS_0, BLACK_IS_0):
         # in ImageJ's masks objects are 255, whatever the table says that shows them black
-        if kind == _BLACK_IS_ZERO or imagej:
+        if kind == BLACK_IS_0 or imagej:
             return values
         return ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values
     raise InvalidInputError(
@@ -148,7 +151,7 @@ def _colors(path: Path, page: Any, values: Values, *, imagej: bool) -> Values:
 
 
 def _from_pillow(path: Path, shape: Shape, formats: tuple[str, ...]) -> _Picture:
-    with _images.as_input_errors(path), open_unlimited(path, formats) as image:
+    with as_image_errors(path), open_unlimited(path, formats) as image:
         if getattr(image, "n_frames", 1) > 1:
             raise InvalidInputError(f"{path}: has several pictures; a mask takes one")
         _check_size(path, (image.height, image.width), shape)
@@ -245,12 +248,3 @@ def _listed(values: Any) -> str:
     found = list(values)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(str(one) for one in found[:_SHOWN]) + more
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Name the file in errors."""
-    try:
-        yield
-    except MembraneXAIError as error:
-        raise InvalidInputError(f"{path}: {error}") from None

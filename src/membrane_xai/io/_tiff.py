@@ -4,42 +4,43 @@ Nothing is filled in silently: tifffile returns zeros for what a file lacks; her
 white where the caller says that gaps are expected (scanners leave out tiles without tissue).
 """
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._disk.contents import IMAGE_KINDS, TIFF_STARTS, unlike
-from membrane_xai.errors import InvalidInputError, MembraneXAIError, missing
+from membrane_xai._disk.contents import TIFF_STARTS
+from membrane_xai.errors import InvalidInputError
 from membrane_xai.io import _jpeg2000_damage, _jpeg_damage, _pixel_size
+from membrane_xai.io._broken import as_input_errors
 from membrane_xai.io._depth import FULL, to_8_bits, white_level
-from membrane_xai.io._orientation import UPRIGHT, Box, Orientation, orientation_of
+from membrane_xai.io._orientation import UPRIGHT, Box
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
+from membrane_xai.io._tiff_levels import (
+    color_of,
+    levels_of,
+    no_rgb,
+    opened,
+    orientation_of_planes,
+    size_of,
+)
+from membrane_xai.io._tiff_numbers import APERIO_YCBCR, JPEG, JPEG2000, WHITE_IS_0, WHOLE_JPEG
 from membrane_xai.io._tiff_planes import bits_of_ome, may_be_fluorescence, why_no_colours
 from membrane_xai.io._ycbcr import from_ycbcr, has_coarse_colour
 
-__all__ = ["MAX_CHUNK", "TiffReader", "as_input_errors", "is_tiff", "over_white"]
+__all__ = ["MAX_CHUNK", "TiffReader", "is_tiff", "over_white"]
 
 MAX_CHUNK = 2**26
 """Pixels of one tile or strip, which has to be decoded whole."""
 
-# Numbers that TIFF gives compressions, colour models and kinds of alpha.
-_JPEG = (6, 7, 33007, 34892)
-_WHOLE_JPEG = _JPEG[1:]  # whose tiles are streams of their own
-_APERIO = (33003, 33005)  # JPEG 2000 of YCbCr and of RGB; the photometric tag may say either
-_APERIO_YCBCR = _APERIO[0]
-_JPEG2000 = (*_APERIO, 33004, 34712)
-_RGB, _PALETTE, _YCBCR, _GRAY, _WHITE_IS_0 = 2, 3, 6, (0, 1), 0
 _MAX_SAMPLE = 281  # tag MaxSampleValue
 _BYTE = 8  # bits
 _SAMPLED = 64  # tiles or strips that the depth of a slide is told by
-_ASSOCIATED, _UNASSOCIATED = 1, 2
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha, as TIFF numbers them
 _UNITS = {2: MICROMETERS["in"], 3: MICROMETERS["cm"]}  # of resolution, as TIFF numbers them
 
 
@@ -69,14 +70,14 @@ class TiffReader:
         self._path, self._gaps, self._bits = path, gaps, bits
         self._white: int | None = None
         with as_input_errors(path):
-            self._file = _opened(path)
+            self._file = opened(path)
         try:
             with as_input_errors(path):
-                self._levels = _levels_of(self._file, path, max_chunk)
-                self._orientation = _orientation_of(self._levels[0], path) or UPRIGHT
-                self._color = _color_of(self._levels[0], path)
+                self._levels = levels_of(self._file, path, max_chunk)
+                self._orientation = orientation_of_planes(self._levels[0], path) or UPRIGHT
+                self._color = color_of(self._levels[0], path)
                 self._check_colors()
-                if not all(min(_size(level)) for level in self._levels):
+                if not all(min(size_of(level)) for level in self._levels):
                     raise InvalidInputError(f"{path}: has a picture without pixels")
         except BaseException:
             self._file.close()
@@ -85,13 +86,13 @@ class TiffReader:
     @property
     def dimensions(self) -> tuple[int, int]:
         """Width and height of level 0 in pixels."""
-        return self._orientation.size(*_size(self._levels[0]))
+        return self._orientation.size(*size_of(self._levels[0]))
 
     @property
     def level_downsamples(self) -> tuple[float, ...]:
         """Pixels of level 0 along the side of one of each level."""
         width = self.dimensions[0]
-        return tuple(width / self._orientation.size(*_size(level))[0] for level in self._levels)
+        return tuple(width / self._orientation.size(*size_of(level))[0] for level in self._levels)
 
     @property
     def is_ome(self) -> bool:
@@ -139,10 +140,10 @@ class TiffReader:
     ) -> NDArray[np.uint8]:
         """Return (height, width, 3); x, y at level 0. White beyond the edges."""
         if self._color == "ycbcr":
-            raise _no_rgb(self._levels[0][0], self._path)
+            raise no_rgb(self._levels[0][0], self._path)
         scale = self.level_downsamples[level]
         planes = self._levels[level]
-        columns, rows = _size(planes)
+        columns, rows = size_of(planes)
         upright = Box(round(x / scale), round(y / scale), width, height)
         stored = self._orientation.stored(upright, self._orientation.size(columns, rows))
         column, row, width, height = stored
@@ -187,13 +188,13 @@ class TiffReader:
             if not self._gaps:
                 raise InvalidInputError(f"{self._path}: tile {index} is missing")
             shape = page.chunks if len(page.chunks) == 3 else (*page.chunks, 1)
-            white = 0 if page.photometric == _WHITE_IS_0 else np.iinfo(page.dtype).max
+            white = 0 if page.photometric == WHITE_IS_0 else np.iinfo(page.dtype).max
             return np.full(shape, white, page.dtype)
         data = self._stored(page, index)
         tables = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
-        decoded = page.decode(data, index, **(tables if page.compression in _JPEG else {}))[0]
+        decoded = page.decode(data, index, **(tables if page.compression in JPEG else {}))[0]
         pixels = np.asarray(decoded[0])
-        if page.compression == _APERIO_YCBCR and not has_coarse_colour(data):
+        if page.compression == APERIO_YCBCR and not has_coarse_colour(data):
             return from_ycbcr(pixels)
         return pixels
 
@@ -202,7 +203,7 @@ class TiffReader:
         if self._color == "palette":
             return np.asarray(_palette(page.colormap)[samples[..., 0]])
         white = self._white_of(samples, page)
-        if page.photometric == _WHITE_IS_0:
+        if page.photometric == WHITE_IS_0:
             samples = np.asarray(white - np.minimum(samples, white))
         if white != 255 or samples.dtype != np.uint8:
             samples = to_8_bits(samples, white)
@@ -296,139 +297,17 @@ class TiffReader:
         return bits_of_ome(self._file.ome_metadata) if self.is_ome else None
 
 
-def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArray[np.uint8]:
-    """Lay (..., 4) with alpha over white; return (..., 3)."""
-    color, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
-    own = color * 255 if premultiplied else color * alpha
-    return np.asarray(np.minimum((own + (255 - alpha) * 255 + 127) // 255, 255), dtype=np.uint8)
-
-
-@contextmanager
-def as_input_errors(path: Path, expected: Sequence[str] = IMAGE_KINDS) -> Iterator[None]:
-    """Turn the many errors of a broken file into one, and that of a missing decoder into its own.
-
-    tifffile and the decoders raise whatever they come across in a file they did not expect. A file
-    that is something else than `expected` is called that.
-    """
-    try:
-        yield
-    except (MembraneXAIError, FileNotFoundError, PermissionError, MemoryError):
-        raise
-    except Exception as error:
-        if "requires the 'imagecodecs' package" in str(error):
-            raise missing("imagecodecs", f"{path}: its compression", extra="slides") from error
-        if kind := unlike(path, *expected):
-            raise InvalidInputError(f"{path}: is {kind}, in spite of its suffix") from None
-        raise InvalidInputError(f"{path}: is truncated or damaged: {error}") from error
-
-
 def is_tiff(path: Path) -> bool:
     """Tell TIFF from other files by how it starts."""
     with path.open("rb") as file:
         return file.read(4) in TIFF_STARTS
 
 
-def _opened(path: Path) -> Any:
-    import tifffile
-
-    file = tifffile.TiffFile(path)
-    try:
-        file.series  # noqa: B018
-    except RuntimeError:  # a pyramid with the description of the stack of ImageJ it was made from
-        file.close()
-        return tifffile.TiffFile(path, is_imagej=False)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _levels_of(file: Any, path: Path, max_chunk: int) -> list[list[Any]]:
-    """Return the pages of each level, the largest first.
-
-    tifffile leaves out levels that follow in another order, or behind other pages.
-    """
-    found = file.series[0].levels
-    if file.is_svs:  # of several focal planes OpenSlide, and QuPath by it, show the first
-        found = [SimpleNamespace(pages=one.pages[:1], axes=one.axes) for one in found]
-    levels = [_planes(level, path, max_chunk) for level in found]
-    base = levels[0]
-    if len(base) == 1 and base[0].is_tiled:
-        sizes = {_size(level) for level in levels}
-        for page in (page.aspage() for page in file.pages):
-            if page.is_tiled and page.is_reduced and _shows_the_same(page, base[0]):
-                levels += [[page]] if _size([page]) not in sizes else []
-                sizes.add(_size([page]))
-    for page in itertools.chain.from_iterable(levels):
-        if page.compression in _APERIO:  # which is decoded to full colour, whatever tags say
-            page.photometric, page.subsampling = type(page.photometric)(_RGB), (1, 1)
-    orientation = _orientation_of(base, path) or UPRIGHT
-    alike = [one for one in levels if _orientation_of(one, path) in (None, orientation)]
-    return sorted(alike, key=lambda level: -_size(level)[0])
-
-
-def _shows_the_same(page: Any, base: Any) -> bool:
-    """Tell whether a page is level 0 in fewer pixels."""
-    (width, height), (wide, tall) = _size([page]), _size([base])
-    alike = (page.dtype, page.samplesperpixel) == (base.dtype, base.samplesperpixel)
-    # The height that belongs to the width, give or take how both were rounded.
-    return alike and width < wide and abs(height - tall * width / wide) <= 1 + tall / wide
-
-
-def _orientation_of(planes: list[Any], path: Path) -> Orientation | None:
-    """Return the orientation that planes state, which some writers do in the first one alone."""
-    found = {orientation_of(page) for page in planes} - {None}
-    if len(found) > 1:
-        raise InvalidInputError(f"{path}: has planes of several orientations; it takes one")
-    return found.pop() if found else None
-
-
-def _planes(level: Any, path: Path, max_chunk: int) -> list[Any]:
-    """Return the pages of a level: one, or three with a colour each."""
-    pages = [page.aspage() for page in level.pages if page is not None]
-    if len(level.pages) > 1 and pages and pages[0].samplesperpixel >= 3:
-        raise InvalidInputError(
-            f"{path}: holds {len(level.pages)} pictures (axes {level.axes}); it takes one"
-        )
-    if len(pages) != len(level.pages) or len(pages) not in (1, 3):
-        raise InvalidInputError(
-            f"{path}: holds {len(level.pages)} planes (axes {level.axes}); it takes one RGB picture"
-        )
-    for page in pages:
-        if page.imagedepth > 1:
-            raise InvalidInputError(f"{path}: is a volume; it takes one RGB picture")
-        if math.prod(page.chunks[:2]) > max_chunk:
-            raise InvalidInputError(
-                f"{path}: is stored in pieces of {page.chunks[:2]} pixels; it takes up to "
-                f"{max_chunk} pixels a piece: save it as tiled TIFF, or read it at once, with "
-                f"max_pixels={page.imagewidth * page.imagelength} or more"
-            )
-    return pages
-
-
-def _color_of(planes: list[Any], path: Path) -> str:
-    page = planes[0]
-    if page.dtype not in (np.uint8, np.uint16):
-        raise InvalidInputError(f"{path}: has samples of {page.dtype}; it takes 8 or 16 bits")
-    kind, samples = int(page.photometric), page.samplesperpixel
-    if len(planes) == 3 and samples == 1 and kind in _GRAY:
-        return "rgb"
-    if len(planes) == 1 and kind == _PALETTE and page.colormap is not None:
-        return "palette"
-    decoded = kind == _RGB or (kind == _YCBCR and page.compression in _JPEG)
-    if len(planes) == 1 and samples >= 3 and decoded:
-        return "rgb"
-    if len(planes) == 1 and samples == 3 and kind == _YCBCR:
-        return "ycbcr"  # which libtiff converts, and OpenSlide by it
-    raise _no_rgb(page, path)
-
-
-def _no_rgb(page: Any, path: Path) -> InvalidInputError:
-    samples = page.samplesperpixel
-    return InvalidInputError(
-        f"{path}: is {page.photometric.name} with {samples} samples a pixel; stains are told apart "
-        f"by colour: it takes RGB"
-    )
+def over_white(rgba: NDArray[np.uint8], *, premultiplied: bool = False) -> NDArray[np.uint8]:
+    """Lay (..., 4) with alpha over white; return (..., 3)."""
+    color, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)
+    own = color * 255 if premultiplied else color * alpha
+    return np.asarray(np.minimum((own + (255 - alpha) * 255 + 127) // 255, 255), dtype=np.uint8)
 
 
 def _palette(colors: NDArray[Any]) -> NDArray[np.uint8]:
@@ -458,9 +337,9 @@ def _paste(out: NDArray[Any], tile: NDArray[Any], top: int, left: int) -> None:
 
 def _damage(data: bytes, page: Any) -> str:
     """Return what is wrong with a tile that its decoder would pass over, or an empty text."""
-    if page.compression in _WHOLE_JPEG and data.startswith(b"\xff\xd8"):
+    if page.compression in WHOLE_JPEG and data.startswith(b"\xff\xd8"):
         return _jpeg_damage.find_damage(data, page.jpegtables)
-    return _jpeg2000_damage.find_damage(data) if page.compression in _JPEG2000 else ""
+    return _jpeg2000_damage.find_damage(data) if page.compression in JPEG2000 else ""
 
 
 def _spread(page: Any) -> list[int]:
@@ -473,10 +352,6 @@ def _spread(page: Any) -> list[int]:
 def _bits_per_sample(page: Any) -> int:
     bits = page.bitspersample
     return int(bits if isinstance(bits, int) else max(bits))
-
-
-def _size(planes: list[Any]) -> tuple[int, int]:
-    return int(planes[0].imagewidth), int(planes[0].imagelength)
 
 
 def _ratio(value: Any) -> float:

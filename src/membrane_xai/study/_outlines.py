@@ -6,8 +6,7 @@ An error is then that image's alone.
 import itertools
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from membrane_xai._backend.arrays import column_values
 from membrane_xai._disk.names import stem
+from membrane_xai._disk.naming import naming
 from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation
 from membrane_xai.annotations._annotation import Remarks
 from membrane_xai.annotations._classes import (
@@ -150,7 +150,7 @@ class Outlines:
     def _chosen(self, found: Sequence[Annotation]) -> list[Annotation]:
         objects = [one for one in found if self.region or not is_core(one)]
         present = {one.classification for one in objects}
-        with _of_file(self.path):
+        with naming(self.path):
             chosen = self._to_draw(objects, present)
         return [one for one in objects if one.classification in chosen]
 
@@ -334,12 +334,3 @@ def _holds_no_classes(found: Sequence[Annotation]) -> bool:
     return all(
         one.classification is None and one.id is None and not one.properties for one in found
     )
-
-
-@contextmanager
-def _of_file(path: Path) -> Iterator[None]:
-    """Name the file in errors."""
-    try:
-        yield
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from None
