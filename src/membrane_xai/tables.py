@@ -17,6 +17,7 @@ from membrane_xai._backend.cam_grid import CamGrid
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.contents import HEAD, any_kind, as_text
 from membrane_xai._disk.csv_rows import CsvTable, parse_csv
+from membrane_xai._disk.naming import naming
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
@@ -73,13 +74,12 @@ def read_csv(path: str | Path) -> CsvTable:
     """
     path = Path(path)
     try:
-        return parse_csv(_text_of(path))
+        with naming(path):
+            return parse_csv(_text_of(path))
     except UnicodeDecodeError as error:
         raise InvalidInputError(
             f"{path}: is not UTF-8 text: {error.reason}; save it as UTF-8"
         ) from None
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from None
 
 
 def _text_of(path: Path) -> str:

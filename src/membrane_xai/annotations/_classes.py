@@ -12,7 +12,14 @@ from typing import Any
 from membrane_xai.annotations._annotation import Annotation
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["is_core", "is_membrane", "is_region_class", "membrane_classes", "region_classes"]
+__all__ = [
+    "Class",
+    "is_core",
+    "is_membrane",
+    "is_region_class",
+    "membrane_classes",
+    "region_classes",
+]
 
 Class = str | None
 """None is what bears no class."""

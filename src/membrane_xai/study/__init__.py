@@ -15,7 +15,8 @@ from membrane_xai.study._columns import read_columns
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import entries
 from membrane_xai.study._finished import Rows, read_finished
-from membrane_xai.study._outlines import MASK_WORDS, REGION_WORDS, file_of, options_of_files
+from membrane_xai.study._outline_files import options_of_files
+from membrane_xai.study._outlines import MASK_WORDS, REGION_WORDS, file_of
 from membrane_xai.study._result import StudyResult
 from membrane_xai.study._rows import CHANCE_TEST, COLUMNS, CONTROL_COLUMNS
 from membrane_xai.study._run import Options, check_explainers, is_iterable, run

@@ -3,31 +3,28 @@
 An error is then that image's alone.
 """
 
-import itertools
 import os
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import column_values
 from membrane_xai._disk.names import stem
 from membrane_xai._disk.naming import naming
 from membrane_xai.annotations import OUTLINE_SUFFIXES, Annotation
 from membrane_xai.annotations._annotation import Remarks
 from membrane_xai.annotations._classes import (
+    Class,
     is_core,
     is_membrane,
-    is_region_class,
     membrane_classes,
     region_classes,
 )
 from membrane_xai.annotations._drawn import drawn
-from membrane_xai.annotations._reading import read, read_every_image
+from membrane_xai.annotations._reading import read
 from membrane_xai.annotations._tiles import Tile, bare_name, in_tile, lies_on_slide, tile_of
 from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
 from membrane_xai.io import read_mask
@@ -39,15 +36,10 @@ __all__ = [
     "OUTSIDE",
     "REGION_WORDS",
     "UNCLEAR",
-    "Class",
     "Drawn",
     "Outlines",
-    "Present",
-    "check_classes",
-    "classes_among",
-    "counted",
     "file_of",
-    "options_of_files",
+    "holds_no_classes",
     "outlines_of",
     "to_draw",
 ]
@@ -60,12 +52,8 @@ OUTSIDE = "outlines_outside"
 """Flag of an image whose outlines lie outside of it, wholly or in part."""
 UNCLEAR = "coordinates_unclear"
 """Flag of a tile whose outlines fit coordinates of the slide and of the tile as well."""
-
 LEFT_OUT = "objects_left_out"
 """Flag of an image of whose outlines some cover nothing, and were left out."""
-
-Class = str | None
-"""None is what bears no class."""
 
 
 class Drawn(NamedTuple):
@@ -157,7 +145,7 @@ class Outlines:
     def _to_draw(self, objects: Sequence[Annotation], present: set[Class]) -> Collection[Class]:
         if self.classes:
             return self.classes
-        if self.of_set is None or _holds_no_classes(objects):
+        if self.of_set is None or holds_no_classes(objects):
             return to_draw(present, region=self.region)
         if present == {None} and None not in self.of_set:
             raise InvalidInputError(
@@ -182,52 +170,10 @@ def outlines_of(path: Path, image: Any, *, called: str | None = None, **options:
     return Outlines(path, tile=tile or tile_of(own), of_slide=of_slide, image=called, **options)
 
 
-def _fits(name: str) -> bool:
-    """Tell classes that a picture can have: labels, and what a mask of membrane is of."""
-    return name.isdecimal() or is_membrane(name)
-
-
 def file_of(value: Any, words: Sequence[str] = ()) -> Path | None:
     """Return a path as such, and any string but the words; None for everything else."""
     is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and value not in words)
     return Path(value) if is_path else None
-
-
-def options_of_files(
-    values: Any, classes: Any, name: str, images: Any, *, region: bool = False, not_of: Any = ()
-) -> dict[str, Any]:
-    """Return the options of :class:`Outlines` for all files among masks or regions.
-
-    Of a list the classes of all files together are looked at before any work; of what is read as
-    it is needed, those of each file. `not_of` are classes that are something else.
-    """
-    wanted = _names(classes, name)
-    words = REGION_WORDS if region else MASK_WORDS
-    values = column_values(values)
-    named = isinstance(values, np.ndarray) and values.dtype.kind in "UO"
-    listed = isinstance(values, list | tuple) or named
-    images = images if isinstance(images, list | tuple) else ()
-    pairs = itertools.zip_longest(values, images) if listed else ()
-    files = [outlines_of(path, image) for one, image in pairs if (path := file_of(one, words))]
-    if wanted and not files and (listed or values is None or isinstance(values, str)):
-        raise InvalidInputError(f"{name} is {classes!r}, but there are no paths of outlines")
-    present = classes_among(files, until=wanted)
-    if wanted and present.all:
-        check_classes(present, wanted, name)
-    here = present.all if region else present.objects
-    others = _names(not_of, "region_classes")
-    of_set = None
-    if here and not wanted:
-        of_set = to_draw(here, region=region, without=others)
-    if of_set is not None and not region:
-        known = (*of_set, *others)
-        _warn_of_others({one: n for one, n in present.objects.items() if one not in known})
-    return {
-        "classes": wanted,
-        "of_set": of_set,
-        "region": region,
-        "others_on_slide": present.others_on_slide,
-    }
 
 
 def to_draw(
@@ -241,95 +187,7 @@ def to_draw(
         raise InvalidInputError(f"{error}; name those to draw ({what})") from None
 
 
-def check_classes(present: "Present", wanted: Sequence[str], name: str) -> None:
-    """Raise for classes that no file has: a slip, and not images without membrane."""
-    here = present.all
-    absent = [one for one in wanted if one not in here and not (present.pictures and _fits(one))]
-    if absent:
-        known = ", ".join(sorted(repr(one) for one in here if one is not None)) or "none"
-        raise InvalidInputError(
-            f"{name} is {', '.join(map(repr, sorted(absent)))}, which no annotation has; there are "
-            f"{known}"
-        )
-
-
-class Present(NamedTuple):
-    """How many outlines of each class there are."""
-
-    objects: dict[Class, int]
-    """Of files that hold classes: well-known text and bare geometries have none."""
-    cores: dict[Class, int]
-    """Of a tissue microarray."""
-    pictures: list[Path]
-    """Files that are masks, and have labels at most."""
-    on_slide: set[bool]
-    """Whether outlines of tiles are in coordinates of the slide, where that is clear."""
-
-    @property
-    def all(self) -> set[Class]:
-        """The classes of both."""
-        return {*self.objects, *self.cores}
-
-    @property
-    def others_on_slide(self) -> bool | None:
-        """The same of tiles where it is not clear; None where the others do not agree."""
-        return next(iter(self.on_slide)) if len(self.on_slide) == 1 else None
-
-
-def classes_among(files: Iterable[Outlines], *, until: Collection[str] = ()) -> Present:
-    """Count the outlines of each class in all files that can be read, or until some are seen."""
-    present = Present({}, {}, [], set())
-    for file in {file.path: file for file in files}.values():
-        if until and present.all.issuperset(until) and file.tile is None:
-            break
-        try:
-            found = _read_quietly(file.path, file.tile.shape[0] if file.tile else 1)
-        except (OSError, ValueError, ImportError):
-            continue  # the row of its image will tell
-        if found is None:
-            present.pictures.append(file.path)
-            continue
-        if file.tile is not None and not file.of_slide and found:
-            on_slide = lies_on_slide(found, file.tile, file.tile.shape)
-            present.on_slide.update(() if on_slide is None else (on_slide,))
-        for one in [] if _holds_no_classes(found) else found:
-            counts = present.cores if is_core(one) else present.objects
-            counts[one.classification] = counts.get(one.classification, 0) + 1
-    return present
-
-
-def _read_quietly(path: Path, height: float) -> list[Annotation] | None:
-    """Return annotations, of which drawing them will warn; None for a picture."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return None if is_mask_file(path) else read_every_image(path, height)
-
-
-def _names(classes: Any, name: str) -> tuple[str, ...]:
-    found = (classes,) if isinstance(classes, str) else tuple(classes)
-    if not all(isinstance(one, str) for one in found):
-        raise InvalidInputError(f"{name} is {classes!r}; it takes names of classes")
-    return found
-
-
-def _warn_of_others(left_out: Mapping[Class, int]) -> None:
-    """Say which outlines are not drawn, but for regions, which never are."""
-    others = {one: count for one, count in left_out.items() if not is_region_class(one)}
-    if others:
-        warnings.warn(
-            f"outlines not taken for membrane: {counted(others)}; mask_classes names "
-            f"those that are",
-            MembraneXAIWarning,
-            stacklevel=4,
-        )
-
-
-def counted(classes: Mapping[Class, int]) -> str:
-    """Return classes and how many outlines each has, in words."""
-    return ", ".join(f"{name or 'no class'} ({count})" for name, count in classes.items())
-
-
-def _holds_no_classes(found: Sequence[Annotation]) -> bool:
+def holds_no_classes(found: Sequence[Annotation]) -> bool:
     """Tell well-known text and bare geometries, which have no place for a class."""
     return all(
         one.classification is None and one.id is None and not one.properties for one in found

@@ -13,21 +13,15 @@ from membrane_xai._commands.audit.matching import Matched, Matches, match
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
 from membrane_xai._disk.progress import progress
+from membrane_xai.annotations._classes import Class
 from membrane_xai.errors import InvalidInputError, missing
 from membrane_xai.metrics import CamGrid
 from membrane_xai.study import StudyResult, read_study
 from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import Entry
 from membrane_xai.study._finished import Rows, prune_rows
-from membrane_xai.study._outlines import (
-    Class,
-    Present,
-    check_classes,
-    classes_among,
-    counted,
-    outlines_of,
-    to_draw,
-)
+from membrane_xai.study._outline_files import Present, check_classes, classes_among, counted
+from membrane_xai.study._outlines import outlines_of, to_draw
 from membrane_xai.study._run import Options, run
 from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
 from membrane_xai.study._views import remove_views
