@@ -18,6 +18,7 @@ try:
 
     from membrane_xai.integrations.pytorch._maps import Transform, transform_of
     from membrane_xai.integrations.pytorch._network import (
+        HALF,
         NO_GRADIENT,
         ReadOutput,
         class_index,
@@ -27,8 +28,6 @@ except ImportError as error:
     raise missing(error, "membrane_xai.integrations.torchcam", package="torchcam") from error
 
 __all__ = ["MembraneActivationPrecision", "to_maps"]
-
-_HALF = (torch.bfloat16, torch.float16)
 
 
 def to_maps(cams: Any, *, layer: int | None = None) -> torch.Tensor:
@@ -210,7 +209,7 @@ class MembraneActivationPrecision:
                 if "not connected to every target layer" in str(error):
                     raise InvalidInputError(NO_GRADIENT) from error
                 raise
-        return [cam.float() if cam.dtype in _HALF else cam for cam in cams]
+        return [cam.float() if cam.dtype in HALF else cam for cam in cams]
 
     def summary(self, *, ci: float = 0.95, draws: int = 10_000, seed: int = 0) -> dict[str, Any]:
         """Count and average the samples so far.

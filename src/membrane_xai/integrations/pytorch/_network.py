@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from membrane_xai._backend.checks import is_count
 from membrane_xai.errors import InvalidInputError
 
 __all__ = [
+    "HALF",
     "NO_GRADIENT",
     "ReadOutput",
     "class_index",
@@ -42,8 +44,8 @@ NO_GRADIENT = (
 )
 """What is said where a method by gradients finds none."""
 
-_HALF = (torch.bfloat16, torch.float16)
-_BOOLS = ("bool", "torch.bool")
+HALF = (torch.bfloat16, torch.float16)
+"""Of which scores and maps become float32."""
 
 
 @contextmanager
@@ -216,7 +218,7 @@ def read_scores(output: Any, read_output: ReadOutput | None = None) -> Any:
     """
     scores = output if read_output is None else read_output(output)
     if isinstance(scores, Tensor):
-        return scores.float() if scores.dtype in _HALF else scores
+        return scores.float() if scores.dtype in HALF else scores
     if read_output is None and isinstance(scores, list) and not _is_list_of_batches(scores):
         return scores
     if read_output is not None:
@@ -282,10 +284,6 @@ def class_index(value: Any, name: str) -> int:
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: target is 2.0; it takes the index of a class, an integer
     """
-    whole = not isinstance(value, bool) and str(getattr(value, "dtype", "")) not in _BOOLS
-    try:
-        if whole:
-            return operator.index(value)
-    except TypeError:
-        pass
-    raise InvalidInputError(f"{name} is {value!r}; it takes the index of a class, an integer")
+    if not is_count(value):
+        raise InvalidInputError(f"{name} is {value!r}; it takes the index of a class, an integer")
+    return operator.index(value)
