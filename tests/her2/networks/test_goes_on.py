@@ -124,6 +124,8 @@ def test_a_run_that_has_ended_says_that_fewer_epochs_change_nothing(images, tmp_
     assert run.config.train.epochs == 2
 
 
+# JAX, which another test may have imported, warns of the fork that makes a worker.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_what_a_run_runs_on_may_change_and_what_its_weights_come_from_may_not(images, tmp_path):
     whole = train(config(images), tmp_path / "whole")
     stopped(config(images), tmp_path / "run", 1)
