@@ -5,27 +5,22 @@ slides with bounds (:func:`membrane_xai.io.open_slide`); pixel (row r, column c)
 [c, c + 1] x [r, r + 1].
 """
 
-import gzip
-import json
 import os
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._backend.arrays import as_array, check_arrays, check_unit_interval, to_numpy
-from membrane_xai._backend.checks import check_choice, check_distance, check_fraction
-from membrane_xai._disk.atomic import atomic_path
+from membrane_xai._backend.checks import check_choice
 from membrane_xai._disk.names import named_files
-from membrane_xai.annotations import _geojson
 from membrane_xai.annotations._annotation import Annotation
 from membrane_xai.annotations._classes import is_region_class
+from membrane_xai.annotations._consensus import Consensus, consensus
 from membrane_xai.annotations._drawn import half_width, pixels_inside
 from membrane_xai.annotations._files import files_of_images
-from membrane_xai.annotations._geojson_features import features_of, mask_objects
 from membrane_xai.annotations._outside import outside
 from membrane_xai.annotations._polygons import (
     as_annotations,
@@ -37,7 +32,8 @@ from membrane_xai.annotations._polygons import (
 from membrane_xai.annotations._reading import MAX_BYTES, images_of_table, read
 from membrane_xai.annotations._scanline import pixel_areas, polygon_edges
 from membrane_xai.annotations._window import Window, check_window
-from membrane_xai.errors import InvalidInputError, MembraneXAIWarning
+from membrane_xai.annotations._writing import vectorize, write_geojson
+from membrane_xai.errors import MembraneXAIWarning
 
 __all__ = [
     "OUTLINE_SUFFIXES",
@@ -59,17 +55,6 @@ OUTLINE_SUFFIXES = (
     ".wkt", ".csv",
 )  # fmt: skip
 """Suffixes of files of annotations."""
-
-
-class Consensus(NamedTuple):
-    """What several annotators agree on, as :func:`membrane_xai.consensus` returns it."""
-
-    mask: NDArray[np.float64]
-    """(H, W) in [0, 1]: mean over the annotators who looked there; 0 where none did."""
-    region: NDArray[np.bool_]
-    """(H, W): where at least one annotator looked."""
-    annotators: NDArray[np.intp]
-    """(H, W): how many looked."""
 
 
 def find_outlines(
@@ -308,201 +293,6 @@ def rasterize(
     polygons = in_window(polygons, window)
     areas = pixel_areas(polygon_edges(united(polygons, window)), window.shape)
     return np.clip(areas, 0, 1)  # sums of pieces miss 0 and 1 by rounding
-
-
-def vectorize(
-    mask: Any,
-    *,
-    classification: str = "Membrane",
-    color: tuple[int, int, int] = (200, 0, 0),
-    object_type: str = "annotation",
-    threshold: float = 0.5,
-    offset: tuple[float, float] = (0, 0),
-    downsample: float = 1.0,
-    simplify: float | None = None,
-    min_area: float = 0,
-    measurements: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Turn a mask into outlines that QuPath opens.
-
-    Outlines follow the edges of the pixels, so that :func:`rasterize` gives the same mask back.
-
-    Parameters
-    ----------
-    mask : array of shape (H, W)
-        bool or fractions: one object for all that hangs together by edges or corners (8-connected).
-        Integers are labels: one object for each, 0 is background.
-    classification, color : str, (int, int, int)
-        QuPath's class and its red, green and blue.
-    object_type : {"annotation", "detection"}
-        QuPath handles many thousand detections better than annotations.
-    threshold : float in [0, 1]
-        From which fraction a pixel is in.
-    offset, downsample
-        Of the mask, as in :func:`rasterize`.
-    simplify : float, optional
-        Leave out corners that lie within this many pixels of full resolution of the outline
-        without them. The mask that comes back is then no longer exact.
-    min_area : float
-        Leave out objects of fewer pixels of the mask.
-    measurements : mapping of str to float or array of shape (H, W), optional
-        What QuPath is to show for each object: a number, or the mean of a map over the object. What
-        is not finite is left out, JSON has no word for it.
-
-    Returns
-    -------
-    dict
-        A GeoJSON FeatureCollection for :func:`write_geojson`. Pixels that touch at a corner only
-        make parts of a MultiPolygon. Outer rings run counter-clockwise in (x, y), holes clockwise
-        (RFC 7946). The same object gets the same id each time.
-
-    Raises
-    ------
-    InvalidInputError
-        A mask with NaN, outside [0, 1], or with negative labels; measurements of another shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from membrane_xai.annotations import rasterize, read_annotations, vectorize
-    >>> mask = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
-    >>> outlines = vectorize(mask)
-    >>> outlines["features"][0]["geometry"]["coordinates"]
-    [[[3, 0], [3, 3], [0, 3], [0, 0], [3, 0]], [[1, 1], [1, 2], [2, 2], [2, 1], [1, 1]]]
-    >>> bool((rasterize(read_annotations(outlines), mask.shape) == mask).all())
-    True
-    >>> vectorize(np.zeros((2, 2), bool))["features"]  # nothing to outline is no error
-    []
-    """
-    check_choice(object_type, "object_type", ("annotation", "detection"))
-    check_fraction(threshold, "threshold")
-    check_distance(min_area, "min_area")
-    if simplify is not None:
-        check_distance(simplify, "simplify")
-    objects = mask_objects(mask, threshold)
-    window = check_window(objects.labels.shape, offset, downsample)
-    properties = {
-        "objectType": object_type,
-        "classification": {"name": classification, "color": list(color)},
-    }
-    features = features_of(objects, window, properties, simplify, measurements or {})
-    large = np.bincount(objects.labels.ravel())[objects.values] >= min_area
-    kept = [feature for feature, keep in zip(features, large, strict=True) if keep]
-    return {"type": "FeatureCollection", "features": kept}
-
-
-def write_geojson(path: str | Path, annotations: Any) -> Path:
-    """Write annotations for QuPath, whole or not at all.
-
-    Parameters
-    ----------
-    path : str or path
-        A name that ends in ``.gz`` is compressed.
-    annotations : dict, Annotation, shapely geometry, or several
-        What :func:`vectorize` or :func:`read_annotations` returned.
-
-    Returns
-    -------
-    pathlib.Path
-        The path.
-
-    Raises
-    ------
-    InvalidInputError
-        Something that JSON cannot hold, such as NaN outside the measurements, of which those that
-        are no numbers are left out.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from shapely import box
-    >>> from membrane_xai.annotations import Annotation, read_annotations, write_geojson
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_geojson(f"{folder}/cells.geojson", Annotation(box(0, 0, 2, 1), "Tumor"))
-    ...     [found] = read_annotations(path)
-    >>> found.classification, found.geometry.area
-    ('Tumor', 2.0)
-    """
-    if isinstance(annotations, Mapping):
-        annotations = _geojson.cleaned(annotations)
-    else:
-        features = [_geojson.to_feature(item) for item in as_annotations(annotations)]
-        annotations = {"type": "FeatureCollection", "features": features}
-    try:
-        data = json.dumps(annotations, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"annotations cannot be written as JSON: {error}") from None
-    path = Path(path)
-    with atomic_path(path) as temporary:
-        # without the time of writing, the same annotations give the same bytes
-        temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
-    return path
-
-
-def consensus(masks: Sequence[Any], *, regions: Sequence[Any] | None = None) -> Consensus:
-    """Combine the masks of several annotators into the share of them who marked each pixel.
-
-    Parameters
-    ----------
-    masks : sequence of arrays of shape (H, W)
-        One for each annotator, bool or fractions, as :func:`rasterize` gives them.
-    regions : sequence of arrays of shape (H, W), optional
-        Where each annotator looked, bool; everywhere by default. An annotator counts in no pixel
-        outside, instead of counting as having seen no membrane.
-
-    Returns
-    -------
-    Consensus
-        Its `mask` and `region` are what :func:`map_score` takes.
-
-    Raises
-    ------
-    InvalidInputError
-        No mask, masks of unequal shape, outside [0, 1] or with NaN, or as many regions as there are
-        not masks.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from membrane_xai.annotations import consensus
-    >>> first, second = np.array([[1, 1, 0]], bool), np.array([[1, 0, 0]], bool)
-    >>> consensus([first, second]).mask
-    array([[1. , 0.5, 0. ]])
-
-    The second did not look at the pixel in the middle, and nobody at the last.
-
-    >>> looked = [np.array([[1, 1, 0]], bool), np.array([[1, 0, 0]], bool)]
-    >>> both = consensus([first, second], regions=looked)
-    >>> both.mask, both.region
-    (array([[1., 1., 0.]]), array([[ True,  True, False]]))
-    """
-    marked = _stack(masks, "masks")
-    looked = np.ones(marked.shape, bool) if regions is None else _stack(regions, "regions") > 0
-    if looked.shape != marked.shape:
-        raise InvalidInputError(
-            f"regions has {len(looked)} of shape {looked.shape[1:]}; "
-            f"it takes {len(marked)} of shape {marked.shape[1:]}, like masks"
-        )
-    count = looked.sum(axis=0)
-    mean = np.where(looked, marked, 0).sum(axis=0) / np.maximum(count, 1)
-    return Consensus(mean, count > 0, count)
-
-
-def _stack(masks: Sequence[Any], name: str) -> NDArray[np.float64]:
-    arrays = [to_numpy(as_array(x)) for x in masks]
-    if not arrays:
-        raise InvalidInputError(f"{name} is empty; it takes one map for each annotator")
-    for i, array in enumerate(arrays):
-        check_arrays(array, f"{name}[{i}]")
-        check_unit_interval(array, f"{name}[{i}]")
-        if array.ndim != 2 or array.shape != arrays[0].shape:
-            raise InvalidInputError(
-                f"{name}[{i}] has shape {array.shape}, {name}[0] has {arrays[0].shape}; "
-                f"it takes (H, W), the same for all"
-            )
-        if not np.isfinite(array).all():
-            raise InvalidInputError(f"{name}[{i}] has NaN or infinity")
-    return np.stack(arrays).astype(float)
 
 
 def _warn_of_regions(annotations: Sequence[Annotation]) -> None:
