@@ -9,7 +9,6 @@ from membrane_xai.errors import InvalidInputError
 
 __all__ = [
     "by_name",
-    "check_folder",
     "files_below",
     "named_files",
     "names_below",
@@ -66,7 +65,7 @@ def files_below(
     return sorted(found)
 
 
-def check_folder(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     """Raise if there is no such folder."""
     if not folder.is_dir():
         found = "is a file; it takes a folder" if folder.exists() else "there is no such folder"
@@ -87,7 +86,7 @@ def names_below(
 
     A suffix may have two parts, such as ``.json.gz``. `without` are files and folders.
     """
-    check_folder(folder)
+    _check_folder(folder)
     barred = [*without]
     files = {one.resolve() for one in barred if one.is_file()}
     ends = {one[one.rindex(".") :] for one in suffixes}
