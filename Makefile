@@ -81,7 +81,7 @@ MINIMUM_TESTS := tests/metrics/test_map_score.py tests/metrics/test_alignment.py
 	tests/images/io/test_damaged.py tests/images/io/test_pixel_size.py tests/images/io/test_slides.py \
 	tests/images/io/test_masks.py tests/disk tests/package/test_imports.py tests/package/test_layout.py \
 	tests/package/test_errors.py tests/package/test_vocabulary.py tests/commands/test_cli.py \
-	tests/commands/test_mask_command.py tests/report/test_tables.py tests/report/test_read_csv.py
+	tests/commands/test_mask_command.py tests/commands/test_mask_of_files.py tests/report/test_tables.py tests/report/test_read_csv.py
 
 # What people will install: both archives, and the wheel where nothing but the core is installed.
 # `-I` and no PYTHONPATH keep this checkout out of the way.
