@@ -125,6 +125,7 @@ def slide_map(
     *,
     tile: int = 512,
     mpp: float | None = None,
+    bits: int | None = None,
     grid: Any = None,
     min_tissue: float = 0.1,
     stain_matrix: Any = "hdab",
@@ -148,6 +149,8 @@ def slide_map(
         Side in pixels of the slide.
     mpp : float, optional
         Micrometres per pixel of the slide; by default what it says.
+    bits : int, optional
+        As in :func:`membrane_xai.io.read_image`, for a slide that is a path.
     grid : CamGrid, or mapping of str to CamGrid or None, optional
         As in :func:`membrane_xai.evaluate`; `size` is a whole tile, and smaller tiles at the ends
         of the slide take its positions as shares of their own sides.
@@ -192,7 +195,7 @@ def slide_map(
         raise InvalidInputError(f"tile is {tile!r}; it takes a positive integer, pixels")
     check_fraction(min_tissue, "min_tissue")
     check_explainers(explainers)
-    opened = open_slide(slide, mpp=mpp) if isinstance(slide, str | Path) else slide
+    opened = open_slide(slide, mpp=mpp, bits=bits) if isinstance(slide, str | Path) else slide
     with nullcontext() if opened is slide else closing(opened):
         size = opened.mpp if mpp is None else mpp
         if size is None:

@@ -138,3 +138,11 @@ def test_block_means_counted_by_hand(shape, side, rng):
     whole = whole_block_means(plane, side)
     rows, columns = (length // side for length in shape[:2])
     np.testing.assert_allclose(whole, means[:rows, :columns], rtol=1e-5)
+
+
+def test_grey(field):
+    grey = np.repeat(field[..., 1:2], 3, axis=-1)
+    assert "grey" in flags(grey)
+    grey[201, 203, 0] ^= 8  # one pixel with a colour, between those that are looked at first
+    assert "grey" not in flags(grey)
+    assert "grey" not in flags(np.full((200, 200, 3), 235, np.uint8))  # which is blank

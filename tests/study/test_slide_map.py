@@ -172,3 +172,13 @@ def test_a_slide_of_glass(tmp_path):
                      photometric="rgb")  # fmt: skip
     with pytest.raises(InvalidInputError, match="the slide has no tile with enough tissue"):
         slide_map(path, {"dark": darkness}, tile=TILE, mpp=MPP)
+
+
+def test_bits_of_the_camera(pixels, slide, tmp_path):
+    deep = tmp_path / "deep.tif"
+    tifffile.imwrite(deep, pixels.astype(np.uint16) << 4, tile=(128, 128), photometric="rgb")
+    with pytest.raises(InvalidInputError, match="of which at most 12 are used"):
+        slide_map(deep, {"dark": darkness}, tile=TILE, mpp=MPP)
+    found = slide_map(deep, {"dark": darkness}, tile=TILE, mpp=MPP, bits=12).grid("mask_share")
+    expected = slide_map(slide, {"dark": darkness}, tile=TILE, mpp=MPP).grid("mask_share")
+    np.testing.assert_allclose(found, expected, atol=0.01)  # white of 255 << 4 is not quite 4095

@@ -86,7 +86,7 @@ def test_missing_files_are_rows_of_errors(what, images, tmp_path):
     found = evaluate(METHODS, images[:3], **given).rows
     assert [row["status"] for row in found] == ["ok", "error", "error"]
     assert "No such file or directory: 'nosuch.png'" in found[1]["error"]
-    assert "Is a directory" in found[2]["error"]
+    assert "is a folder" in found[2]["error"]
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,13 @@ def test_classes_that_no_file_has_and_several_classes(files, images):
         evaluate(METHODS, images[:2], paths)
     both = rows(images[:2], paths, mask_classes=["Tumor", "Stroma"])
     same(both, rows(images[:2], [pixels(LEFT)] * 2))
-    apart = evaluate(
-        METHODS, images[:2], iter(paths)
-    ).rows  # each has one class, and no other is known
+    # each has one class, and no other is known
+    with pytest.warns(MembraneXAIWarning, match="0.geojson: outlines of 'Tumor' are taken|Stroma"):
+        apart = evaluate(METHODS, images[:2], iter(paths)).rows
     assert [row["status"] for row in apart] == ["ok", "ok"]
     write_geojson(paths[0], [Annotation(LEFT, "Tumor"), Annotation(TOP, "Stroma")])
-    apart = evaluate(METHODS, images[:2], iter(paths)).rows
+    with pytest.warns(MembraneXAIWarning, match="1.geojson: outlines of 'Stroma' are taken"):
+        apart = evaluate(METHODS, images[:2], iter(paths)).rows
     assert [row["status"] for row in apart] == ["error", "ok"]
     assert "0.geojson: there are outlines of 'Stroma', 'Tumor'" in apart[0]["error"]
 
@@ -200,3 +201,35 @@ def test_lines_say_what_they_lack(tmp_path, images):
         warnings.simplefilter("error")
         [row] = rows(images[:1], [tmp_path / "a.geojson"])
     assert "is a line; line_width (micrometres) and mpp are needed" in row["error"]
+
+
+@pytest.mark.parametrize("name", ["Stroma", "Tumor: Positive", "Nucleus"])
+@pytest.mark.parametrize("how", [list, iter])
+def test_a_class_that_is_taken_for_membrane_is_said(tmp_path, images, name, how):
+    path = write_geojson(tmp_path / "a.geojson", [Annotation(LEFT, name)])
+    with pytest.warns(MembraneXAIWarning, match=f"outlines of '{name}' are taken for membrane"):
+        found = rows(images[:1], how([path]))
+    same(found, rows(images[:1], [pixels(LEFT)]))
+
+
+@pytest.mark.parametrize("name", [None, "Membrane", "membrane: 3+", "3+"])
+def test_what_is_called_membrane_is_not_said(tmp_path, images, name):
+    path = write_geojson(tmp_path / "a.geojson", [Annotation(LEFT, name)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same(rows(images[:1], [path]), rows(images[:1], [pixels(LEFT)]))
+
+
+def test_a_class_that_is_named_is_not_said(tmp_path, images):
+    path = write_geojson(tmp_path / "a.geojson", [Annotation(LEFT, "Stroma")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows(images[:1], [path], mask_classes="Stroma")
+
+
+def test_a_folder_is_no_mask_and_no_image(tmp_path, images):
+    (tmp_path / "a.png").mkdir()
+    [mask] = rows(images[:1], [tmp_path / "a.png"])
+    assert "a.png: is a folder" in mask["error"]
+    [image] = rows([tmp_path / "a.png"], [pixels(LEFT)])
+    assert "a.png: is a folder" in image["error"]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from membrane_xai.errors import InvalidInputError
+
 __all__ = ["atomic_path", "write_text"]
 
 
@@ -27,6 +29,11 @@ def atomic_path(path: Path, *, temporary: Path | None = None) -> Iterator[Path]:
     Path
         Where to write.
 
+    Raises
+    ------
+    InvalidInputError
+        A folder.
+
     Examples
     --------
     >>> from membrane_xai.results import atomic_path
@@ -36,6 +43,8 @@ def atomic_path(path: Path, *, temporary: Path | None = None) -> Iterator[Path]:
     >>> path.read_text(), [file.name for file in path.parent.iterdir()]
     ('all of it', ['a.txt'])
     """
+    if path.is_dir():
+        raise InvalidInputError(f"{path}: is a folder; it takes the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     place = _new(path) if temporary is None else temporary
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from membrane_xai.errors import InvalidInputError
+
 __all__ = [
     "HEAD",
     "IMAGE_KINDS",
@@ -12,6 +14,7 @@ __all__ = [
     "TIFF_STARTS",
     "any_kind",
     "as_text",
+    "check_no_folder",
     "content_kind",
     "is_dicom",
     "unlike",
@@ -83,6 +86,12 @@ def is_dicom(head: bytes) -> bool:
 def as_text(data: bytes) -> str:
     """Decode UTF-8, or UTF-16 as Windows writes it, without the mark at the beginning."""
     return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+
+
+def check_no_folder(path: Path, expected: str) -> None:
+    """Raise for a folder in place of a file."""
+    if path.is_dir():
+        raise InvalidInputError(f"{path}: is a folder; it takes {expected}")
 
 
 def unlike(path: Path, *expected: str) -> str | None:

@@ -10,6 +10,7 @@ from membrane_xai.errors import InvalidInputError
 __all__ = [
     "by_name",
     "files_below",
+    "made_folder",
     "named_files",
     "names_below",
     "plain",
@@ -70,6 +71,14 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         found = "is a file; it takes a folder" if folder.exists() else "there is no such folder"
         raise InvalidInputError(f"{folder}: {found}")
+
+
+def made_folder(folder: Path) -> Path:
+    """Make a folder to write into, unless it is there; raise for a file."""
+    if folder.exists():
+        check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def named_files(

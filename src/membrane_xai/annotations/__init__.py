@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._disk.names import named_files
 from membrane_xai.annotations._annotation import Annotation
-from membrane_xai.annotations._classes import is_region_class
+from membrane_xai.annotations._classes import is_core, is_region_class
 from membrane_xai.annotations._consensus import Consensus, consensus
 from membrane_xai.annotations._drawn import half_width, pixels_inside
 from membrane_xai.annotations._files import files_of_images
@@ -255,7 +255,8 @@ def rasterize(
     MembraneXAIWarning
         Without `offset`, outlines that lie wholly outside the mask, or reach over its edge by more
         than 5 pixels and more than 0.5 % of its longer side: how many, and the share of the area.
-        Without `classes`, classes of regions (Tissue, Region*, Ignore* and the like) among others.
+        Without `classes`, classes of regions (Tissue, Region*, Ignore* and the like) or cores of a
+        tissue microarray among others.
 
     Examples
     --------
@@ -296,7 +297,7 @@ def rasterize(
 
 
 def _warn_of_regions(annotations: Sequence[Annotation]) -> None:
-    present = {one.classification for one in annotations}
+    present = {"TMA core" if is_core(one) else one.classification for one in annotations}
     regions = sorted(str(one) for one in present if is_region_class(one))
     if regions and len(regions) < len(present):
         warnings.warn(

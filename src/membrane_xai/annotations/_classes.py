@@ -19,6 +19,7 @@ __all__ = [
     "is_region_class",
     "membrane_classes",
     "region_classes",
+    "taken_for_membrane",
 ]
 
 Class = str | None
@@ -95,6 +96,12 @@ def membrane_classes(
             f"there are outlines of {_listed(rest)}, and none of a class called membrane"
         )
     return _ordered(rest)
+
+
+def taken_for_membrane(chosen: Collection[Class]) -> tuple[str, ...]:
+    """Return which of the classes of :func:`membrane_classes` are not called so, nor grades."""
+    named = [one for one in chosen if one is not None and not is_membrane(one)]
+    return tuple(sorted(one for one in named if _without_grade(one)))
 
 
 def region_classes(present: Collection[Class]) -> tuple[Class, ...]:

@@ -15,6 +15,7 @@ from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.checks import MPP_LIMITS, check_mpp, check_number, is_count
 from membrane_xai._backend.images import check_rgb
 from membrane_xai._disk.atomic import atomic_path
+from membrane_xai._disk.contents import check_no_folder
 from membrane_xai._disk.names import files_below
 from membrane_xai._disk.suffixes import IMAGE_SUFFIXES
 from membrane_xai.errors import InvalidInputError
@@ -60,7 +61,7 @@ class Image:
     ----------
     rgb : ndarray of uint8, shape (H, W, 3)
         Pixels upright by TIFF's Orientation. One noted in EXIF of PNG or JPEG is not applied, as
-        QuPath and ImageJ do not either, so coordinates agree with theirs.
+        QuPath and ImageJ do not either, so coordinates agree with theirs; a warning says so.
     mpp : float or None
         Micrometres per pixel; None if neither the caller nor the file says.
     source : str
@@ -122,7 +123,8 @@ def read_image(
     Warns
     -----
     MembraneXAIWarning
-        `mpp` and the file differ by more than 5 %.
+        `mpp` and the file differ by more than 5 %. EXIF of a PNG or JPEG has an orientation, which
+        viewers and OpenCV apply: maps and masks made by these lie otherwise.
 
     Examples
     --------
@@ -146,6 +148,7 @@ def read_image(
     if not is_count(max_pixels) or max_pixels < 1:
         raise InvalidInputError(f"max_pixels is {max_pixels!r}; it takes a positive integer")
     path = Path(path)
+    check_no_folder(path, "the file of one image")
     rgb, size = read_pixels(path, int(max_pixels), check_bits(bits))
     return Image(rgb, _pixel_size.resolve_mpp(mpp, size, str(path)), str(path))
 
@@ -204,7 +207,9 @@ def open_slide(
     ...     slide.dimensions, slide.mpp, slide.read_region(95, 0, 2, 1).tolist()
     ((96, 64), 0.25, [[[90, 90, 90], [255, 255, 255]]])
     """
-    return open_slide_file(Path(path), None if mpp is None else check_mpp(mpp), check_bits(bits))
+    path = Path(path)
+    check_no_folder(path, "a file: of a slide of several files, the one that programs open")
+    return open_slide_file(path, None if mpp is None else check_mpp(mpp), check_bits(bits))
 
 
 def read_mask(
@@ -265,7 +270,9 @@ def read_mask(
     >>> read_mask(path, labels=[2])
     array([[False, False,  True]])
     """
-    return read_mask_file(Path(path), shape, labels)
+    path = Path(path)
+    check_no_folder(path, "the file of one mask")
+    return read_mask_file(path, shape, labels)
 
 
 def write_mask(path: str | Path, mask: Any, *, mpp: float | None = None) -> Path:

@@ -57,8 +57,8 @@ def white_level(brightest: int, *, bits: int | None, stated: int | None, path: P
         used = max(brightest.bit_length(), 1)
         raise InvalidInputError(
             f"{path}: has 16 bits a sample, of which at most {used} are used, and would come out "
-            f"nearly black; say how many bits the camera has, for example bits=12 or --bits 12, "
-            f"bits=16 if it is as dark as that, or save it with 8 bits"
+            f"nearly black; save it with 8 bits, or say how many the camera has where that can be "
+            f"said, for example bits=12 or --bits 12, and bits=16 if it is as dark as that"
         )
     return (1 << FULL) - 1
 

@@ -1,6 +1,7 @@
 """Read an image file as RGB pixels, whole or not at all."""
 
-from contextlib import closing
+import warnings
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai.errors import InvalidInputError, MissingDependencyError
+from membrane_xai.errors import InvalidInputError, MembraneXAIWarning, MissingDependencyError
 from membrane_xai.io import _pixel_size, _png
 from membrane_xai.io._broken import as_image_errors
 from membrane_xai.io._depth import FULL, to_8_bits, white_level
 from membrane_xai.io._jpeg_damage import find_damage
+from membrane_xai.io._orientation import TAG
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
 from membrane_xai.io._slides import FileReader, is_slide, open_file
 from membrane_xai.io._tiff import MAX_CHUNK, TiffReader, is_tiff, over_white
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Pixels", "check_count", "read_pixels"]
 
 _FORMATS = ("PNG", "JPEG", "BMP")
+_WITH_EXIF = ("PNG", "JPEG", "MPO")  # of TIFF the same tag is applied
+_TURNED = range(2, 9)  # values of the tag that mirror or turn
 _COLOR = ("RGB", "RGBA", "RGBX", "P", "PA")
 
 
@@ -87,7 +91,25 @@ def _by_pillow(
             raise InvalidInputError(f"{path}: has several pages")
         _check_whole_jpeg(image, path)
         rgb = _to_rgb(image, path, bits)
+        _warn_of_exif(image, path)
         return Pixels(rgb, _size(image))
+
+
+def _warn_of_exif(image: "PillowImage", path: Path) -> None:
+    """Say that viewers turn a picture which is read as it is stored."""
+    if image.format not in _WITH_EXIF:
+        return
+    turned = None
+    with suppress(Exception):  # what is wrong with EXIF is not wrong with the pixels
+        turned = image.getexif().get(TAG)
+    if turned in _TURNED:
+        warnings.warn(
+            f"{path}: its EXIF has orientation {turned}, which viewers and OpenCV apply; it is "
+            f"read as stored, as by QuPath and Pillow: maps, masks and outlines have to lie so "
+            f"too. Save it upright, without that entry, to be sure",
+            MembraneXAIWarning,
+            stacklevel=5,
+        )
 
 
 def _check_whole_jpeg(image: "PillowImage", path: Path) -> None:

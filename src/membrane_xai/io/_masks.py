@@ -15,7 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from membrane_xai._disk.contents import JPEG_START, NUMPY_START, PNG_START, TIFF_STARTS
+from membrane_xai._disk.contents import (
+    JPEG_START,
+    NUMPY_START,
+    PNG_START,
+    TIFF_STARTS,
+    check_no_folder,
+)
 from membrane_xai._disk.naming import naming
 from membrane_xai.errors import InvalidInputError, MissingDependencyError
 from membrane_xai.io import _png
@@ -54,6 +60,7 @@ class _Picture(NamedTuple):
 
 def is_mask_file(path: Path) -> bool:
     """Tell pictures and arrays from outlines by their names, or by how they start."""
+    check_no_folder(path, "a file of outlines or of a mask")
     with path.open("rb") as file:
         start = file.read(8)
     return path.suffix.lower() in MASK_SUFFIXES or start.startswith(_STARTS)
@@ -102,13 +109,19 @@ def _from_tiff(path: Path, shape: Shape) -> _Picture:
             _check_whole(path, page, file.filehandle.size)
             values = orientation.upright(np.asarray(page.asarray()))
             classes = _CHANNEL.search(file.ome_metadata or "") is not None
-            colors = _colors(path, page, values, imagej=bool(file.is_imagej))
+            as_stored = bool(file.is_imagej) or _is_array_of_bool(page)
+            colors = _colors(path, page, values, as_stored=as_stored)
             return _Picture(colors, values if colors.ndim > values.ndim else None, classes)
     except MissingDependencyError as missing:
         try:
             return _from_pillow(path, shape, ("TIFF",))
         except InvalidInputError:
             raise missing from None
+
+
+def _is_array_of_bool(page: Any) -> bool:
+    """Tell arrays of bool by tifffile, and scikit-image by it: true is 1, said to be black."""
+    return page.dtype.kind == "b" and str(page.software).startswith("tifffile")
 
 
 def _only_page(path: Path, file: Any) -> Any:
@@ -132,7 +145,7 @@ def _check_whole(path: Path, page: Any, end: int) -> None:
             raise InvalidInputError(f"{path}: is truncated or damaged: a part of it is missing")
 
 
-def _colors(path: Path, page: Any, values: Values, *, imagej: bool) -> Values:
+def _colors(path: Path, page: Any, values: Values, *, as_stored: bool) -> Values:
     """Return values as they are seen: white high, and colours for those of a palette."""
     kind, samples = int(page.photometric), page.samplesperpixel
     if kind == RGB and samples in (3, 4) and values.dtype == np.uint8:
@@ -141,7 +154,7 @@ def _colors(path: Path, page: Any, values: Values, *, imagej: bool) -> Values:
         return np.asarray((page.colormap.T >> 8).astype(np.uint8)[values])
     if samples == 1 and kind in (WHITE_IS_0, BLACK_IS_0):
         # in ImageJ's masks objects are 255, whatever the table says that shows them black
-        if kind == BLACK_IS_0 or imagej:
+        if kind == BLACK_IS_0 or as_stored:
             return values
         return ~values if values.dtype.kind == "b" else np.iinfo(values.dtype).max - values
     raise InvalidInputError(

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
-__all__ = ["UPRIGHT", "Box", "Orientation", "orientation_of"]
+__all__ = ["TAG", "UPRIGHT", "Box", "Orientation", "orientation_of"]
 
-_TAG = 274  # of TIFF
+TAG = 274
+"""Number of the entry in TIFF and in EXIF."""
 _Length = TypeVar("_Length", int, float)
 
 
@@ -64,5 +65,5 @@ _ORIENTATIONS = {
 
 def orientation_of(page: Any) -> Orientation | None:
     """Return the orientation of a page of tifffile; None if it states none that there is."""
-    tag = page.tags.get(_TAG)
+    tag = page.tags.get(TAG)
     return _ORIENTATIONS.get(tag.value) if tag else None

@@ -17,6 +17,7 @@ __all__ = [
     "from_density",
     "from_ome",
     "from_text",
+    "length_of",
     "magnification_of",
     "resolve_mpp",
     "scale_text",
@@ -30,6 +31,13 @@ MICROMETERS = {
     "\N{MICRO SIGN}m": 1.0, "\N{GREEK SMALL LETTER MU}m": 1.0, "um": 1.0, "micron": 1.0,
 }  # fmt: skip
 """Micrometres in a unit of length."""
+_OTHER_NAMES = {
+    "\\u00b5m": "um", "micron": "um", "microns": "um", "micrometer": "um", "micrometre": "um",
+    "micrometers": "um", "micrometres": "um", "millimeter": "mm", "millimetre": "mm",
+    "centimeter": "cm", "centimetre": "cm", "nanometer": "nm", "nanometre": "nm",
+    "inch": "in", "inches": "in",
+}  # fmt: skip
+"""As ImageJ spells units, whose text is ASCII; in lower case."""
 
 _APERIO = re.compile(r"\|\s*MPP\s*=\s*([-+]?[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?)")
 _CONFLICT = 0.05  # relative difference from what the user gives that is warned of; set by hand
@@ -145,6 +153,12 @@ def from_density(x: float, y: float, length: float) -> PixelSize | None:
         return None
     size = _if_known(length / x, length / y, "its resolution")
     return size if size and size.plausible else None
+
+
+def length_of(unit: object) -> float | None:
+    """Return the micrometres in a unit as ImageJ spells it; None for none, such as pixels."""
+    name = str(unit)
+    return MICROMETERS.get(_OTHER_NAMES.get(name.lower(), name))
 
 
 def from_text(description: str) -> PixelSize | None:

@@ -21,6 +21,7 @@ from membrane_xai.io._depth import FULL, to_8_bits, white_level
 from membrane_xai.io._orientation import UPRIGHT, Box
 from membrane_xai.io._pixel_size import MICROMETERS, PixelSize
 from membrane_xai.io._tiff_levels import (
+    check_largest,
     color_of,
     levels_of,
     no_rgb,
@@ -77,6 +78,7 @@ class TiffReader:
                 self._orientation = orientation_of_planes(self._levels[0], path) or UPRIGHT
                 self._color = color_of(self._levels[0], path)
                 self._check_colors()
+                check_largest(self._file, self._levels[0], path)
                 if not all(min(size_of(level)) for level in self._levels):
                     raise InvalidInputError(f"{path}: has a picture without pixels")
         except BaseException:
@@ -141,6 +143,10 @@ class TiffReader:
         """Return (height, width, 3); x, y at level 0. White beyond the edges."""
         if self._color == "ycbcr":
             raise no_rgb(self._levels[0][0], self._path)
+        if not 0 <= level < len(self._levels):
+            raise InvalidInputError(
+                f"level is {level!r}; {self._path} has 0 to {len(self._levels) - 1}"
+            )
         scale = self.level_downsamples[level]
         planes = self._levels[level]
         columns, rows = size_of(planes)
@@ -165,8 +171,8 @@ class TiffReader:
             return None
         x, y = (_ratio(page.tags[f"{axis}Resolution"].value) for axis in "XY")
         imagej = self._file.imagej_metadata or {}
-        if imagej.get("unit") in ("micron", "um", "\\u00B5m", "\N{MICRO SIGN}m"):
-            return _pixel_size.from_density(x, y, 1)
+        if length := _pixel_size.length_of(imagej.get("unit")):
+            return _pixel_size.from_density(x, y, length)
         unit = page.tags.get("ResolutionUnit")
         return _pixel_size.from_density(x, y, _UNITS.get(int(unit.value) if unit else 2, 0))
 

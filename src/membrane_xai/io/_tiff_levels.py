@@ -20,7 +20,17 @@ from membrane_xai.io._tiff_numbers import (
     YCBCR,
 )
 
-__all__ = ["color_of", "levels_of", "no_rgb", "opened", "orientation_of_planes", "size_of"]
+__all__ = [
+    "check_largest",
+    "color_of",
+    "levels_of",
+    "no_rgb",
+    "opened",
+    "orientation_of_planes",
+    "size_of",
+]
+
+_OPEN_ORDER = ("ome", "generic", "uniform", "shaped", "imagej")  # kinds of series of tifffile
 
 
 def opened(path: Path) -> Any:
@@ -60,6 +70,26 @@ def levels_of(file: Any, path: Path, max_chunk: int) -> list[list[Any]]:
     orientation = orientation_of_planes(base, path) or UPRIGHT
     alike = [one for one in levels if orientation_of_planes(one, path) in (None, orientation)]
     return sorted(alike, key=lambda level: -size_of(level)[0])
+
+
+def check_largest(file: Any, base: list[Any], path: Path) -> None:
+    """Raise if a picture in colour behind the first is as large: then the first is not the one.
+
+    Labels and overviews come first in some conversions of slides. Scanners' own formats say which
+    picture is the slide, and are left to tifffile.
+    """
+    if file.series[0].kind not in _OPEN_ORDER:
+        return
+    width, height = size_of(base)
+    for one in file.series[1:]:
+        page = one.keyframe
+        colored = page.samplesperpixel >= 3 and not page.is_reduced
+        if colored and page.imagewidth * page.imagelength >= width * height:
+            raise InvalidInputError(
+                f"{path}: holds {len(file.series)} pictures, of which the first has {width} x "
+                f"{height} pixels and another {page.imagewidth} x {page.imagelength}; it takes "
+                f"one: export it to a file of its own"
+            )
 
 
 def _shows_the_same(page: Any, base: Any) -> bool:

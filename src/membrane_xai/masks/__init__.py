@@ -141,6 +141,8 @@ def extract_membrane_mask(
       of at least 30): `mpp` is off. Their size is measured in pixels, whatever `mpp` says.
     - "channels_swapped": brown and blue have each other's share of green, as where red and blue are
       exchanged (BGR, as OpenCV reads images): the mask is of the wrong stain.
+    - "grey": no pixel has a colour, as where a grey picture was saved as RGB: what is dark counts
+      as stain.
 
     References
     ----------

@@ -22,6 +22,7 @@ QUALITY_FLAGS = (
     "too_small",
     PIXEL_SIZE,
     "channels_swapped",
+    "grey",
 )
 
 _TISSUE = 0.03  # mean optical density of the channels, over 2 micrometres
@@ -59,6 +60,9 @@ _LEAST_STAINED = 0.03  # of the blocks
 _FINE, _COARSE = 0.35, 1.4
 _SHARPNESS = 1.15
 _FOCUS_WINDOW = 384  # pixels: focus costs the same in an image of any size
+
+_GREY = 2  # levels between channels, for the rounding of JPEG
+_SAMPLED = 16  # each such pixel is looked at first: nearly every image has a colour among them
 
 _DARK = 0.02  # of the background's blue
 _SATURATED_SHARE = 0.05  # dark pixels over stained ones
@@ -131,6 +135,7 @@ def quality_flags(
         "out_of_focus": not blank and _is_blurred(image, view, mpp),
         PIXEL_SIZE: nuclei.implausible,
         "channels_swapped": not blank and _is_swapped(view),
+        "grey": not blank and _is_grey(image),
     }
     return tuple(flag for flag in QUALITY_FLAGS if found[flag])
 
@@ -163,6 +168,16 @@ def _is_swapped(view: Overview) -> bool:
     shades = [np.percentile(abs(tint[part]), _SHADE) for part in (brown, blue)]
     stronger = shades[1] >= shades[0] and total[blue].mean() >= _DARKER * total[brown].mean()
     return like_hematoxylin or bool(stronger)
+
+
+def _is_grey(image: NDArray[Any]) -> bool:
+    """Tell a grey picture that was saved as RGB: no stain can be told from another."""
+
+    def differs(pixels: NDArray[Any]) -> bool:
+        red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
+        return bool(np.maximum(abs(red - green), abs(green - blue)).max() > _GREY)
+
+    return not differs(image[::_SAMPLED, ::_SAMPLED]) and not differs(image)
 
 
 def _is_nuclear(stained: NDArray[np.bool_], mpp: float) -> bool:

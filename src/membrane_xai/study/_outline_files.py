@@ -24,6 +24,7 @@ from membrane_xai.study._outlines import (
     Outlines,
     file_of,
     holds_no_classes,
+    not_called_membrane,
     outlines_of,
     to_draw,
 )
@@ -58,6 +59,12 @@ def options_of_files(
     if here and not wanted:
         of_set = to_draw(here, region=region, without=others)
     if of_set is not None and not region:
+        if assumed := not_called_membrane(of_set):
+            warnings.warn(
+                f"outlines of {assumed}; mask_classes names those that are",
+                MembraneXAIWarning,
+                stacklevel=3,
+            )
         known = (*of_set, *others)
         _warn_of_others({one: n for one, n in present.objects.items() if one not in known})
     return {

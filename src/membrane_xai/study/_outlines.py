@@ -22,6 +22,7 @@ from membrane_xai.annotations._classes import (
     is_membrane,
     membrane_classes,
     region_classes,
+    taken_for_membrane,
 )
 from membrane_xai.annotations._drawn import drawn
 from membrane_xai.annotations._reading import read
@@ -40,6 +41,7 @@ __all__ = [
     "Outlines",
     "file_of",
     "holds_no_classes",
+    "not_called_membrane",
     "outlines_of",
     "to_draw",
 ]
@@ -146,7 +148,10 @@ class Outlines:
         if self.classes:
             return self.classes
         if self.of_set is None or holds_no_classes(objects):
-            return to_draw(present, region=self.region)
+            chosen = to_draw(present, region=self.region)
+            if not self.region and self.of_set is None and (assumed := not_called_membrane(chosen)):
+                self._warn(f"of {assumed}; mask_classes names those that are")
+            return chosen
         if present == {None} and None not in self.of_set:
             raise InvalidInputError(
                 f"its outlines have no class, and those of other files have "
@@ -185,6 +190,14 @@ def to_draw(
     except InvalidInputError as error:
         what = "region_classes, --tissue-class" if region else "mask_classes, --annotation-class"
         raise InvalidInputError(f"{error}; name those to draw ({what})") from None
+
+
+def not_called_membrane(chosen: Collection[Class]) -> str:
+    """Say which classes are taken for membrane because no class is called so; empty for none."""
+    assumed = taken_for_membrane(chosen)
+    if not assumed:
+        return ""
+    return f"{', '.join(map(repr, assumed))} are taken for membrane, as no class is called so"
 
 
 def holds_no_classes(found: Sequence[Annotation]) -> bool:

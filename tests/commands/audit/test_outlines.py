@@ -155,6 +155,16 @@ def test_outlines_of_one_class_are_membrane_whatever_it_is(folder):
     assert_scores(rows_of(folder)["a"], alignment(CAM, pixels(MEMBRANE)))
 
 
+def test_a_class_that_is_taken_for_membrane_is_said(folder, capsys):
+    prepare(folder, "a")
+    outline(folder, "a", Annotation(MEMBRANE, "Stroma"))
+    assert drawn(folder) == 0
+    said = "outlines of 'Stroma' are taken for membrane, as no class is called so"
+    assert said in capsys.readouterr().err
+    assert drawn(folder, "--annotation-class", "Stroma") == 0
+    assert said not in capsys.readouterr().err
+
+
 def test_the_tissue_by_outlines(folder):
     prepare(folder, "a")
     tissue = box(0, 0, 32, 64)

@@ -102,3 +102,13 @@ def test_an_outline_around_the_image_is_partly_outside():
     found = measured(shapely.box(-64, -64, 128, 128))
     assert found[:3] == (1, 0, 1)
     assert found.share == pytest.approx(8 / 9)
+
+
+def test_cores_of_a_microarray_among_others_are_warned_of():
+    core = Annotation(box(0, 0, 20, 20), properties={"objectType": "tmaCore"})
+    found = [core, Annotation(box(0, 0, 5, 5))]
+    with pytest.warns(MembraneXAIWarning, match="outlines of 'TMA core', which are regions"):
+        assert rasterize(found, (20, 20)).sum() == 400
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rasterize([core], (20, 20)).sum() == 400

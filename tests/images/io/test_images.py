@@ -1,5 +1,7 @@
 """Images of every format against the pixels they were made of."""
 
+import warnings
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -73,3 +75,19 @@ def test_what_is_not_rgb_is_refused(tmp_path, mode):
     PIL.Image.new(mode, (4, 3)).save(tmp_path / f"a.{ending}")
     with pytest.raises(InvalidInputError, match="stains are told apart by colour"):
         read_image(tmp_path / f"a.{ending}")
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.jpg", {"quality": 100})])
+@pytest.mark.parametrize("turned", [None, 1, 2, 3, 6, 8])
+def test_an_orientation_in_exif_is_said_and_not_applied(tmp_path, rgb, name, options, turned):
+    exif = PIL.Image.Exif()
+    if turned is not None:
+        exif[274] = turned
+    PIL.Image.fromarray(rgb).save(tmp_path / name, exif=exif, **options)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        found = read_image(tmp_path / name).rgb
+    stored = np.asarray(PIL.Image.open(tmp_path / name))
+    np.testing.assert_array_equal(found, stored)
+    told = [f"EXIF has orientation {turned}, which viewers" in str(one.message) for one in seen]
+    assert told == ([] if turned in (None, 1) else [True])

@@ -67,7 +67,7 @@ TIFFS = {
     "32 bits": (MASK.astype(np.int32), BITS),
     "1 bit": (MASK, BITS),
     "white is 0": (~GREY, {"photometric": "miniswhite"}),
-    "1 bit, white is 0": (~MASK, {"photometric": "miniswhite"}),
+    "1 bit, white is 0": (~MASK, {"photometric": "miniswhite", "software": "scan"}),
     "floats": (MASK.astype(np.float32), BITS),
     "floats to 255": (GREY.astype(np.float32), BITS),
     "RGB": (colored(WHITE), {"photometric": "rgb"}),
@@ -106,6 +106,16 @@ def test_pillows_limit_does_not_count(suffix, tmp_path, monkeypatch):
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 10)
     PIL.Image.new("L", (9, 6), 255).save(tmp_path / f"a.{suffix}")
     assert read_mask(tmp_path / f"a.{suffix}").all()
+
+
+def test_true_of_an_array_of_bool_is_membrane(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", MASK)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert int(file.pages[0].photometric) == 0  # white is 0, says tifffile of what is true
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif"), MASK)
+    # as every other program means it: what is shown white is membrane
+    tifffile.imwrite(tmp_path / "a.tif", ~MASK, software="scan")
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif"), MASK)
 
 
 def test_objects_of_imagej_are_255_whatever_shows_them_black(tmp_path):

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io import open_slide, read_cam, read_image, read_mask
+from membrane_xai.io import open_slide, read_cam, read_image, read_mask, write_mask
 
 
 def picture(form):
@@ -100,3 +100,17 @@ def test_damage_is_still_called_so(tmp_path):
         read_image(path)
     with pytest.raises(InvalidInputError, match="is a folder"):
         read_cam(tmp_path.rename(tmp_path.with_suffix(".npy")))
+
+
+@pytest.mark.parametrize("read", [read_image, open_slide, read_mask, read_cam])
+def test_a_folder_is_no_file(tmp_path, read):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(InvalidInputError, match=r"a\.png: is a folder"):
+        read(tmp_path / "a.png")
+
+
+def test_no_file_is_written_over_a_folder(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(InvalidInputError, match="is a folder; it takes the name of a file"):
+        write_mask(tmp_path / "a.png", np.ones((2, 2), bool))
+    assert [one.name for one in tmp_path.iterdir()] == ["a.png"]

@@ -63,11 +63,17 @@ def test_resolution_of_tiff(tmp_path, rgb, unit, per_unit, mpp):
     assert read_image(path).mpp == (None if mpp is None else pytest.approx(mpp, rel=1e-6))
 
 
-def test_resolution_of_imagej(tmp_path, rgb):
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "mpp"),
+    [("um", 4, 0.25), ("micron", 4, 0.25), ("microns", 4, 0.25), ("\\u00B5m", 4, 0.25),
+     ("mm", 4000, 0.25), ("cm", 40000, 0.25), ("nm", 0.004, 0.25), ("inch", 101600, 0.25),
+     ("pixel", 4, None), ("mm", 4, None), ("px", 1, None)],
+)  # fmt: skip
+def test_resolution_of_imagej(tmp_path, rgb, unit, per_unit, mpp):
     path = write_tiff(
-        tmp_path / "a.tif", rgb, imagej=True, resolution=(4, 4), metadata={"unit": "um"}
+        tmp_path / "a.tif", rgb, imagej=True, resolution=(per_unit,) * 2, metadata={"unit": unit}
     )
-    assert read_image(path).mpp == 0.25
+    assert read_image(path).mpp == (None if mpp is None else pytest.approx(mpp, rel=1e-6))
 
 
 @given(st.floats(1e-3, 1e9), st.floats(1e-3, 1e9))

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import tifffile
 from tiff_files import OME, write_tiff
 
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.io import read_image
+from membrane_xai.io import open_slide, read_image
 
 FLUORESCENCE = {"Name": ["DAPI", "FITC", "Cy3"]}
 COLORS = {"Name": ["Red", "Green", "Blue"]}
@@ -102,4 +103,32 @@ def test_white_is_0(tmp_path, planes, rgb):
 def test_several_pictures(tmp_path, rgb, pages):
     path = write_tiff(tmp_path / "a.tif", np.stack([rgb] * pages), metadata=None)
     with pytest.raises(InvalidInputError, match=rf"a.tif: holds {pages} pictures"):
+        read_image(path)
+
+
+def in_turn(path, *pictures, ome):
+    with tifffile.TiffWriter(path) as file:
+        for i, picture in enumerate(pictures):
+            metadata = {"axes": "YXS", "Name": str(i)} if ome else None
+            file.write(picture, photometric="rgb", metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize(("name", "ome"), [("a.ome.tif", True), ("a.tif", False)])
+@pytest.mark.parametrize("read", [read_image, open_slide])
+def test_a_label_before_the_slide_is_not_taken_for_it(tmp_path, rgb, read, name, ome):
+    small = np.ascontiguousarray(rgb[::2, ::3])
+    path = in_turn(tmp_path / name, small, rgb, ome=ome)
+    with pytest.raises(InvalidInputError, match="holds 2 pictures, of which the first has"):
+        read(path)
+
+
+def test_a_label_behind_the_slide_is_passed_over(tmp_path, rgb):
+    path = in_turn(tmp_path / "a.ome.tif", rgb, np.ascontiguousarray(rgb[::2, ::3]), ome=True)
+    np.testing.assert_array_equal(read_image(path).rgb, rgb)
+
+
+def test_two_fields_of_one_size_are_two_pictures(tmp_path, rgb):
+    path = in_turn(tmp_path / "a.ome.tif", rgb, rgb, ome=True)
+    with pytest.raises(InvalidInputError, match="holds 2 pictures"):
         read_image(path)

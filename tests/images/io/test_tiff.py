@@ -150,3 +150,11 @@ def test_files_of_bio_formats(name, mpp):
     assert np.array_equal(image.rgb, tifffile.imread(path))
     with closing(open_slide(path)) as slide:
         assert np.array_equal(slide.read_region(300, 500, 256, 400), image.rgb[500:900, 300:556])
+
+
+@pytest.mark.parametrize("level", [-1, 1, 9])
+def test_a_level_that_is_not_there(tmp_path, rgb, level):
+    with closing(open_slide(write_tiff(tmp_path / "a.tif", rgb))) as slide:
+        slide.read_region(0, 0, 1, 1, 0)
+        with pytest.raises(InvalidInputError, match=rf"level is {level}; .*a\.tif has 0 to 0"):
+            slide.read_region(0, 0, 1, 1, level)

@@ -153,6 +153,8 @@ def _tell(done: "Audit", failed: list[dict[str, Any]]) -> None:
     """Say on stderr what went wrong, each thing in a line."""
     for one in done.matches.unmatched:
         print(f"unmatched: {one.what}: {one.name}", file=sys.stderr)
+    if done.assumed:
+        print(f"note: outlines of {done.assumed} (--annotation-class)", file=sys.stderr)
     if done.not_drawn:
         print(f"note: outlines not taken for membrane: {done.not_drawn}", file=sys.stderr)
     for name in done.left_out:

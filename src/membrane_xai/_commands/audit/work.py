@@ -12,6 +12,7 @@ from membrane_xai._commands.audit.groups import GroupTable, read_groups
 from membrane_xai._commands.audit.matching import Matched, Matches, match
 from membrane_xai._disk.atomic import write_text
 from membrane_xai._disk.hashes import content_hash
+from membrane_xai._disk.names import made_folder
 from membrane_xai._disk.progress import progress
 from membrane_xai.annotations._classes import Class
 from membrane_xai.errors import InvalidInputError, missing
@@ -21,7 +22,7 @@ from membrane_xai.study._consistency import consistency_of
 from membrane_xai.study._entries import Entry
 from membrane_xai.study._finished import Rows, prune_rows
 from membrane_xai.study._outline_files import Present, check_classes, classes_among, counted
-from membrane_xai.study._outlines import outlines_of, to_draw
+from membrane_xai.study._outlines import not_called_membrane, outlines_of, to_draw
 from membrane_xai.study._run import Options, run
 from membrane_xai.study._summary import columns_to_part_by, parts_of_columns, summary_of
 from membrane_xai.study._views import remove_views
@@ -82,6 +83,8 @@ class Audit:
     """Columns of too many values to part images by."""
     not_drawn: str
     """How many outlines of which classes are not drawn as membrane, in words."""
+    assumed: str
+    """Which classes are drawn that are not called membrane, in words."""
     report: Path | None
 
 
@@ -109,10 +112,10 @@ def audit(request: Request) -> Audit:
     )
     _check_zarr(matches)
     chosen = _checked_masks(request, matches)
-    request.out.mkdir(parents=True, exist_ok=True)
+    made_folder(request.out)
     _write_unmatched(request.out, matches)
     study = _scored(request, matches, table, chosen)
-    return _written(request, matches, table, study, counted(chosen.left_out))
+    return _written(request, matches, table, study, chosen)
 
 
 def _checked_masks(request: Request, matches: Matches) -> Chosen:
@@ -251,7 +254,7 @@ def _written(
     matches: Matches,
     table: GroupTable | None,
     study: StudyResult,
-    not_drawn: str,
+    chosen: Chosen,
 ) -> Audit:
     rows, out = study.rows, request.out
     columns, left_out = columns_to_part_by(rows, _labels(table.columns if table else ()))
@@ -269,7 +272,8 @@ def _written(
     else:
         (out / "ec.csv").unlink(missing_ok=True)
     report = _report(request) if request.report else None
-    return Audit(rows, matches, summary, ec, left_out, not_drawn, report)
+    not_drawn, assumed = counted(chosen.left_out), not_called_membrane(chosen.of_set or ())
+    return Audit(rows, matches, summary, ec, left_out, not_drawn, assumed, report)
 
 
 def _labels(columns: Sequence[str]) -> list[str]:

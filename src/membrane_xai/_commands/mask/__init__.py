@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 1 if an image failed, else 0."""
     from membrane_xai._commands.mask.settings import Settings
+    from membrane_xai._disk.names import made_folder
     from membrane_xai._disk.progress import progress
 
     jobs = find_jobs(args.images)
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         args.max_pixels,
         args.bits,
     )
-    args.out.mkdir(parents=True, exist_ok=True)
+    made_folder(args.out)
     rows: list[dict[str, Any]] = []
     skipped = 0
     try:
