@@ -29,6 +29,7 @@ from membrane_xai.errors import InvalidInputError
 
 __all__ = ["cleaned", "read_features", "to_feature"]
 
+_ABSENT = object()
 _OWN_FIELDS = ("classification", "name", "childObjects", "children")
 
 _LISTS = {
@@ -209,8 +210,10 @@ def _classification(value: Any, where: str) -> tuple[str | None, tuple[int, int,
     if value is None or value == {}:
         return None, None
     if isinstance(value, str):
-        return value, None
-    names = value.get("names", value.get("name")) if isinstance(value, Mapping) else None
+        return value or None, None
+    names = value.get("names", value.get("name", _ABSENT)) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping) and names in (None, "", []):
+        return None, None  # the class of what has none
     names = [names] if isinstance(names, str) else names
     if not (isinstance(names, list) and names and all(isinstance(x, str) for x in names)):
         raise InvalidInputError(f"{where} has classification {value!r}, which has no name")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from membrane_xai._backend.checks import check_choice, check_distance, check_fraction
+from membrane_xai._backend.checks import check_choice, check_distance, check_fraction, is_count
 from membrane_xai._disk.atomic import atomic_path
 from membrane_xai.annotations import _geojson
 from membrane_xai.annotations._geojson_features import features_of, mask_objects
@@ -84,6 +84,12 @@ def vectorize(
     []
     """
     check_choice(object_type, "object_type", ("annotation", "detection"))
+    _check_color(color)
+    if measurements is not None and not isinstance(measurements, Mapping):
+        raise InvalidInputError(
+            f"measurements is {type(measurements).__name__}; it takes a mapping of names to "
+            f"numbers or maps"
+        )
     check_fraction(threshold, "threshold")
     check_distance(min_area, "min_area")
     if simplify is not None:
@@ -92,12 +98,19 @@ def vectorize(
     window = check_window(objects.labels.shape, offset, downsample)
     properties = {
         "objectType": object_type,
-        "classification": {"name": classification, "color": list(color)},
+        "classification": {"name": classification, "color": [int(one) for one in color]},
     }
     features = features_of(objects, window, properties, simplify, measurements or {})
     large = np.bincount(objects.labels.ravel())[objects.values] >= min_area
     kept = [feature for feature, keep in zip(features, large, strict=True) if keep]
     return {"type": "FeatureCollection", "features": kept}
+
+
+def _check_color(color: Any) -> None:
+    """Raise unless QuPath takes it: it refuses a whole file for one class that it cannot read."""
+    values = color if isinstance(color, tuple | list) else ()
+    if len(values) != 3 or not all(is_count(one) and 0 <= one <= 255 for one in values):
+        raise InvalidInputError(f"color is {color!r}; it takes red, green and blue, each 0 to 255")
 
 
 def write_geojson(path: str | Path, annotations: Any) -> Path:

@@ -9,6 +9,9 @@ import unicodedata
 import numpy as np
 import pytest
 from audit_files import NAMES, audit, document, save_image, save_npy, table, unmatched, write_groups
+from shapely import box
+
+from membrane_xai.annotations import Annotation, write_geojson
 
 
 def test_folders_below_match_too(root, fields, cams):
@@ -142,6 +145,18 @@ def test_nothing_that_matches_shows_both_sides(root, cams, capsys):
     assert "images are 'one', 'three', 'two', CAMs without one are 'grad/one_cam'" in said
     assert audit(root, "--images", root / "nowhere") == 1
     assert "nowhere: there is no such folder" in capsys.readouterr().err
+
+
+def test_annotations_of_no_image_are_not_called_cams(root, cams, capsys):
+    outlines = root / "outlines"
+    outlines.mkdir()
+    (outlines / "one.jpg").write_bytes(b"x")  # of a kind that is not read
+    write_geojson(outlines / "one_tile.geojson", [Annotation(box(0, 0, 9, 9), "Membrane")])
+    assert audit(root, "--annotations", outlines) == 1
+    said = capsys.readouterr().err
+    assert "outlines: no file of outlines or of a mask is named like an image with a CAM" in said
+    assert "images are 'one', 'three', 'two', files without one are 'one_tile'" in said
+    assert "no CAM" not in said
 
 
 def test_cams_may_lie_beside_the_images(root, cams):

@@ -222,3 +222,9 @@ def test_what_json_cannot_hold_leaves_no_file(tmp_path):
     with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
         write_geojson(tmp_path / "a.geojson", odd)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("empty", [{"name": None}, {"name": ""}, {"names": []}, "", {}, None])
+def test_a_class_without_a_name_is_none(empty):
+    [found] = read_annotations(feature(polygon(SQUARE), classification=empty))
+    assert found.classification is None

@@ -196,3 +196,14 @@ def check_valid(outlines):
 def test_vectorize_refuses(mask, options, message):
     with pytest.raises(InvalidInputError, match=re.escape(message)):
         vectorize(np.asarray(mask), **options)
+
+
+@pytest.mark.parametrize("color", ["red", (1, 2), (1, 2, 300), (1, 2, -1), (0.5, 0, 0), None, 3])
+def test_what_is_no_color(color):
+    with pytest.raises(InvalidInputError, match=r"color is .*; it takes red, green and blue"):
+        vectorize(np.ones((2, 2), bool), color=color)
+
+
+def test_what_are_no_measurements():
+    with pytest.raises(InvalidInputError, match="measurements is list; it takes a mapping"):
+        vectorize(np.ones((2, 2), bool), measurements=[1.0])

@@ -215,9 +215,16 @@ def _nothing(
 ) -> str:
     """Say that nothing matches, with what there is."""
     left_cams = [one.name for one in unmatched if one.what == "CAM without an image"]
-    outlined = "" if annotations is None else f" with annotations in {annotations}"
+    without_cam = [one for one in unmatched if one.what == "image without a CAM"]
+    if annotations is not None and len(without_cam) < len(names):
+        left = [one.name for one in unmatched if one.what == "annotations without an image"]
+        return (
+            f"{annotations}: no file of outlines or of a mask is named like an image with a CAM; "
+            f"images are {_some(names)}, files without one are {_some(left)}; a file is "
+            f"NAME.geojson, or ends in {', '.join((*OUTLINE_SUFFIXES[1:], *MASK_SUFFIXES))}"
+        )
     return (
-        f"{cams}: no CAM is named like an image in {images}{outlined}; images are "
+        f"{cams}: no CAM is named like an image in {images}; images are "
         f"{_some(names)}, CAMs without one are {_some(left_cams)}; a CAM is METHOD/NAME.npy or "
         f"NAME.npy, or ends in {', '.join(CAM_SUFFIXES[1:])}"
     )
