@@ -66,11 +66,14 @@ class Image:
         Micrometres per pixel; None if neither the caller nor the file says.
     source : str
         The path that was read.
+    flags : tuple of str
+        "exif_orientation" where EXIF of a PNG or JPEG turns or mirrors it for viewers.
     """
 
     rgb: NDArray[np.uint8]
     mpp: float | None
     source: str
+    flags: tuple[str, ...] = ()
 
 
 def read_image(
@@ -149,8 +152,8 @@ def read_image(
         raise InvalidInputError(f"max_pixels is {max_pixels!r}; it takes a positive integer")
     path = Path(path)
     check_no_folder(path, "the file of one image")
-    rgb, size = read_pixels(path, int(max_pixels), check_bits(bits))
-    return Image(rgb, _pixel_size.resolve_mpp(mpp, size, str(path)), str(path))
+    rgb, size, flags = read_pixels(path, int(max_pixels), check_bits(bits))
+    return Image(rgb, _pixel_size.resolve_mpp(mpp, size, str(path)), str(path), flags)
 
 
 def open_slide(

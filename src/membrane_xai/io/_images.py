@@ -36,6 +36,7 @@ class Pixels(NamedTuple):
 
     rgb: NDArray[np.uint8]
     size: PixelSize | None
+    flags: tuple[str, ...] = ()
 
 
 def read_pixels(path: Path, max_pixels: int, bits: int | None = None) -> Pixels:
@@ -63,7 +64,7 @@ def _by_pillows_decoders(
     if isinstance(reader, TiffReader):
         reader.check_tiles()
     try:
-        rgb, _ = _by_pillow(path, width * height, ("TIFF",))
+        rgb, _, _ = _by_pillow(path, width * height, ("TIFF",))
     except InvalidInputError:
         raise missing from None
     if rgb.shape != (height, width, 3):
@@ -91,25 +92,26 @@ def _by_pillow(
             raise InvalidInputError(f"{path}: has several pages")
         _check_whole_jpeg(image, path)
         rgb = _to_rgb(image, path, bits)
-        _warn_of_exif(image, path)
-        return Pixels(rgb, _size(image))
+        return Pixels(rgb, _size(image), _flags_of_exif(image, path))
 
 
-def _warn_of_exif(image: "PillowImage", path: Path) -> None:
+def _flags_of_exif(image: "PillowImage", path: Path) -> tuple[str, ...]:
     """Say that viewers turn a picture which is read as it is stored."""
-    if image.format not in _WITH_EXIF:
-        return
     turned = None
+    if image.format not in _WITH_EXIF:
+        return ()
     with suppress(Exception):  # what is wrong with EXIF is not wrong with the pixels
         turned = image.getexif().get(TAG)
-    if turned in _TURNED:
-        warnings.warn(
-            f"{path}: its EXIF has orientation {turned}, which viewers and OpenCV apply; it is "
-            f"read as stored, as by QuPath and Pillow: maps, masks and outlines have to lie so "
-            f"too. Save it upright, without that entry, to be sure",
-            MembraneXAIWarning,
-            stacklevel=5,
-        )
+    if turned not in _TURNED:
+        return ()
+    warnings.warn(
+        f"{path}: its EXIF has orientation {turned}, which viewers and OpenCV apply; it is "
+        f"read as stored, as by QuPath and Pillow: maps, masks and outlines have to lie so "
+        f"too. Save it upright, without that entry, to be sure",
+        MembraneXAIWarning,
+        stacklevel=5,
+    )
+    return ("exif_orientation",)
 
 
 def _check_whole_jpeg(image: "PillowImage", path: Path) -> None:

@@ -157,8 +157,9 @@ def evaluate(
         [0, 1]; ``grid``, such as "7x7", ``cam_grid``, the text of a :class:`CamGrid`, empty for
         half-pixel centres, and ``cell_um``, the side of a cell in micrometres, NaN where the pixel
         size is not known; ``flags``, among them "outlines_outside" where outlines lie outside their
-        image, wholly or in part, "objects_left_out" where some cover nothing, and
-        "coordinates_unclear" where those of a tile, named as QuPath names it, may be the slide's or
+        image, wholly or in part, "objects_left_out" where some cover nothing,
+        "exif_orientation" as of :class:`membrane_xai.io.Image`, and "coordinates_unclear"
+        where those of a tile, named as QuPath names it, may be the slide's or
         its own; ``error``; ``key``, a hash that tells the image with its mask and labels from
         others. With `controls` also ``specificity_<name>`` of each, NaN unless
         ``told_<name>`` is "ok": `specificity` and `specificity_status` of

@@ -108,7 +108,7 @@ class Entry:
 
     def load(self) -> "Loaded":
         """Read the image and find its mask."""
-        rgb, mpp = self._pixels()
+        rgb, mpp, own = self._pixels()
         mask, region = self.mask, self.region
         flags: tuple[str, ...] = ()
         if isinstance(mask, str):
@@ -118,7 +118,7 @@ class Entry:
         stain = mask if isinstance(mask, MembraneMask) else None
         if stain is None and isinstance(region, str) and region == "tissue":
             stain = extract_membrane_mask(rgb, mpp=_known(mpp, self.id, "regions='tissue'"))
-        flags = flags if stain is None else (*stain.flags, *flags)
+        flags = (*own, *flags) if stain is None else (*stain.flags, *own, *flags)
         mask = _of_image(mask.mask if isinstance(mask, MembraneMask) else mask, "mask", rgb)
         if isinstance(region, Outlines):
             region, more = region.draw(rgb, mpp)
@@ -145,12 +145,13 @@ class Entry:
         mpp = _known(mpp, self.id, "controls")
         return control_masks(rgb, mask, mpp=mpp, names=self.controls)
 
-    def _pixels(self) -> tuple[Rgb, float | None]:
+    def _pixels(self) -> tuple[Rgb, float | None, tuple[str, ...]]:
+        """Return the image, its pixel size and flags of its file."""
         path = file_of(self.image)
         if path is not None:
             found = read_image(path, mpp=self.mpp, bits=self.bits)
-            return found.rgb, found.mpp
-        return check_image(self.image, "image"), self.mpp
+            return found.rgb, found.mpp, found.flags
+        return check_image(self.image, "image"), self.mpp, ()
 
 
 class Loaded(NamedTuple):

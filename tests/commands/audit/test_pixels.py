@@ -7,6 +7,7 @@ from audit_files import audit, save_image, save_npy, table
 from tiff_files import write_tiff
 
 from membrane_xai import evaluate
+from membrane_xai.cli import main
 from membrane_xai.datasets import synthetic_her2
 
 
@@ -57,3 +58,19 @@ def test_a_kept_study_does_not_go_on_with_other_bits(root):
     evaluate(cams, images, bits=12, **given)
     with pytest.raises(ValueError, match="bits"):
         evaluate(cams, images, bits=14, **given)
+
+
+def test_an_orientation_in_exif_is_a_flag_of_the_row(tmp_path, field, capsys):
+    exif = PIL.Image.Exif()
+    exif[274] = 6
+    (tmp_path / "images").mkdir()
+    PIL.Image.fromarray(field).save(tmp_path / "images" / "a.png", exif=exif)
+    save_npy(tmp_path / "cams" / "a.npy", np.arange(49.0).reshape(7, 7))
+    assert audit(tmp_path) == 0
+    [row] = table(tmp_path)
+    assert "exif_orientation" in row["flags"].split(";")
+    assert "its EXIF has orientation 6" in capsys.readouterr().err
+    assert (
+        main(["mask", str(tmp_path / "images"), "--mpp", "0.5", "--out", str(tmp_path / "m")]) == 0
+    )
+    assert "exif_orientation" in (tmp_path / "m" / "masks.csv").read_text(encoding="utf-8")

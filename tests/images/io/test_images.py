@@ -86,7 +86,9 @@ def test_an_orientation_in_exif_is_said_and_not_applied(tmp_path, rgb, name, opt
     PIL.Image.fromarray(rgb).save(tmp_path / name, exif=exif, **options)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        found = read_image(tmp_path / name).rgb
+        image = read_image(tmp_path / name)
+    found = image.rgb
+    assert image.flags == (() if turned in (None, 1) else ("exif_orientation",))
     stored = np.asarray(PIL.Image.open(tmp_path / name))
     np.testing.assert_array_equal(found, stored)
     told = [f"EXIF has orientation {turned}, which viewers" in str(one.message) for one in seen]

@@ -5,6 +5,7 @@ The record is written last and removed first, so results without one are not tak
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def _of_image(job: Job, out: Path, settings: Settings, show: Callable[[float], N
         else:
             write_mask(path, found.mask if name == "png" else class_map(found), mpp=mpp)
     tally = Tally()
-    tally.add(found, (slice(None), slice(None)))
+    tally.add(replace(found, flags=(*found.flags, *image.flags)), (slice(None), slice(None)))
     return tally.row(str(job.source), "image", found.mask.shape, mpp)
 
 
