@@ -76,7 +76,7 @@ def _check_folder(folder: Path) -> None:
 def made_folder(folder: Path) -> Path:
     """Make a folder to write into, unless it is there; raise for a file."""
     if folder.exists():
-        check_folder(folder)
+        _check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -194,3 +194,9 @@ def test_hidden_files_are_passed_over(root, fields):
     save_image(root / "images" / ".hidden.png", fields["one"])
     assert audit(root) == 0
     assert unmatched(root) == []
+
+
+def test_a_file_is_no_folder_of_results(root, cams, capsys):
+    (root / "taken").write_bytes(b"x")
+    assert audit(root, "--out", root / "taken") == 1
+    assert "taken: is a file; it takes a folder" in capsys.readouterr().err
