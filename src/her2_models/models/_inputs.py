@@ -125,7 +125,7 @@ def windows(
     Raises
     ------
     InvalidInputError
-        `mpp` is not known.
+        `mpp` is not known, or `magnification` is not positive.
 
     Examples
     --------
@@ -148,6 +148,10 @@ def _window_side(*, mpp: float | None, magnification: float, size: int) -> int:
         raise InvalidInputError(
             "mpp is None; a magnification takes images whose micrometres per pixel are known "
             "(data.mpp)"
+        )
+    if not 0 < magnification < float("inf"):
+        raise InvalidInputError(
+            f"magnification is {magnification!r}; it takes a positive number, such as 20"
         )
     return max(1, round(size * MPP_AT_1X / magnification / mpp))
 
@@ -177,7 +181,7 @@ def random_window(
     Raises
     ------
     InvalidInputError
-        `mpp` is not known.
+        `mpp` is not known, or `magnification` is not positive.
     """
     side = _window_side(mpp=mpp, magnification=magnification, size=size)
     starts = [int(torch.randint(max(length - side, 0) + 1, ())) for length in shape]
