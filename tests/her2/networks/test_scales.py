@@ -45,7 +45,7 @@ def test_inputs_of_one_scale_are_told():
     assert found[5].startswith("fields are smaller than the input shows at 5x; same scale")
 
 
-@pytest.mark.parametrize("magnification", [0.0, -5.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("magnification", [0.0, -5.0, float("nan"), float("inf"), 4000.0])
 def test_a_magnification_is_a_positive_number(magnification):
     with pytest.raises(InvalidInputError, match=r"magnification is .*; it takes a positive number"):
         windows((96, 160), mpp=0.5, magnification=magnification, size=32)
