@@ -365,7 +365,7 @@ def cross_evaluate(
     InvalidInputError
         As :func:`evaluate`; also for two folders of the same name.
     """
-    opened = {Path(run).name: Run(Path(run)) for run in runs}
+    opened = {Path(run).resolve().name: Run(Path(run)) for run in runs}
     if len(opened) < len(runs):
         raise InvalidInputError("runs have equal names; the table tells them apart by these")
     results: dict[tuple[str, str], ClassificationMetrics] = {}

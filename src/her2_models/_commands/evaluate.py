@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from her2_models._commands.options import draws_or_none
+from her2_models._commands.options import draws_or_none, single_quantity
 from her2_models._commands.train import print_evaluation
 from membrane_xai.tables import interval_text, json_text
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--magnification", nargs="+", type=float, default=[], metavar="X",
         help="objectives to look through, as in 10 20 40 (default: whole images)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="for the matrix (default: that of the first run)")
-    add("--quantity", default="accuracy", metavar="NAME",
+    add("--quantity", type=single_quantity, default="accuracy", metavar="NAME",
         help="of the matrix (default: %(default)s)")  # fmt: skip
     add("--draws", type=draws_or_none, default=1000, metavar="N",
         help="of a bootstrap; the intervals draw nothing (default: %(default)s)")  # fmt: skip

@@ -17,6 +17,7 @@ from her2_models.config._build import (
     positive,
     rule,
     schema_of,
+    text_fields,
 )
 from her2_models.config._yaml import bundled_configs, dump, read_values
 
@@ -309,7 +310,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     source : str or Path
         Name of a bundled one, or a YAML file. What it leaves out has its default.
     overrides : sequence of str
-        Such as "train.epochs=3"; the value is YAML.
+        Such as "train.epochs=3"; the value is YAML, or a text as it stands where a text is taken.
 
     Returns
     -------
@@ -330,7 +331,8 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     Traceback (most recent call last):
     membrane_xai.errors.InvalidInputError: train.epoch is unknown; train takes epochs, ...
     """
-    config: Config = build(Config, read_values(source, overrides), "")
+    values = read_values(source, overrides, texts=text_fields(Config))
+    config: Config = build(Config, values, "")
     return config
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "positive",
     "rule",
     "schema_of",
+    "text_fields",
 ]
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
@@ -138,6 +139,18 @@ def _as_type(kind: Any, value: Any) -> tuple[bool, Any]:
                 return False, None
         return number, float(value) if number else None
     return isinstance(value, kind) and (kind is not int or number), value
+
+
+def text_fields(kind: Any, place: str = "") -> frozenset[str]:
+    """Return the places, such as "data.path", of the texts in the dataclass `kind`."""
+    found: set[str] = set()
+    for name, hint in typing.get_type_hints(kind).items():
+        here = f"{place}.{name}".lstrip(".")
+        if dataclasses.is_dataclass(hint):
+            found |= text_fields(hint, here)
+        elif str in _alternatives(hint):
+            found.add(here)
+    return frozenset(found)
 
 
 def _name(kind: Any) -> str:

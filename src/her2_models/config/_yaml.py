@@ -1,6 +1,6 @@
 """Configurations as YAML: bundled ones and files read, single values set, values written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ except ImportError as error:
     raise missing(error, "her2_models", extra="her2") from error
 
 __all__ = ["bundled_configs", "dump", "read_values"]
+
+_NONE = ("", "~", "null")
 
 
 def bundled_configs() -> tuple[str, ...]:
@@ -32,11 +34,16 @@ def bundled_configs() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
-def read_values(source: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a bundled configuration or a YAML file says, with single values set."""
+def read_values(
+    source: str | Path, overrides: Sequence[str] = (), *, texts: Container[str] = ()
+) -> dict[str, Any]:
+    """Return what a bundled configuration or a YAML file says, with single values set.
+
+    `texts` are the keys, such as "data.path", whose value is a text as it stands.
+    """
     values = _read(source)
     for override in overrides:
-        _set(values, override)
+        _set(values, override, texts)
     return values
 
 
@@ -66,7 +73,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     return values
 
 
-def _set(values: dict[str, Any], override: str) -> None:
+def _set(values: dict[str, Any], override: str, texts: Container[str]) -> None:
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise InvalidInputError(f"override is {override!r}; it takes key=value")
@@ -76,6 +83,9 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise InvalidInputError(f"override is {override!r}; {parent} has no keys of its own")
         values = inner
+    if path in texts and text.strip().lower() not in _NONE and text.strip()[0] not in "'\"":
+        values[last] = text.strip()  # a folder "2024" and a pattern "[A-Z](.)" are other YAML
+        return
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:

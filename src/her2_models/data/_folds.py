@@ -52,7 +52,8 @@ def _group_keys(records: Sequence[Record], allow_ungrouped: bool) -> list[Hashab
         raise InvalidInputError(
             f"manifest has {missing} of {len(records)} records without a group, so patches of one "
             f"slide could lie on both sides and scores would be too good; it takes a CSV with the "
-            f"column group, group_pattern, scheme 'blocks', or allow_ungrouped=True"
+            f"column group, group_pattern (--group-pattern), scheme 'blocks', or "
+            f"allow_ungrouped=True (--allow-ungrouped)"
         )
     return [record.whole_group or i for i, record in enumerate(records)]
 

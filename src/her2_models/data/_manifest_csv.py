@@ -82,7 +82,7 @@ def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
     names = [name.lower() for name in table.columns]
     if missing := [name for name in _REQUIRED if name not in names]:
         raise InvalidInputError(
-            f"{path}: has no column {' and '.join(missing)} but {', '.join(names)}; "
+            f"{path}: has no column {' and '.join(missing)} but {', '.join(names) or 'none'}; "
             f"it takes a header with path and score"
         )
     for name in _COLUMNS:

@@ -265,7 +265,8 @@ def _with_validation(
     """Return `splits` with a share of "train" turned into "val"."""
     if "val" in splits:
         raise InvalidInputError(
-            f"validation_share is {share!r}, and there is a validation split already; it takes 0"
+            f"validation_share is {share!r}, and there is a validation split already; it takes 0 "
+            f"(data.validation_share=0)"
         )
     train = [i for i, split in enumerate(splits) if split == "train"]
     if not train:

@@ -232,8 +232,9 @@ def explain_images(
     ------
     InvalidInputError
         No images, no such method, unknown or several pixel sizes, missing outlines, outlines of
-        several classes of which none is called membrane, fewer than 100 draws, a folder of other
-        settings or weights; an image of unknown score with `published_protocol`.
+        several classes of which none is called membrane, fewer than 100 draws, a `batch_size` below
+        1, a negative `randomize`, a folder of other settings or weights; an image of unknown score
+        with `published_protocol`.
 
     Notes
     -----
@@ -253,6 +254,8 @@ def explain_images(
     size = resolve_mpp(images, mpp)
     _check_scores(images, published_protocol)
     _check_options(regions, draws)
+    _check_count("batch_size", batch_size, 1, "a positive integer")
+    _check_count("randomize", randomize, 0, "a number of images, 0 for none")
     masks = masks_of(images, annotations, without=[Path(out)])
     work = Work(
         backbone,
@@ -328,6 +331,12 @@ def _check_options(regions: str | None, draws: Any) -> None:
         raise InvalidInputError(
             f"draws is {draws!r}; it takes an integer of at least {_LEAST_DRAWS}"
         )
+
+
+def _check_count(name: str, value: Any, least: int, takes: str) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InvalidInputError(f"{name} is {value!r}; it takes {takes}")
 
 
 def _registration(

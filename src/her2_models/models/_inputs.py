@@ -17,6 +17,8 @@ except ImportError as error:
 
 __all__ = ["InputSpec", "random_window", "windows"]
 
+_HIGHEST = 200.0  # no objective shows more, and windows would be countless and of a few pixels
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -125,7 +127,7 @@ def windows(
     Raises
     ------
     InvalidInputError
-        `mpp` is not known.
+        `mpp` is not known, or `magnification` is not above 0 to 200.
 
     Examples
     --------
@@ -148,6 +150,11 @@ def _window_side(*, mpp: float | None, magnification: float, size: int) -> int:
         raise InvalidInputError(
             "mpp is None; a magnification takes images whose micrometres per pixel are known "
             "(data.mpp)"
+        )
+    if not 0 < magnification <= _HIGHEST:
+        raise InvalidInputError(
+            f"magnification is {magnification!r}; it takes a positive number, such as 20, to "
+            f"{_HIGHEST:g}"
         )
     return max(1, round(size * MPP_AT_1X / magnification / mpp))
 
@@ -177,7 +184,7 @@ def random_window(
     Raises
     ------
     InvalidInputError
-        `mpp` is not known.
+        `mpp` is not known, or `magnification` is not above 0 to 200.
     """
     side = _window_side(mpp=mpp, magnification=magnification, size=size)
     starts = [int(torch.randint(max(length - side, 0) + 1, ())) for length in shape]

@@ -35,6 +35,7 @@ from membrane_xai.tables import write_csv
 
 try:
     import torch
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.fabric.utilities.rank_zero import rank_zero_only
     from lightning.pytorch import LightningDataModule, Trainer, seed_everything
     from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
@@ -199,6 +200,8 @@ def load_data(config: Config, folder: str | Path) -> Manifest:
     if data.path is None:
         manifest = draw_slides(data.synthetic, folder, processes=os.cpu_count() or 1)
     else:
+        if not Path(data.path).exists():
+            raise InvalidInputError(f"data.path is {data.path!r}; there is no such file or folder")
         manifest = discover(
             data.path,
             group_pattern=data.group_pattern,
@@ -235,9 +238,11 @@ def _check_splits(manifest: Manifest, config: Config) -> None:
         row = counts.get(split, (0,) * len(GRADES))
         empty = [GRADES[i] for i, count in enumerate(row) if not count]
         if empty:
+            share = split == "val" and not any(row) and not config.data.validation_share
             raise InvalidInputError(
                 f"data: the split {split!r} has no image of {', '.join(empty)}; it takes some of "
                 f"every score"
+                f"{', which data.validation_share=0.15 takes from train' if share else ''}"
             )
 
 
@@ -271,21 +276,35 @@ def _trainer(config: Config, module: HER2Module, run: Run) -> Trainer:
     settings = config.train
     shown = sys.stderr.isatty()
     several = "ddp_find_unused_parameters_true" if module.plan.changes else "ddp"
-    return Trainer(
-        max_epochs=settings.epochs,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy=several if settings.devices > 1 else "auto",
-        precision=settings.precision,  # type: ignore[arg-type]
-        callbacks=_callbacks(config, run),
-        plugins=[AtomicCheckpointIO()],
-        logger=_logger(config, run),
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_progress_bar=shown,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-    )
+    with _naming_hardware(config):
+        return Trainer(
+            max_epochs=settings.epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=several if settings.devices > 1 else "auto",
+            precision=settings.precision,  # type: ignore[arg-type]
+            callbacks=_callbacks(config, run),
+            plugins=[AtomicCheckpointIO()],
+            logger=_logger(config, run),
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_progress_bar=shown,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+        )
+
+
+@contextmanager
+def _naming_hardware(config: Config) -> Iterator[None]:
+    """Raise for hardware that is not there in the words of the configuration."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        settings = config.train
+        raise InvalidInputError(
+            f"train.accelerator is {settings.accelerator!r}, train.devices {settings.devices} and "
+            f"train.precision {settings.precision!r}, which this machine does not have: {error}"
+        ) from error
 
 
 def _logger(config: Config, run: Run) -> TensorBoardLogger | bool:

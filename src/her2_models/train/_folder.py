@@ -39,7 +39,7 @@ class Run(NamedTuple):
     @property
     def config(self) -> Config:
         """The configuration, in full."""
-        return load_config(self.folder / _CONFIG)
+        return load_config(self._own(_CONFIG))
 
     @property
     def weights(self) -> Path:
@@ -49,7 +49,16 @@ class Run(NamedTuple):
     @property
     def manifest(self) -> Manifest:
         """The images with the splits they were given."""
-        return discover(self.folder / _SPLITS)
+        return discover(self._own(_SPLITS))
+
+    def _own(self, name: str) -> Path:
+        """Return a file of the run, or raise where there is none."""
+        if not (self.folder / name).is_file():
+            raise InvalidInputError(
+                f"run is {str(self.folder)!r}, where there is no {name}; it takes the folder of a "
+                f"training run, the --out of her2 train"
+            )
+        return self.folder / name
 
 
 class Progress(NamedTuple):

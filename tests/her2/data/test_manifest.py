@@ -317,7 +317,7 @@ def test_a_table_may_tell_cases_as_windows_does_not(tmp_path):
         ("path,score\na.png,nan\n", "line 2: score is 'nan'; it takes 0"),
         ("path|score\na.png|1\n", r"has no column path and score but path\|score"),
         ("path;score;mpp\na.png;1;1.000,5\n", "line 2: mpp is '1.000,5'; it takes a positive"),
-        ("", "has no column path and score"),
+        ("", "has no column path and score but none"),
         ("path,label\na.png,1\n", "has no column score but path, label"),
         ("path,score\n", "has no rows"),
         ("path,score\na.png,1\nb.png,7\n", r"line 3: score is '7'; it takes 0, 1\+, 2\+ or 3\+"),

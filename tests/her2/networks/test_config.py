@@ -134,6 +134,24 @@ def test_overrides_go_before_the_file_and_the_last_one_wins():
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2024", "2024"),
+        ("2024-11-01", "2024-11-01"),
+        ("no", "no"),
+        ("[A-Z]+_(S[0-9]+) #1: a", "[A-Z]+_(S[0-9]+) #1: a"),
+        (" a ", "a"),
+        ("'a #1'", "a #1"),
+        ("~", None),
+        ("", None),
+    ],
+)
+def test_texts_are_taken_as_they_stand(text, value):
+    for key in ("path", "group_pattern"):
+        assert getattr(load_config("demo", [f"data.{key}={text}"]).data, key) == value
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("train.epoch=3", "train.epoch is unknown; train takes epochs, batch_size"),
@@ -157,7 +175,8 @@ def test_overrides_go_before_the_file_and_the_last_one_wins():
             "data.synthetic.slides={train: 1}",
             "it takes positive numbers of slides for train, ",
         ),
-        ("data.path=[", "its value is not YAML"),
+        ("train.epochs=[", "its value is not YAML"),
+        ("name=", "name is None; it takes str"),
     ],
 )
 def test_mistakes_are_named_by_their_place(override, message):

@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 from her2_models.data import Record
 from her2_models.models import InputSpec, input_mpp, scale_notes, windows
 from her2_models.train import ViewedPatches, input_mpps
+from membrane_xai.errors import InvalidInputError
 
 
 def test_a_patch_of_40x_in_224_pixels_is_seen_at_8_75x():
@@ -42,6 +43,12 @@ def test_inputs_of_one_scale_are_told():
     assert found[10] == ""
     assert found[8.75] == "same scale at the input as 5x; same scale at the input as 2.5x"
     assert found[5].startswith("fields are smaller than the input shows at 5x; same scale")
+
+
+@pytest.mark.parametrize("magnification", [0.0, -5.0, float("nan"), float("inf"), 4000.0])
+def test_a_magnification_is_a_positive_number(magnification):
+    with pytest.raises(InvalidInputError, match=r"magnification is .*; it takes a positive number"):
+        windows((96, 160), mpp=0.5, magnification=magnification, size=32)
 
 
 def test_views_headers_and_windows_agree(tmp_path, rng):

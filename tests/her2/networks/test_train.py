@@ -286,6 +286,32 @@ def test_an_empty_class_is_named(images, tmp_path):
         train(config(broken), tmp_path / "run")
 
 
+def test_where_no_image_is_for_validation_the_remedy_is_said(images, tmp_path):
+    without = shutil.copytree(images, tmp_path / "data")
+    shutil.rmtree(without / "val", ignore_errors=True)
+    told = dataclasses.replace(config(without).data, validation_share=0.0)
+    with pytest.raises(InvalidInputError, match=r"'val' has no image .* data\.validation_share=0"):
+        train(dataclasses.replace(config(without), data=told), tmp_path / "run")
+    told = dataclasses.replace(told, path=str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidInputError, match=r"data\.path is '.*nowhere'; there is no such"):
+        train(dataclasses.replace(config(without), data=told), tmp_path / "run")
+
+
+def test_hardware_that_is_not_there_is_named(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    told = dataclasses.replace(config(images).train, accelerator="gpu")
+    with pytest.raises(InvalidInputError, match=r"train\.accelerator is 'gpu', train\.devices 1"):
+        train(dataclasses.replace(config(images), train=told), tmp_path / "run")
+    assert train(config(images), tmp_path / "run").weights.exists()
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    for missing in ("config", "manifest"):
+        with pytest.raises(InvalidInputError, match=r"run is '.*nowhere', where there is no "):
+            getattr(Run(tmp_path / "nowhere"), missing)
+
+
 def test_a_truncated_image_is_named_and_the_run_goes_on_without_it(images, tmp_path):
     broken = shutil.copytree(images, tmp_path / "data")
     bad = broken / "train" / "class_1+" / "train_003.png"
@@ -437,9 +463,10 @@ def test_unknown_micrometres_are_named(trained):
         predict_records(backbone, [], input_size=32)
 
 
-def test_a_matrix_of_runs_against_test_splits(trained, images, tmp_path):
+def test_a_matrix_of_runs_against_test_splits(trained, images, tmp_path, monkeypatch):
     other = train(config(images, "train.seed=3", "train.epochs=1"), tmp_path / "other")
-    rows = cross_evaluate([trained.folder, other.folder], out=tmp_path / "cross", draws=100)
+    monkeypatch.chdir(trained.folder)  # a run has its folder's name, however that is reached
+    rows = cross_evaluate([".", other.folder], out=tmp_path / "cross", draws=100)
     pairs = {(row["train"], row["test"]) for row in rows}
     assert pairs == {(a, b) for a in ("whole", "other") for b in ("whole", "other")}
     assert (tmp_path / "cross" / "cross.md").exists()
