@@ -158,3 +158,21 @@ def test_something_that_is_no_method(network, images):
     message = "method is a Sequential; it takes a method of Captum"
     with pytest.raises(InvalidInputError, match=message):
         attribute_maps(network, images, target=0)
+
+
+@pytest.mark.parametrize("name", ["LayerIntegratedGradients", "LayerActivation", "LayerGradCam"])
+def test_a_relu_in_place_after_the_layer(images, name):
+    """It may not write a leaf of the graph, nor change what the layer is said to give."""
+    captum = pytest.importorskip("captum.attr")
+
+    def maps(inplace):
+        torch.manual_seed(0)
+        stem = [torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(inplace), torch.nn.AdaptiveAvgPool2d(1)]
+        network = torch.nn.Sequential(*stem, torch.nn.Flatten()).eval()
+        target = {} if name == "LayerActivation" else {"target": 1}
+        found = attribute_maps(getattr(captum, name)(network, network[0]), images, **target)
+        assert network[1].inplace is inplace
+        return found
+
+    assert maps(False).abs().max() > 0
+    torch.testing.assert_close(maps(True), maps(False))

@@ -12,7 +12,12 @@ try:
     import torch
     from captum.attr import Attribution, LayerAttribution, LayerGradCam
 
-    from membrane_xai.integrations.pytorch._maps import Transform, put_back, transform_of
+    from membrane_xai.integrations.pytorch._maps import (
+        Transform,
+        not_one_tensor,
+        put_back,
+        transform_of,
+    )
     from membrane_xai.integrations.pytorch._network import (
         ReadOutput,
         class_index,
@@ -186,6 +191,9 @@ def attribute_maps(
             )
         stack.enter_context(differentiable())
         grad_cam = inner if isinstance(inner, LayerGradCam) else getattr(inner, "grad_cam", None)
+        if isinstance(inner, LayerAttribution):
+            stack.enter_context(_one_tensor(inner.layer, options))
+            stack.enter_context(_not_in_place(network))
         if grad_cam is not None:
             stack.enter_context(_probed(grad_cam, laid_out, options))
         found = method.attribute(_detached(inputs), **options)
@@ -241,6 +249,39 @@ def _probed(grad_cam: Any, laid_out: _LaidOut, options: Mapping[str, Any]) -> It
     finally:
         grad_cam.layer = layer
         handle.remove()
+
+
+@contextmanager
+def _one_tensor(layer: Any, options: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse layers of several tensors, or of none, before Captum stumbles over them."""
+
+    def check(module: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
+        single = isinstance(output, tuple) and len(output) == 1  # which Captum takes
+        if not isinstance(output, torch.Tensor) and not single:
+            raise InvalidInputError(not_one_tensor(output, "layer"))
+
+    if not isinstance(layer, torch.nn.Module) or options.get("attribute_to_layer_input"):
+        yield
+        return
+    handle = layer.register_forward_hook(check, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _not_in_place(network: Any) -> Iterator[None]:
+    """Let activations write no tensor anew: Captum puts leaves of a graph in place of a layer's."""
+    modules = network.modules() if isinstance(network, torch.nn.Module) else ()
+    changed = [one for one in modules if getattr(one, "inplace", None) is True]
+    for module in changed:
+        module.inplace = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True
 
 
 def _detached(inputs: Any) -> Any:

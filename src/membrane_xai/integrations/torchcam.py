@@ -16,7 +16,7 @@ try:
     import torch
     from torchcam.methods.core import _CAM  # noqa: PLC2701  the base of all extractors
 
-    from membrane_xai.integrations.pytorch._maps import Transform, transform_of
+    from membrane_xai.integrations.pytorch._maps import Transform, not_one_tensor, transform_of
     from membrane_xai.integrations.pytorch._network import (
         HALF,
         NO_GRADIENT,
@@ -258,16 +258,16 @@ def _laid_out(
     extractor: Any, layers: Sequence[torch.nn.Module], inputs: torch.Tensor
 ) -> Iterator[None]:
     """Give an extractor the transform of its layers, unless it has one."""
-    if extractor._reshape_transform is not None:
-        yield
-        return
+    given = extractor._reshape_transform
     pixels = (int(inputs.shape[-2]), int(inputs.shape[-1]))
     known: dict[tuple[int, ...], Transform] = {}  # by the shape of an output, and of its gradient
 
-    def tell(layer: torch.nn.Module, given: Any, output: Any) -> None:  # noqa: ARG001
+    def tell(layer: torch.nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
         name = f"layer {type(layer).__name__}"
-        shape = tuple(getattr(output, "shape", ()))
-        if len(shape) != 5:  # volumes have their channels second
+        if not isinstance(output, torch.Tensor):
+            raise InvalidInputError(not_one_tensor(output, name))
+        shape = tuple(output.shape)
+        if given is None and len(shape) != 5:  # volumes have their channels second
             known[shape] = transform_of(output, extractor.model, layer, pixels, name=name)
 
     handles = [layer.register_forward_hook(tell, prepend=True) for layer in layers]
@@ -276,10 +276,10 @@ def _laid_out(
         found = known.get(tuple(output.shape))
         return output if found is None else found(output)
 
-    extractor._reshape_transform = lay_out
+    extractor._reshape_transform = given or lay_out
     try:
         yield
     finally:
-        extractor._reshape_transform = None
+        extractor._reshape_transform = given
         for handle in handles:
             handle.remove()

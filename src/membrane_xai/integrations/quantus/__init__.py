@@ -193,6 +193,8 @@ class ExplanationConsistency(ImageMetric):
         named_similarity(similarity, 0.1)
         if not (is_count(n_views) and n_views > 0):
             raise InvalidInputError(f"n_views is {n_views!r}; it takes a positive integer")
+        if seed is not None and not (is_count(seed) and seed >= 0):
+            raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0")
         super().__init__(return_aggregate, display_progressbar)
         self.similarity = similarity
         self.perturb = perturb

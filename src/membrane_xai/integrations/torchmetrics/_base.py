@@ -1,7 +1,7 @@
 """Base class of the TorchMetrics metrics: states are sums over batches and processes."""
 
 import sys
-from typing import Any
+from typing import Any, Self
 
 from membrane_xai.errors import InvalidInputError, missing
 
@@ -16,6 +16,7 @@ except ImportError as error:
 
 __all__ = ["SummedMetric", "check_resampling", "torch"]
 
+_NOT_FOR_SUMS = ("half", "float16", "bfloat16", "HalfTensor", "BFloat16Tensor")
 _FRAMES = 6  # from here to the wrapper's update: ours, and what TorchMetrics puts around it
 
 
@@ -28,6 +29,32 @@ class SummedMetric(Metric):
 
     def add_sum(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
+
+    def set_dtype(self, dst_type: str | torch.dtype) -> Self:
+        """Set the precision of the states, which takes one that sums can be held in.
+
+        In half precision a sum of many scores stops growing; the states stay what they are then.
+        """
+        if str(dst_type).rpartition(".")[2] in _NOT_FOR_SUMS:
+            return self
+        super().set_dtype(dst_type)
+        return self
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot a value or a list of values, as every metric of TorchMetrics does; needs matplotlib.
+
+        Parameters
+        ----------
+        val : torch.Tensor or list of them, optional
+            Of `compute` or `forward`; by default what `compute` gives.
+        ax : matplotlib.axes.Axes, optional
+            Where to.
+
+        Returns
+        -------
+        tuple of (matplotlib.figure.Figure, matplotlib.axes.Axes)
+        """
+        return self._plot(val, ax)
 
     def tell_apart(self, **options: Any) -> None:
         """Add a state whose name carries the options.
