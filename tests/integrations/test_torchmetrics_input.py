@@ -148,6 +148,7 @@ def test_sums_stay_precise_when_the_precision_is_set(name):
     cams = torch.ones(3, 2, 2)
     masks, empty = torch.ones(3, 2, 2), torch.zeros(1, 2, 2)
     metric = MembraneActivationPrecision().set_dtype(getattr(torch, name))
+    torch.nn.ModuleDict({"map": metric}).to(getattr(torch, name))  # as Lightning does
     for _ in range(1000):
         metric.update(cams, masks)
     assert metric.compute().item() == 1.0
@@ -155,7 +156,9 @@ def test_sums_stay_precise_when_the_precision_is_set(name):
     assert metric.status_counts()["ok"] == 3000
     whole = MembraneActivationPrecision().set_dtype(torch.float32)
     assert whole.total.dtype == torch.float32  # for devices without float64
-    ec = ExplanationConsistency((2, 2)).set_dtype(name)
+    moved = MembraneActivationPrecision().to(torch.float32)
+    assert moved.total.dtype == torch.float32
+    ec = ExplanationConsistency((2, 2)).set_dtype(getattr(torch, name))
     assert ec.vector.dtype == torch.float64
 
 

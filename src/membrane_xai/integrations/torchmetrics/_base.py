@@ -1,7 +1,7 @@
 """Base class of the TorchMetrics metrics: states are sums over batches and processes."""
 
 import sys
-from typing import Any, Self
+from typing import Any
 
 from membrane_xai.errors import InvalidInputError, missing
 
@@ -16,7 +16,7 @@ except ImportError as error:
 
 __all__ = ["SummedMetric", "check_resampling", "torch"]
 
-_NOT_FOR_SUMS = ("half", "float16", "bfloat16", "HalfTensor", "BFloat16Tensor")
+_HALF = (torch.bfloat16, torch.float16)
 _FRAMES = 6  # from here to the wrapper's update: ours, and what TorchMetrics puts around it
 
 
@@ -30,15 +30,9 @@ class SummedMetric(Metric):
     def add_sum(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
 
-    def set_dtype(self, dst_type: str | torch.dtype) -> Self:
-        """Set the precision of the states, which takes one that sums can be held in.
-
-        In half precision a sum of many scores stops growing; the states stay what they are then.
-        """
-        if str(dst_type).rpartition(".")[2] in _NOT_FOR_SUMS:
-            return self
-        super().set_dtype(dst_type)
-        return self
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Move the states, but leave them precise: in half precision a sum stops growing."""
+        return super()._apply(_Precise(fn), *args, **kwargs)
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Plot a value or a list of values, as every metric of TorchMetrics does; needs matplotlib.
@@ -75,6 +69,20 @@ class SummedMetric(Metric):
         ):
             state: torch.Tensor = getattr(self, name)
             return state.clone()
+
+
+class _Precise:
+    """What is done to each state, but for half precision, as of Lightning's "bf16-true"."""
+
+    def __init__(self, fn: Any) -> None:
+        self.fn = fn
+
+    def __repr__(self) -> str:
+        return repr(self.fn)  # by which TorchMetrics tells what changes precisions
+
+    def __call__(self, state: torch.Tensor) -> torch.Tensor:
+        after: torch.Tensor = self.fn(state)
+        return state.to(after.device) if after.dtype in _HALF else after
 
 
 def check_resampling(**arguments: tuple[Any, int]) -> None:
