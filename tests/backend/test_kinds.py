@@ -209,3 +209,13 @@ def test_masks_of_other_libraries_follow_maps_of_numpy():
 def test_tensors_without_values_of_one_shape(tensor, message):
     with pytest.raises(InvalidInputError, match=message):
         mx.map_score(tensor(), np.ones((2, 2)))
+
+
+def test_columns_that_hold_arrays():
+    """As a table with one map in each row gives them."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"cam": list(CAMS), "mask": list(MASKS)}, index=[5, 4, 3, 2, 1, 0])
+    expected = mx.map_score(CAMS, MASKS)
+    np.testing.assert_allclose(mx.map_score(table["cam"], table["mask"]), expected)
+    objects = table["cam"].to_numpy(), table["mask"].to_numpy()
+    np.testing.assert_allclose(mx.map_score(*objects), expected)

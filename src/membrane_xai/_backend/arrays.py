@@ -168,7 +168,13 @@ def _fits_float32(x: Array) -> bool:
 
 
 def listed(x: Any) -> Any:
-    """Return a list of pictures or tables as one of arrays, perhaps of unequal sizes."""
+    """Return a list of pictures or tables as one of arrays, perhaps of unequal sizes.
+
+    A column of a table that holds arrays is such a list, too.
+    """
+    held = x.to_numpy() if is_pandas(x) and getattr(x, "ndim", 0) == 1 else x
+    if is_numpy_array(held) and held.dtype == object and held.ndim == 1:
+        x = list(held)
     several = isinstance(x, list | tuple) and len(x) > 0 and not is_array_list(x)
     if several and all(is_array_like(item) for item in x):
         return [as_array(item) for item in x]
