@@ -59,9 +59,9 @@ def _named(network: Any) -> Iterator[str]:
             yield f"blocks.{len(blocks) - 2}"
     if isinstance(getattr(network, "cls_token", None), torch.Tensor):
         for stage in list(info)[:-2:-1]:  # of PiT, whose stages give their class token beside maps
-            last = _module(network, f"{stage['module']}.blocks")
-            if isinstance(last, torch.nn.Sequential) and len(last):
-                yield f"{stage['module']}.blocks.{len(last) - 1}.norm1"
+            inner = _module(network, f"{stage['module']}.blocks")
+            if isinstance(inner, torch.nn.Sequential) and len(inner):
+                yield f"{stage['module']}.blocks.{len(inner) - 1}.norm1"
     for stage in list(info)[:-3:-1]:
         yield stage["module"]
     for stage in list(info)[:-3:-1]:

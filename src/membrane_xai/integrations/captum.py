@@ -1,6 +1,6 @@
 """Captum: attributions of inputs and of layers in, maps that the metrics take out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -292,7 +292,7 @@ def _one_tensor(layer: Any, options: Mapping[str, Any]) -> Iterator[None]:
 @contextmanager
 def _not_in_place(network: Any) -> Iterator[None]:
     """Let activations write no tensor anew: Captum puts leaves of a graph in place of a layer's."""
-    modules = network.modules() if isinstance(network, torch.nn.Module) else ()
+    modules: Iterable[Any] = network.modules() if isinstance(network, torch.nn.Module) else ()
     changed = [one for one in modules if getattr(one, "inplace", None) is True]
     for module in changed:
         module.inplace = False

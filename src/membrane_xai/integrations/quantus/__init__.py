@@ -144,8 +144,8 @@ class ExplanationConsistency(ImageMetric):
         (1, C, H, W).
     n_views : int
         Perturbed views of each image, from 1.
-    seed : int
-        Of the `rng` that `perturb` gets. Each image has one of its own, started from the seed and
+    seed : int, optional
+        Of the `rng` that `perturb` gets; None draws another one in every call. Each image has one of its own, started from the seed and
         the image's values, so that its score depends neither on the batch nor on the order.
     return_aggregate, display_progressbar
         As in :class:`MembraneActivationPrecision`.
@@ -186,7 +186,7 @@ class ExplanationConsistency(ImageMetric):
         *,
         perturb: Perturb = gaussian_noise,
         n_views: int = 4,
-        seed: int = 0,
+        seed: int | None = 0,
         return_aggregate: bool = False,
         display_progressbar: bool = False,
     ) -> None:
