@@ -145,8 +145,9 @@ class ExplanationConsistency(ImageMetric):
     n_views : int
         Perturbed views of each image, from 1.
     seed : int, optional
-        Of the `rng` that `perturb` gets; None draws another one in every call. Each image has one of its own, started from the seed and
-        the image's values, so that its score depends neither on the batch nor on the order.
+        Of the `rng` that `perturb` gets; None draws another one in every call. Each image has one
+        of its own, started from the seed and the image's values, so that its score depends neither
+        on the batch nor on the order.
     return_aggregate, display_progressbar
         As in :class:`MembraneActivationPrecision`.
 

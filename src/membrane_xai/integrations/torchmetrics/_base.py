@@ -9,6 +9,8 @@ try:
     import torch
     from torchmetrics import Metric
     from torchmetrics.wrappers import BootStrapper
+
+    from membrane_xai.integrations.pytorch._network import HALF
 except ImportError as error:
     raise missing(
         error, "membrane_xai.integrations.torchmetrics", package="torchmetrics"
@@ -16,7 +18,6 @@ except ImportError as error:
 
 __all__ = ["SummedMetric", "check_resampling", "torch"]
 
-_HALF = (torch.bfloat16, torch.float16)
 _FRAMES = 6  # from here to the wrapper's update: ours, and what TorchMetrics puts around it
 
 
@@ -82,7 +83,7 @@ class _Precise:
 
     def __call__(self, state: torch.Tensor) -> torch.Tensor:
         after: torch.Tensor = self.fn(state)
-        return state.to(after.device) if after.dtype in _HALF else after
+        return state.to(after.device) if after.dtype in HALF else after
 
 
 def check_resampling(**arguments: tuple[Any, int]) -> None:
