@@ -76,7 +76,18 @@ def on_device(backbone: Backbone, inputs: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
+
+    Raises
+    ------
+    InvalidInputError
+        No tensor of real numbers.
     """
+    if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
+        kind = getattr(inputs, "dtype", type(inputs).__name__)
+        raise InvalidInputError(
+            f"inputs is {kind}; it takes a tensor of real numbers (N, 3, H, W), as "
+            f"Backbone.to_input makes it"
+        )
     on = inputs.to(next(backbone.network.parameters()).device)
     moved: torch.Tensor = in_dtype_of(backbone.network, on)
     return moved

@@ -203,6 +203,7 @@ class MembraneActivationPrecision:
             scores = extractor.model(inputs)
             scores = scores if self.logits_fn is None else self.logits_fn(scores)
             chosen = scores.argmax(dim=-1).tolist() if chosen is None else chosen
+            _check_classes(chosen, scores)
             try:
                 cams: list[torch.Tensor] = extractor(chosen, scores, normalized=False)
             except RuntimeError as error:
@@ -247,10 +248,20 @@ def _classes(class_idx: Any) -> int | list[int] | None:
     """Return classes as TorchCAM takes them, or raise."""
     if class_idx is None:
         return None
-    several = isinstance(class_idx, list | tuple) or getattr(class_idx, "ndim", 0) > 0
+    several = isinstance(class_idx, list | tuple | range) or getattr(class_idx, "ndim", 0) > 0
     if several:
         return [class_index(one, "class_idx") for one in class_idx]
     return class_index(class_idx, "class_idx")
+
+
+def _check_classes(chosen: Any, scores: torch.Tensor) -> None:
+    """Raise unless there is one class for each sample, or for all, that the network has."""
+    if isinstance(chosen, list) and len(chosen) != len(scores):
+        raise InvalidInputError(f"class_idx has {len(chosen)} classes for {len(scores)} samples")
+    count = scores.shape[-1]
+    for one in chosen if isinstance(chosen, list) else [chosen]:
+        if scores.ndim == 2 and not 0 <= one < count:
+            raise InvalidInputError(f"class_idx is {one}; the network has classes 0 to {count - 1}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 
 from her2_models.explain import native_cam, predict  # noqa: E402
 from her2_models.models import Backbone, _backbone  # noqa: E402
+from her2_models.score_cam import ScoreCAM  # noqa: E402
 
 METHODS = ("GradCAM", "ScoreCAM", "EigenCAM", "AblationCAM")
 SIDE = 32
@@ -176,3 +177,51 @@ def test_the_grid_of_user_modules_is_not_told_by_a_name_alone():
         as_maps(torch.rand(1, 8, 12, 8), nn.Sequential(norm), norm, (32, 48))
     batch_norm = nn.BatchNorm2d(8)  # of PyTorch's own it is known
     assert as_maps(torch.rand(1, 8, 12, 8), batch_norm, batch_norm, (32, 48)).shape[1] == 8
+
+
+@pytest.mark.parametrize(
+    "given", [np.zeros((1, 3, 8, 8)), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)]
+)
+def test_inputs_that_are_no_tensor_of_real_numbers(given):
+    network, layer = head([nn.Flatten()])
+    message = f"inputs is {given.dtype}; it takes a tensor of real numbers (N, 3, H, W)"
+    for explain in (
+        lambda b: predict(b, given),
+        lambda b: native_cam(b, given, "LayerCAM", target=0),
+    ):
+        with pytest.raises(InvalidInputError, match=re.escape(message)):
+            explain(of(network, layer))
+
+
+def test_no_image_at_all(images):
+    network, layer = head([nn.Flatten()])
+    with pytest.raises(InvalidInputError, match="input_tensor is empty"):
+        native_cam(of(network, layer), images[:0], "GradCAM", target=0)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (9, "class_idx is 9; the network has classes 0 to 3"),
+        ([0, 9], "class_idx is 9; the network has classes 0 to 3"),
+        (-1, "class_idx is -1; the network has classes 0 to 3"),
+        ([0], "class_idx has 1 classes for 2 samples"),
+    ],
+)
+def test_classes_that_torchcam_cannot_take(images, classes, message):
+    methods = pytest.importorskip("torchcam.methods")
+    from membrane_xai.integrations.torchcam import MembraneActivationPrecision
+
+    network, layer = head([nn.Flatten()])
+    with methods.GradCAM(network.eval(), layer) as extractor:
+        metric = MembraneActivationPrecision(extractor)
+        with pytest.raises(InvalidInputError, match=re.escape(message)):
+            metric.update(images, np.ones((SIDE, SIDE), bool), class_idx=classes)
+        metric.update(images, np.ones((SIDE, SIDE), bool), class_idx=range(2))
+    assert metric.summary()["rows"] == 2
+
+
+def test_one_class_of_score_cam_alone(images):
+    network, layer = head([nn.Flatten()])
+    cam = ScoreCAM(network.eval(), [layer])
+    assert np.array_equal(cam.for_classes(images, 2), cam.for_classes(images, [2]))

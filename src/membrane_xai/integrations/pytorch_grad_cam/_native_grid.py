@@ -281,6 +281,8 @@ def _check_call(input_tensor: Any, targets: Sequence[Any] | None) -> None:
             f"input_tensor is a {type(input_tensor).__name__} of shape {shape}; it takes a tensor "
             f"of shape (N, C, H, W)"
         )
+    if not len(input_tensor):
+        raise InvalidInputError("input_tensor is empty; it takes at least one image")
     if targets is None:
         return
     if len(targets) != len(input_tensor):
