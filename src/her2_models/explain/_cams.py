@@ -82,8 +82,9 @@ def on_device(backbone: Backbone, inputs: torch.Tensor) -> torch.Tensor:
     InvalidInputError
         No tensor of real numbers.
     """
-    if not isinstance(inputs, torch.Tensor) or not inputs.is_floating_point():
-        kind = getattr(inputs, "dtype", type(inputs).__name__)
+    given: Any = inputs
+    if not isinstance(given, torch.Tensor) or not given.is_floating_point():
+        kind = getattr(given, "dtype", type(given).__name__)
         raise InvalidInputError(
             f"inputs is {kind}; it takes a tensor of real numbers (N, 3, H, W), as "
             f"Backbone.to_input makes it"
