@@ -27,6 +27,8 @@ CASES = {
     "hint": (CAM, MASK * 255, {}, "divide a 0/255 image by 255"),
     "negative mask": (CAM, MASK * -0.5, {}, "mask has values from -0.5 to -0.5"),
     "region range": (CAM, MASK, {"region": MASK * 2.0}, "region has values from 2 to 2"),
+    "no mask": (CAM, None, {}, "mask is None; it takes an array of shape (..., h, w)"),
+    "no cam": (None, MASK, {}, "cam is None; it takes an array"),
     "region size": (CAM, MASK, {"region": MASK[:, :5]}, "region has shape (3, 5, 8), mask has"),
     "negative": (CAM, MASK, {"negative": "drop"}, "negative is 'drop'; it takes one of 'clip', "),
     "raise": (-CAM, MASK, {"negative": "raise"}, "cam has negative values down to -1"),
@@ -91,8 +93,9 @@ def test_other_functions(call, message):
 
 def test_arrays_of_two_libraries():
     torch = pytest.importorskip("torch")
-    with pytest.raises(InvalidInputError, match=r"mask is an array of .*torch, but the first"):
-        mx.map_score(CAM, torch.ones(3, 8, 8))
+    jax = pytest.importorskip("jax")
+    with pytest.raises(InvalidInputError, match=r"mask is an array of .*jax.*, but the first"):
+        mx.map_score(torch.tensor(CAM), jax.numpy.ones((3, 8, 8)))
 
 
 def test_undefined_samples_are_listed():

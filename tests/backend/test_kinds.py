@@ -5,6 +5,7 @@ import pytest
 
 import membrane_xai as mx
 from membrane_xai._backend.arrays import as_array, to_numpy
+from membrane_xai.errors import InvalidInputError
 from membrane_xai.metrics import UnitSums
 from membrane_xai.statistics import permutation_null, summarize_consistency
 
@@ -181,3 +182,40 @@ def test_what_can_be_computed_with_is_no_copy():
     tensor = torch.tensor(CAMS)
     assert as_array(tensor) is tensor
     assert to_numpy(tensor).ctypes.data == tensor.data_ptr()
+
+
+def test_masks_of_other_libraries_follow_maps_of_numpy():
+    """As the maps of pytorch-grad-cam meet the masks of a DataLoader."""
+    expected = mx.map_score(CAMS, MASKS)
+    mask = torch.tensor(MASKS, dtype=torch.float32, requires_grad=True)
+    for masks in (torch.tensor(MASKS), mask, torch.tensor(MASKS).to_sparse()):
+        found = mx.map_score(CAMS, masks, region=torch.ones(6, 20, 20))
+        assert type(found) is np.ndarray
+        np.testing.assert_allclose(found, expected)
+    by_list = mx.map_score(list(CAMS), list(torch.tensor(MASKS)))
+    np.testing.assert_allclose(by_list, expected)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (
+            lambda: torch.nested.nested_tensor([torch.ones(2, 2)] * 2, layout=torch.jagged),
+            "cam is a tensor that is nes",
+        ),
+        (lambda: torch.ones(2, 2, device="meta"), "cam is a tensor that is of the meta device"),
+    ],
+)
+def test_tensors_without_values_of_one_shape(tensor, message):
+    with pytest.raises(InvalidInputError, match=message):
+        mx.map_score(tensor(), np.ones((2, 2)))
+
+
+def test_columns_that_hold_arrays():
+    """As a table with one map in each row gives them."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"cam": list(CAMS), "mask": list(MASKS)}, index=[5, 4, 3, 2, 1, 0])
+    expected = mx.map_score(CAMS, MASKS)
+    np.testing.assert_allclose(mx.map_score(table["cam"], table["mask"]), expected)
+    objects = table["cam"].to_numpy(), table["mask"].to_numpy()
+    np.testing.assert_allclose(mx.map_score(*objects), expected)

@@ -158,3 +158,51 @@ def test_something_that_is_no_method(network, images):
     message = "method is a Sequential; it takes a method of Captum"
     with pytest.raises(InvalidInputError, match=message):
         attribute_maps(network, images, target=0)
+
+
+@pytest.mark.parametrize("name", ["LayerIntegratedGradients", "LayerActivation", "LayerGradCam"])
+def test_a_relu_in_place_after_the_layer(images, name):
+    """It may not write a leaf of the graph, nor change what the layer is said to give."""
+    captum = pytest.importorskip("captum.attr")
+
+    def maps(inplace):
+        torch.manual_seed(0)
+        stem = [torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(inplace), torch.nn.AdaptiveAvgPool2d(1)]
+        network = torch.nn.Sequential(*stem, torch.nn.Flatten()).eval()
+        target = {} if name == "LayerActivation" else {"target": 1}
+        found = attribute_maps(getattr(captum, name)(network, network[0]), images, **target)
+        assert network[1].inplace is inplace
+        return found
+
+    assert maps(False).abs().max() > 0
+    torch.testing.assert_close(maps(True), maps(False))
+
+
+@pytest.mark.parametrize("name", ["LayerGradCam", "IntegratedGradients"])
+def test_targets_of_any_library(network, images, name):
+    captum = pytest.importorskip("captum.attr")
+    layer = [network[0]] if name.startswith("Layer") else []
+    method = getattr(captum, name)(network, *layer)
+    expected = attribute_maps(method, images, target=[1, 0, 3])
+    with torch.inference_mode():  # as Lightning's test step gives them
+        inferred = torch.tensor([1, 0, 3])
+        in_inference = attribute_maps(method, images * 1, target=inferred)
+    torch.testing.assert_close(in_inference, expected)
+    pandas = pytest.importorskip("pandas")
+    several = [np.array([1, 0, 3]), pandas.Series([1, 0, 3], index=[5, 6, 7]), inferred]
+    for target in [*several, [np.int64(1), torch.tensor(0), 3]]:
+        torch.testing.assert_close(attribute_maps(method, images, target=target), expected)
+    single = attribute_maps(method, images, target=2)
+    for target in (np.int64(2), np.array(2), torch.tensor(2)):
+        torch.testing.assert_close(attribute_maps(method, images, target=target), single)
+    for target in (4, [0, 1, 4], np.array([4, 0, 0]), torch.tensor(4)):
+        with pytest.raises(InvalidInputError, match="target is 4; the network has classes 0 to 3"):
+            attribute_maps(method, images, target=target)
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_what_is_no_layer_and_what_is_no_tensor(network, images):
+    with pytest.raises(InvalidInputError, match="method has the layer '0'; it takes a torch"):
+        attribute_maps(LayerGradCam(network, "0"), images, target=0)
+    with pytest.raises(InvalidInputError, match="inputs is a ndarray; it takes a tensor"):
+        attribute_maps(LayerGradCam(network, network[0]), images.numpy(), target=0)

@@ -224,7 +224,7 @@ def test_grids_of_known_networks_need_no_reshape():
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ((torch.ones(1, 2, 4, 4),), "layer gives a tuple; it takes maps (N, C, h, w): name a"),
+        ((torch.ones(1, 2, 4, 4),), "layer gives a tuple of 1; it takes maps (N, C, h, w): nam"),
         (torch.ones(1, 7), "layer gives (1, 7); it takes maps (N, C, h, w): name a layer before"),
         (torch.ones(1, 9, 24), "layer gives (1, 9, 24); it takes maps"),
         (torch.ones(1, 4, 4, 24), "layer gives (1, 4, 4, 24); it takes maps"),

@@ -188,3 +188,16 @@ def test_bad_input(images, masks, maps, message):
         MembraneActivationPrecision(masks)(images, maps)
     with pytest.raises(InvalidInputError, match="score is 'precision'; it takes one of 'map'"):
         MembraneActivationPrecision(masks, score="precision")
+
+
+def test_masks_and_maps_that_are_tensors(images, masks):
+    maps = np.abs(images.numpy()).mean(1)
+    expected = mx.map_score(maps, masks)
+    of_tensors = MembraneActivationPrecision(torch.tensor(masks), region=torch.ones(masks.shape))
+    for cams in (maps, torch.tensor(maps, requires_grad=True)):
+        np.testing.assert_allclose(of_tensors(images, cams), expected)
+        np.testing.assert_allclose(MembraneActivationPrecision(masks)(images, cams), expected)
+    scores, shown = of_tensors(images, maps, return_visualization=True)
+    _, by_numpy = MembraneActivationPrecision(masks)(images, maps, return_visualization=True)
+    torch.testing.assert_close(shown, by_numpy)
+    np.testing.assert_allclose(scores, expected)

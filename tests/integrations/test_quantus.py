@@ -261,3 +261,24 @@ def test_what_quantus_reads_of_a_metric():
     assert found == ("higher", "Localisation")
     assert metric.get_params["score"] == "map"
     assert ExplanationConsistency().evaluation_category.value == "Robustness"
+
+
+def test_arrays_that_torch_refuses_are_explained(network, batch):
+    """Images whose order is turned by steps backwards, and tensors as maps and masks."""
+    images, labels, masks = batch
+    metric = ExplanationConsistency(n_views=2)
+    turned = metric(network, images[::-1], labels[::-1], explain_func=gradient)
+    straight = metric(network, images, labels, explain_func=gradient)
+    assert turned == pytest.approx(straight[::-1])
+    foreign = metric(network, images.astype(">f4"), labels, explain_func=gradient)
+    assert foreign == pytest.approx(straight)
+    maps = np.abs(images).mean(1)
+    given = (torch.tensor(maps, requires_grad=True), torch.tensor(masks))
+    found = MembraneActivationPrecision()(None, torch.tensor(images), labels, *given)
+    assert found == pytest.approx(MembraneActivationPrecision()(None, images, labels, maps, masks))
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 1.5, True])
+def test_a_seed_that_is_none(seed):
+    with pytest.raises(InvalidInputError, match=re.escape(f"seed is {seed!r}; it takes an integ")):
+        ExplanationConsistency(seed=seed)

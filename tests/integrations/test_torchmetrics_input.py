@@ -137,3 +137,34 @@ def test_groups_and_weights_that_stay_behind_are_refused(name, kind):
     metric.update(cams, **given)
     with pytest.raises(InvalidInputError, match=f"{name} is a .*, which BootStrapper does not"):
         BootStrapper(metric).update(cams, **given)
+
+
+# Precision
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_sums_stay_precise_when_the_precision_is_set(name):
+    """A sum of halves stops at 2048: 3,000 maps wholly on the membrane have a mean of 1."""
+    cams = torch.ones(3, 2, 2)
+    masks, empty = torch.ones(3, 2, 2), torch.zeros(1, 2, 2)
+    metric = MembraneActivationPrecision().set_dtype(getattr(torch, name))
+    torch.nn.ModuleDict({"map": metric}).to(getattr(torch, name))  # as Lightning does
+    for _ in range(1000):
+        metric.update(cams, masks)
+    assert metric.compute().item() == 1.0
+    metric.update(torch.ones(1, 2, 2), empty)
+    assert metric.status_counts()["ok"] == 3000
+    whole = MembraneActivationPrecision().set_dtype(torch.float32)
+    assert whole.total.dtype == torch.float32  # for devices without float64
+    moved = MembraneActivationPrecision().to(torch.float32)
+    assert moved.total.dtype == torch.float32
+    ec = ExplanationConsistency((2, 2)).set_dtype(getattr(torch, name))
+    assert ec.vector.dtype == torch.float64
+
+
+def test_values_can_be_plotted():
+    pytest.importorskip("matplotlib")
+    metric = MembraneActivationPrecision()
+    metric.update(torch.ones(1, 2, 2), torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]))
+    _, axes = metric.plot()
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(0.25)

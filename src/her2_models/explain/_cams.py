@@ -49,10 +49,17 @@ def predict(backbone: Backbone, inputs: torch.Tensor) -> NDArray[np.float64]:
     -------
     ndarray of shape (N, classes)
         Rows sum to 1.
+
+    Raises
+    ------
+    InvalidInputError
+        The network gives no scores of that shape.
     """
     # Not in inference mode, whose caches would be of no use to gradients.
     with unchanged(backbone.network), torch.no_grad():
         scores = read_scores(backbone.network(on_device(backbone, inputs)), backbone.read_output)
+        if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
+            raise InvalidInputError(_no_scores(scores, "(N, classes)"))
         return torch.softmax(scores, dim=-1).double().cpu().numpy()
 
 
@@ -69,7 +76,19 @@ def on_device(backbone: Backbone, inputs: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
+
+    Raises
+    ------
+    InvalidInputError
+        No tensor of real numbers.
     """
+    given: Any = inputs
+    if not isinstance(given, torch.Tensor) or not given.is_floating_point():
+        kind = getattr(given, "dtype", type(given).__name__)
+        raise InvalidInputError(
+            f"inputs is {kind}; it takes a tensor of real numbers (N, 3, H, W), as "
+            f"Backbone.to_input makes it"
+        )
     on = inputs.to(next(backbone.network.parameters()).device)
     moved: torch.Tensor = in_dtype_of(backbone.network, on)
     return moved
@@ -209,7 +228,8 @@ def scores_of(
         Another number of targets, or one that is no integer; when called, a class that the network
         lacks.
     """
-    several = isinstance(target, Iterable) and getattr(target, "ndim", 1) > 0
+    single = isinstance(target, str | bytes) or getattr(target, "ndim", 1) == 0
+    several = isinstance(target, Iterable) and not single
     given: list[Any] = list(cast("Any", target)) if several else [target] * count
     targets = [class_index(one, "target") for one in given]
     if len(targets) != count:
@@ -217,8 +237,19 @@ def scores_of(
     return [_score_of(one) for one in targets]
 
 
+def _no_scores(given: Any, takes: str) -> str:
+    """Say what is no scores: a softmax over another axis would mix images or places."""
+    got = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
+    return (
+        f"the network gives {got}, not scores of shape {takes}; pass read_output=, a function from "
+        f"that to them, such as lambda output: output[:, None] for one number an image"
+    )
+
+
 def _score_of(target: int) -> Callable[[torch.Tensor], torch.Tensor]:
     def score(output: torch.Tensor) -> torch.Tensor:
+        if getattr(output, "ndim", 1) == 0:
+            raise InvalidInputError(_no_scores(output, "(classes,)"))
         # pytorch-grad-cam's context manager would swallow the IndexError of a class out of range.
         if not 0 <= target < len(output):
             last = len(output) - 1

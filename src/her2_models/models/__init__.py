@@ -211,7 +211,8 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> None:
         No such file, another format, or weights of another network, such as one with another number
         of classes; the network is not touched.
     """
-    weights, own = _read_safetensors(Path(path)), network.state_dict()
+    own = network.state_dict()
+    weights = _with_shared(_read_safetensors(Path(path)), own)
     _check_same(weights, own, str(path))
     network.load_state_dict(weights)
 
@@ -345,6 +346,7 @@ def _load_package(network: Any, backbone: str) -> None:
 def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place: str) -> None:
     """Load weights; the head's, too, if they have the shape of the network's."""
     own, head = network.state_dict(), classifiers(network)
+    weights = _with_shared(weights, own)
     weights = {
         name: own.get(name, tensor)
         if is_of(name, head) and own.get(name, tensor).shape != tensor.shape
@@ -353,6 +355,26 @@ def _load_all_but_head(network: Any, weights: Mapping[str, torch.Tensor], place:
     }
     _check_same(weights, own, place)
     network.load_state_dict(weights)
+
+
+def _with_shared(
+    weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Add tensors that layers of the network share, which safetensors' save_model writes once."""
+    found, by_place = dict(weights), dict[Any, torch.Tensor]()
+    places = {name: _place(tensor) for name, tensor in own.items() if tensor.numel()}
+    for name, place in places.items():
+        if name in weights:
+            by_place.setdefault(place, weights[name])
+    for name, place in places.items():
+        if name not in weights and place in by_place:
+            found[name] = by_place[place]
+    return found
+
+
+def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """Return what equals that of another tensor if both are one in memory."""
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
 def _resampled(network: Any, weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

@@ -57,6 +57,11 @@ def _named(network: Any) -> Iterator[str]:
             yield f"{last}.norm1"
         elif getattr(network, "global_pool", "") == "token" and len(blocks) > 1:
             yield f"blocks.{len(blocks) - 2}"
+    if isinstance(getattr(network, "cls_token", None), torch.Tensor):
+        for stage in list(info)[:-2:-1]:  # of PiT, whose stages give their class token beside maps
+            inner = _module(network, f"{stage['module']}.blocks")
+            if isinstance(inner, torch.nn.Sequential) and len(inner):
+                yield f"{stage['module']}.blocks.{len(inner) - 1}.norm1"
     for stage in list(info)[:-3:-1]:
         yield stage["module"]
     for stage in list(info)[:-3:-1]:

@@ -1,6 +1,6 @@
 """Score-CAM in the computation of a named library, as fast as its forward passes allow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -245,7 +245,9 @@ class ScoreCAM(BaseCAM):  # type: ignore[misc]
             As in a call, several target layers, no class, or a class that the network lacks.
         """
         self._one_layer()
-        chosen = [class_index(one, "classes") for one in classes]
+        given: Any = classes
+        several = isinstance(given, Iterable) and getattr(given, "ndim", 1) > 0
+        chosen = [class_index(one, "classes") for one in (given if several else [given])]
         if not chosen:
             raise InvalidInputError(f"classes is {classes!r}; it takes at least one class")
         reader = partial(read_classes, chosen, self.settings.computation.probabilities)

@@ -1,7 +1,8 @@
 """The only access to array libraries: namespaces, devices, dtypes, and the checks metrics share.
 
 Whatever is not an array of a known library is read by :func:`numpy.asarray`. The first argument of
-a metric decides library and device; NumPy arrays among the others follow it there.
+a metric decides library and device; NumPy arrays among the others follow it there, and if it is
+itself one of NumPy, all others do.
 """
 
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ def as_array(x: Any, name: str = "") -> Array:
     if is_numpy_array(x):
         return native(np.asarray(x) if isinstance(x, np.generic) else x)
     if is_torch_array(x):
-        return _computable(x)
+        return _computable(x, name)
     if is_array_api_obj(x):
         return x
     try:
@@ -85,24 +86,35 @@ def as_array(x: Any, name: str = "") -> Array:
         raise InvalidInputError(f"{name}: {error}" if name else str(error)) from error
 
 
-def _computable(x: Array) -> Array:
+def _computable(x: Array, name: str) -> Array:
     """Return a tensor dense, of a dtype that torch has all functions for, with the same values."""
+    if x.is_nested or x.is_meta:
+        kind = "nested" if x.is_nested else "of the meta device, without values"
+        raise InvalidInputError(
+            f"{name or 'an array'} is a tensor that is {kind}; it takes dense ones with values, or "
+            f"a list of them"
+        )
     if str(x.layout) != "torch.strided":
         x = x.to_dense()
-    xp, name = namespace(x), str(x.dtype).removeprefix("torch.")
-    wider = {"uint16": xp.int32, "uint32": xp.int64}.get(name)
-    if name == "uint64":
+    xp, kind = namespace(x), str(x.dtype).removeprefix("torch.")
+    wider = {"uint16": xp.int32, "uint32": xp.int64}.get(kind)
+    if kind == "uint64":
         wider = wide_dtype(x)
-    elif name.startswith("float8"):
+    elif kind.startswith("float8"):
         wider = xp.float32
     return x if wider is None else xp.astype(x, wider)
 
 
 def to_same_backend(anchor: Array, x: Array, name: str) -> Array:
-    """Bring a NumPy array to the library and device of `anchor`; others must be of the library."""
+    """Bring a NumPy array to the library and device of `anchor`; others must be of the library.
+
+    An anchor of NumPy takes all of them, as maps of NumPy beside the tensors of a DataLoader.
+    """
     xp = namespace(anchor)
+    if is_numpy_array(anchor):
+        return to_numpy(x)
     if is_numpy_array(x):
-        return x if is_numpy_array(anchor) else from_numpy(anchor, x)
+        return from_numpy(anchor, x)
     if namespace(x) is not xp:
         raise InvalidInputError(
             f"{name} is an array of {namespace(x).__name__}, but the first argument is one of "
@@ -156,7 +168,13 @@ def _fits_float32(x: Array) -> bool:
 
 
 def listed(x: Any) -> Any:
-    """Return a list of pictures or tables as one of arrays, perhaps of unequal sizes."""
+    """Return a list of pictures or tables as one of arrays, perhaps of unequal sizes.
+
+    A column of a table that holds arrays is such a list, too.
+    """
+    held = x.to_numpy() if is_pandas(x) and getattr(x, "ndim", 0) == 1 else x
+    if is_numpy_array(held) and held.dtype == object and held.ndim == 1:
+        x = list(held)
     several = isinstance(x, list | tuple) and len(x) > 0 and not is_array_list(x)
     if several and all(is_array_like(item) for item in x):
         return [as_array(item) for item in x]

@@ -61,6 +61,9 @@ def over_arrays(
     -------
     array of shape (F,) for one sample or (N, F), or a DataArray with the batch dims and "column"
     """
+    for x, name in zip(arrays, names, strict=True):
+        if x is None and name != "region":
+            raise InvalidInputError(f"{name} is None; it takes an array of shape (..., h, w)")
     arrays = [listed(x) for x in arrays]
     if any(is_dataarray(x) for x in arrays):
         return _over_dataarrays(core, names, arrays, n_columns, cells)

@@ -1,6 +1,6 @@
 """Captum: attributions of inputs and of layers in, maps that the metrics take out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,7 +12,12 @@ try:
     import torch
     from captum.attr import Attribution, LayerAttribution, LayerGradCam
 
-    from membrane_xai.integrations.pytorch._maps import Transform, put_back, transform_of
+    from membrane_xai.integrations.pytorch._maps import (
+        Transform,
+        not_one_tensor,
+        put_back,
+        transform_of,
+    )
     from membrane_xai.integrations.pytorch._network import (
         ReadOutput,
         class_index,
@@ -172,13 +177,22 @@ def attribute_maps(
             f"method is a {type(method).__name__}; it takes a method of Captum, "
             f"such as captum.attr.LayerGradCam(network, layer)"
         )
-    _check_target(options.get("target"))
+    options = {name: _normal(value) for name, value in options.items()}
+    if "target" in options:
+        options["target"] = _read_target(options["target"])
     inner = getattr(method, "attribution_method", method)  # of a NoiseTunnel
     network = getattr(inner, "forward_func", None)
+    if not isinstance(_only(inputs), torch.Tensor):
+        raise InvalidInputError(
+            f"inputs is a {type(inputs).__name__}; it takes a tensor of shape (N, C, H, W)"
+        )
     laid_out = _LaidOut(network, reshape_transform, _only(inputs))
     with ExitStack() as stack:
         if isinstance(network, torch.nn.Module):
             stack.enter_context(explained(network, (), read_output))
+            target = options.get("target")
+            handle = network.register_forward_hook(lambda _, __, output: _within(output, target))
+            stack.callback(handle.remove)
         elif read_output is not None:
             raise InvalidInputError(
                 "read_output is given, and the method holds no network but a function around one, "
@@ -186,6 +200,10 @@ def attribute_maps(
             )
         stack.enter_context(differentiable())
         grad_cam = inner if isinstance(inner, LayerGradCam) else getattr(inner, "grad_cam", None)
+        if isinstance(inner, LayerAttribution):
+            _check_layer(inner.layer)
+            stack.enter_context(_one_tensor(inner.layer, options))
+            stack.enter_context(_not_in_place(network))
         if grad_cam is not None:
             stack.enter_context(_probed(grad_cam, laid_out, options))
         found = method.attribute(_detached(inputs), **options)
@@ -243,6 +261,48 @@ def _probed(grad_cam: Any, laid_out: _LaidOut, options: Mapping[str, Any]) -> It
         handle.remove()
 
 
+def _check_layer(layer: Any) -> None:
+    """Raise unless it is a layer; Captum takes several, of which maps are not."""
+    if not isinstance(layer, torch.nn.Module | list | tuple):
+        raise InvalidInputError(
+            f"method has the layer {layer!r}; it takes a torch.nn.Module, such as "
+            f"network.get_submodule({layer!r})"
+        )
+
+
+@contextmanager
+def _one_tensor(layer: Any, options: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse layers of several tensors, or of none, before Captum stumbles over them."""
+
+    def check(module: Any, inputs: Any, output: Any) -> None:  # noqa: ARG001
+        single = isinstance(output, tuple) and len(output) == 1  # which Captum takes
+        if not isinstance(output, torch.Tensor) and not single:
+            raise InvalidInputError(not_one_tensor(output, "layer"))
+
+    if not isinstance(layer, torch.nn.Module) or options.get("attribute_to_layer_input"):
+        yield
+        return
+    handle = layer.register_forward_hook(check, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _not_in_place(network: Any) -> Iterator[None]:
+    """Let activations write no tensor anew: Captum puts leaves of a graph in place of a layer's."""
+    modules: Iterable[Any] = network.modules() if isinstance(network, torch.nn.Module) else ()
+    changed = [one for one in modules if getattr(one, "inplace", None) is True]
+    for module in changed:
+        module.inplace = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True
+
+
 def _detached(inputs: Any) -> Any:
     """Return inputs whose gradients are not the caller's."""
     if isinstance(inputs, tuple):
@@ -254,12 +314,38 @@ def _detached(inputs: Any) -> Any:
         return own.requires_grad_(inputs.requires_grad)
 
 
-def _check_target(target: Any) -> None:
-    """Raise where a class is told by a float; other targets are Captum's to check."""
+def _normal(value: Any) -> Any:
+    """Return a tensor of inference mode as one that gradients can be recorded with."""
+    if not isinstance(value, torch.Tensor) or not value.is_inference():
+        return value
+    with torch.inference_mode(False):
+        return value.clone()
+
+
+def _read_target(target: Any) -> Any:
+    """Return a target as Captum takes it, or raise where a class is told by a float."""
     several = isinstance(target, list) or getattr(target, "ndim", 0) > 0
-    for one in target if several else [target]:
-        if isinstance(one, float) or getattr(one, "dtype", None) is not None:
-            class_index(one, "target")
+    read = [
+        class_index(one, "target")
+        if isinstance(one, float) or getattr(one, "dtype", None) is not None
+        else one
+        for one in (target if several else [target])
+    ]
+    if isinstance(target, torch.Tensor):
+        return target
+    return read if several else read[0]
+
+
+def _within(output: Any, target: Any) -> None:
+    """Raise if a target is a class that scores (N, classes) lack."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 2:
+        return
+    count = output.shape[1]
+    if isinstance(target, torch.Tensor):
+        target = target.tolist()
+    for one in target if isinstance(target, list) else [target]:
+        if isinstance(one, int) and not -count <= one < count:
+            raise InvalidInputError(f"target is {one}; the network has classes 0 to {count - 1}")
 
 
 def _only(attributions: Any) -> Any:

@@ -16,7 +16,7 @@ try:
     import torch
     from torchcam.methods.core import _CAM  # noqa: PLC2701  the base of all extractors
 
-    from membrane_xai.integrations.pytorch._maps import Transform, transform_of
+    from membrane_xai.integrations.pytorch._maps import Transform, not_one_tensor, transform_of
     from membrane_xai.integrations.pytorch._network import (
         HALF,
         NO_GRADIENT,
@@ -203,6 +203,7 @@ class MembraneActivationPrecision:
             scores = extractor.model(inputs)
             scores = scores if self.logits_fn is None else self.logits_fn(scores)
             chosen = scores.argmax(dim=-1).tolist() if chosen is None else chosen
+            _check_classes(chosen, scores)
             try:
                 cams: list[torch.Tensor] = extractor(chosen, scores, normalized=False)
             except RuntimeError as error:
@@ -247,10 +248,20 @@ def _classes(class_idx: Any) -> int | list[int] | None:
     """Return classes as TorchCAM takes them, or raise."""
     if class_idx is None:
         return None
-    several = isinstance(class_idx, list | tuple) or getattr(class_idx, "ndim", 0) > 0
+    several = isinstance(class_idx, list | tuple | range) or getattr(class_idx, "ndim", 0) > 0
     if several:
         return [class_index(one, "class_idx") for one in class_idx]
     return class_index(class_idx, "class_idx")
+
+
+def _check_classes(chosen: Any, scores: torch.Tensor) -> None:
+    """Raise unless there is one class for each sample, or for all, that the network has."""
+    if isinstance(chosen, list) and len(chosen) != len(scores):
+        raise InvalidInputError(f"class_idx has {len(chosen)} classes for {len(scores)} samples")
+    count = scores.shape[-1]
+    for one in chosen if isinstance(chosen, list) else [chosen]:
+        if scores.ndim == 2 and not 0 <= one < count:
+            raise InvalidInputError(f"class_idx is {one}; the network has classes 0 to {count - 1}")
 
 
 @contextmanager
@@ -258,16 +269,16 @@ def _laid_out(
     extractor: Any, layers: Sequence[torch.nn.Module], inputs: torch.Tensor
 ) -> Iterator[None]:
     """Give an extractor the transform of its layers, unless it has one."""
-    if extractor._reshape_transform is not None:
-        yield
-        return
+    given = extractor._reshape_transform
     pixels = (int(inputs.shape[-2]), int(inputs.shape[-1]))
     known: dict[tuple[int, ...], Transform] = {}  # by the shape of an output, and of its gradient
 
-    def tell(layer: torch.nn.Module, given: Any, output: Any) -> None:  # noqa: ARG001
+    def tell(layer: torch.nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
         name = f"layer {type(layer).__name__}"
-        shape = tuple(getattr(output, "shape", ()))
-        if len(shape) != 5:  # volumes have their channels second
+        if not isinstance(output, torch.Tensor):
+            raise InvalidInputError(not_one_tensor(output, name))
+        shape = tuple(output.shape)
+        if given is None and len(shape) != 5:  # volumes have their channels second
             known[shape] = transform_of(output, extractor.model, layer, pixels, name=name)
 
     handles = [layer.register_forward_hook(tell, prepend=True) for layer in layers]
@@ -276,10 +287,10 @@ def _laid_out(
         found = known.get(tuple(output.shape))
         return output if found is None else found(output)
 
-    extractor._reshape_transform = lay_out
+    extractor._reshape_transform = given or lay_out
     try:
         yield
     finally:
-        extractor._reshape_transform = None
+        extractor._reshape_transform = given
         for handle in handles:
             handle.remove()

@@ -171,3 +171,34 @@ def test_trained_weights_move_cells_and_measuring_follows_them(lite0):
     )
     assert measured > half - 0.01
     assert measured > arithmetic + 0.1
+
+
+def test_a_file_without_the_tensors_that_layers_share(tmp_path):
+    """As safetensors' save_model writes it: each tensor once, whatever its names."""
+    from safetensors.torch import save_model
+
+    from her2_models.config import ModelConfig
+    from her2_models.models import create_network, load_weights
+
+    torch.manual_seed(0)
+    network = create_network(ModelConfig("coat_lite_tiny", "none", 0.0, 224))
+    path = tmp_path / "once.safetensors"
+    save_model(network, str(path))
+    other = create_network(ModelConfig("coat_lite_tiny", "none", 0.0, 224))
+    load_weights(other, path)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+    third = create_network(ModelConfig("coat_lite_tiny", str(path), 0.0, 224)).state_dict()
+    assert torch.equal(third["head.weight"], network.state_dict()["head.weight"])
+
+
+def test_a_file_that_lacks_what_no_layer_shares(tmp_path):
+    from safetensors.torch import save_file
+
+    from her2_models.models import load_weights
+
+    network = layers()
+    weights = {k: v for k, v in network.state_dict().items() if k != "1.bias"}
+    save_file(weights, tmp_path / "less.safetensors")
+    with pytest.raises(InvalidInputError, match=re.escape("lacks '1.bias'")):
+        load_weights(network, tmp_path / "less.safetensors")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from membrane_xai._backend.checks import check_grid, is_count
 from membrane_xai.errors import InvalidInputError
 
-__all__ = ["Transform", "as_maps", "fits", "put_back", "transform_of"]
+__all__ = ["Transform", "as_maps", "fits", "not_one_tensor", "put_back", "transform_of"]
 
 Transform = Callable[[Any], Tensor]
 """From a layer's output to maps (N, C, h, w)."""
@@ -94,10 +94,7 @@ def transform_of(
 ) -> Transform:
     """Return what makes maps of a layer's output for `count` images, or raise."""
     if not isinstance(output, Tensor):
-        raise InvalidInputError(
-            f"{name} gives a {type(output).__name__}; it takes maps (N, C, h, w): name a layer "
-            f"that gives one tensor, or pass {argument}="
-        )
+        raise InvalidInputError(not_one_tensor(output, name))
     shape = tuple(output.shape)
     owner = _owner(network, layer)
     found = None
@@ -115,6 +112,16 @@ def transform_of(
             f"{name} gives {shape}; it takes maps (N, C, h, w): {_remedy(shape, argument)}"
         )
     return found
+
+
+def not_one_tensor(output: Any, name: str) -> str:
+    """Say that a layer gives something else than one tensor."""
+    kind = type(output).__name__
+    several = f" of {len(output)}" if isinstance(output, list | tuple | dict) else ""
+    return (
+        f"{name} gives a {kind}{several}; it takes maps (N, C, h, w): name a layer that gives one "
+        f"tensor, such as a block or a norm within it"
+    )
 
 
 def put_back(transform: Transform, output: Tensor, maps: Tensor) -> Tensor:
@@ -157,7 +164,7 @@ def _of_maps(
         axis = _channels_told(shape, owner, pixels)
     second = fits(shape[2], shape[3], pixels)
     last = fits(shape[1], shape[2], pixels)
-    if axis == 1:
+    if axis == 1 and (second or not last or type(layer).__module__.startswith("torch.")):
         return _as_they_are
     if axis == 3:
         return _channels_second if owner is not None and last else None
@@ -235,7 +242,11 @@ def _prefix_tokens(owner: nn.Module) -> int:
     """Return the number of tokens before those of the grid: class, distillation, registers."""
     if hasattr(owner, "class_token"):  # torchvision's
         return 1
-    return int(getattr(owner, "num_prefix_tokens", 0) or 0)
+    told = getattr(owner, "num_prefix_tokens", None)
+    own = getattr(owner, "cls_token", None)  # of PiT, which does not tell
+    if told is None and isinstance(own, Tensor) and own.ndim == 3:
+        return own.shape[1]
+    return int(told or 0)
 
 
 def _grids(

@@ -76,7 +76,9 @@ def unchanged(network: nn.Module) -> Iterator[None]:
     """
     modules = list(network.modules())
     modes = [(module, module.training) for module in modules]
-    parts = [(module._modules, dict(module._modules)) for module in modules]
+    # Parts of TorchScript's cannot be replaced, nor put back.
+    ours = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    parts = [(module._modules, dict(module._modules)) for module in ours]
     hooks = [(found, set(found)) for module in modules for found in _hooks_of(module)]
     parameters = [(one, one.grad, one.requires_grad) for one in network.parameters()]
     for parameter, _, _ in parameters:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai._backend.cam_grid import check_cam_grid
 from membrane_xai._backend.checks import check_choice
 from membrane_xai._backend.resample import upsample
@@ -105,7 +106,7 @@ class MembraneActivationPrecision:
         InvalidInputError
             As many CAMs as images are needed; else as in :func:`membrane_xai.map_score`.
         """
-        cams = np.asarray(cams)
+        cams = to_numpy(cams)
         if cams.ndim < 3 or len(cams) != len(input_tensor):
             raise InvalidInputError(
                 f"cams has shape {cams.shape} for {len(input_tensor)} images; it takes (N, h, w)"
@@ -129,7 +130,7 @@ class MembraneActivationPrecision:
         top = up.amax((2, 3), keepdim=True)
         pooled = pool_mask(self.masks, size, region=self.region)
         share = pooled.mask if self.region is None else pooled.mask * pooled.region
-        inside = torch.as_tensor(np.nan_to_num(np.asarray(share)), dtype=torch.float32)
+        inside = torch.as_tensor(np.nan_to_num(to_numpy(share)), dtype=torch.float32)
         weight = up / torch.where(top > 0, top, 1.0) * inside.reshape(-1, 1, *size)
         shown: torch.Tensor = images * weight.to(images)
         return shown

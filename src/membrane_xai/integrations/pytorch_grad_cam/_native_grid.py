@@ -13,7 +13,7 @@ from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from membrane_xai.errors import InvalidInputError
-from membrane_xai.integrations.pytorch._maps import put_back, transform_of
+from membrane_xai.integrations.pytorch._maps import not_one_tensor, put_back, transform_of
 from membrane_xai.integrations.pytorch._network import HALF, NO_GRADIENT, ReadOutput, explained
 
 __all__ = ["native_grid"]
@@ -110,6 +110,7 @@ class _NativeGrid:
         _check_call(input_tensor, targets)
         (layer,) = cam.target_layers
         laid_out = _LaidOut(cam.model, layer, cam.reshape_transform, input_tensor)
+        laid_out.one_tensor = cam.uses_gradients or hasattr(cam, "ablation_layer")
         seen.reshape_transform = laid_out
         try:
             with (
@@ -179,6 +180,7 @@ class _LaidOut:
         self.network, self.layer, self.given = network, layer, given
         self.pixels = (int(inputs.shape[-2]), int(inputs.shape[-1]))
         self.count: int | None = len(inputs)  # of the first pass; later ones are of masked images
+        self.one_tensor = False  # whether something else cannot be explained
         self.known: dict[tuple[int, ...], Any] = {}  # by shape: AblationCAM takes the layer out
 
     def __call__(self, output: Any) -> torch.Tensor:
@@ -195,6 +197,11 @@ class _LaidOut:
 
     def _transform(self, output: Any) -> Any:
         if self.given is not None:
+            if self.one_tensor and not isinstance(output, torch.Tensor):
+                raise InvalidInputError(
+                    f"{not_one_tensor(output, 'target_layers[0]')}, or take a method that needs "
+                    f"neither gradients nor ablation, such as ScoreCAM or EigenCAM"
+                )
             return self.given
         if isinstance(output, torch.Tensor) and output.ndim == 5:  # volumes, channels second
             return lambda maps: maps
@@ -274,6 +281,8 @@ def _check_call(input_tensor: Any, targets: Sequence[Any] | None) -> None:
             f"input_tensor is a {type(input_tensor).__name__} of shape {shape}; it takes a tensor "
             f"of shape (N, C, H, W)"
         )
+    if not len(input_tensor):
+        raise InvalidInputError("input_tensor is empty; it takes at least one image")
     if targets is None:
         return
     if len(targets) != len(input_tensor):

@@ -144,9 +144,10 @@ class ExplanationConsistency(ImageMetric):
         (1, C, H, W).
     n_views : int
         Perturbed views of each image, from 1.
-    seed : int
-        Of the `rng` that `perturb` gets. Each image has one of its own, started from the seed and
-        the image's values, so that its score depends neither on the batch nor on the order.
+    seed : int, optional
+        Of the `rng` that `perturb` gets; None draws another one in every call. Each image has one
+        of its own, started from the seed and the image's values, so that its score depends neither
+        on the batch nor on the order.
     return_aggregate, display_progressbar
         As in :class:`MembraneActivationPrecision`.
 
@@ -186,13 +187,15 @@ class ExplanationConsistency(ImageMetric):
         *,
         perturb: Perturb = gaussian_noise,
         n_views: int = 4,
-        seed: int = 0,
+        seed: int | None = 0,
         return_aggregate: bool = False,
         display_progressbar: bool = False,
     ) -> None:
         named_similarity(similarity, 0.1)
         if not (is_count(n_views) and n_views > 0):
             raise InvalidInputError(f"n_views is {n_views!r}; it takes a positive integer")
+        if seed is not None and not (is_count(seed) and seed >= 0):
+            raise InvalidInputError(f"seed is {seed!r}; it takes an integer from 0")
         super().__init__(return_aggregate, display_progressbar)
         self.similarity = similarity
         self.perturb = perturb

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from membrane_xai._backend.arrays import to_numpy
 from membrane_xai.errors import InvalidInputError, missing
 
 try:
@@ -82,6 +83,9 @@ class ImageMetric(Metric[list[float]]):
         list of N float
             NaN for an image without a score; one mean of the others with ``return_aggregate=True``.
         """
+        # torch, to which Quantus hands them, refuses steps backwards and another byte order.
+        x_batch = np.ascontiguousarray(to_numpy(x_batch))
+        y_batch = np.ascontiguousarray(to_numpy(y_batch))
         if a_batch is not None:
             # Quantus takes maps of the image's grid, none of them flat: it gets a stand-in.
             if len(a_batch) != len(x_batch):
@@ -89,7 +93,7 @@ class ImageMetric(Metric[list[float]]):
                     f"a_batch has {len(a_batch)} maps for {len(x_batch)} images; "
                     f"it takes one per image"
                 )
-            kwargs["custom_batch"] = np.asarray(a_batch)
+            kwargs["custom_batch"] = to_numpy(a_batch)
             first = utils.infer_channel_first(x_batch) if channel_first is None else channel_first
             shape = utils.make_channel_first(x_batch, first).shape
             ramp = np.arange(shape[-2] * shape[-1]).reshape(shape[-2:])

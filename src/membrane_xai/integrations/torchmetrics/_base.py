@@ -9,6 +9,8 @@ try:
     import torch
     from torchmetrics import Metric
     from torchmetrics.wrappers import BootStrapper
+
+    from membrane_xai.integrations.pytorch._network import HALF
 except ImportError as error:
     raise missing(
         error, "membrane_xai.integrations.torchmetrics", package="torchmetrics"
@@ -29,6 +31,26 @@ class SummedMetric(Metric):
     def add_sum(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.add_state(name, torch.zeros(shape, dtype=dtype), dist_reduce_fx="sum")
 
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Move the states, but leave them precise: in half precision a sum stops growing."""
+        return super()._apply(_Precise(fn), *args, **kwargs)
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot a value or a list of values, as every metric of TorchMetrics does; needs matplotlib.
+
+        Parameters
+        ----------
+        val : torch.Tensor or list of them, optional
+            Of `compute` or `forward`; by default what `compute` gives.
+        ax : matplotlib.axes.Axes, optional
+            Where to.
+
+        Returns
+        -------
+        tuple of (matplotlib.figure.Figure, matplotlib.axes.Axes)
+        """
+        return self._plot(val, ax)
+
     def tell_apart(self, **options: Any) -> None:
         """Add a state whose name carries the options.
 
@@ -48,6 +70,20 @@ class SummedMetric(Metric):
         ):
             state: torch.Tensor = getattr(self, name)
             return state.clone()
+
+
+class _Precise:
+    """What is done to each state, but for half precision, as of Lightning's "bf16-true"."""
+
+    def __init__(self, fn: Any) -> None:
+        self.fn = fn
+
+    def __repr__(self) -> str:
+        return repr(self.fn)  # by which TorchMetrics tells what changes precisions
+
+    def __call__(self, state: torch.Tensor) -> torch.Tensor:
+        after: torch.Tensor = self.fn(state)
+        return state.to(after.device) if after.dtype in HALF else after
 
 
 def check_resampling(**arguments: tuple[Any, int]) -> None:
