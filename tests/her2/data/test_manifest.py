@@ -371,3 +371,9 @@ def test_no_torch():
     code = "import sys, her2_models.data; print('torch' in sys.modules, 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("mpp", [0.00025, 0.0499, 5.01, 352.8])
+def test_the_pixel_size_of_a_record_is_one_of_a_microscope(mpp):
+    with pytest.raises(InvalidInputError, match=r"mpp of .* it takes .* 0.05 to 5"):
+        Record("a.png", 0, mpp=mpp)
