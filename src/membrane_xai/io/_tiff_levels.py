@@ -34,6 +34,7 @@ _OPEN_ORDER = ("ome", "generic", "uniform", "shaped", "imagej")  # kinds of seri
 
 
 def opened(path: Path) -> Any:
+    """Open a TIFF by tifffile, which the caller closes."""
     import tifffile
 
     file = tifffile.TiffFile(path)
@@ -132,6 +133,7 @@ def _planes(level: Any, path: Path, max_chunk: int) -> list[Any]:
 
 
 def color_of(planes: list[Any], path: Path) -> str:
+    """Return how pages give colour: rgb, palette or ycbcr; others raise."""
     page = planes[0]
     if page.dtype not in (np.uint8, np.uint16):
         raise InvalidInputError(f"{path}: has samples of {page.dtype}; it takes 8 or 16 bits")
@@ -149,6 +151,7 @@ def color_of(planes: list[Any], path: Path) -> str:
 
 
 def no_rgb(page: Any, path: Path) -> InvalidInputError:
+    """Return the error for a page without colours."""
     samples = page.samplesperpixel
     return InvalidInputError(
         f"{path}: is {page.photometric.name} with {samples} samples a pixel; stains are told apart "
@@ -157,4 +160,5 @@ def no_rgb(page: Any, path: Path) -> InvalidInputError:
 
 
 def size_of(planes: list[Any]) -> tuple[int, int]:
+    """Return width and height as stored."""
     return int(planes[0].imagewidth), int(planes[0].imagelength)
